@@ -1,0 +1,364 @@
+"""Settings: typed, ranged and documented; the only reader of YAML and of `--set a.b=c`. No torch.
+
+A configuration file holds differences from the defaults below, or from the file it names in `extends`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SetFormat = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SetSettings(Settings):
+    """One labelled set."""
+
+    path: str = Field(
+        description="Folder of the set (the one that holds its image and label folders), or a .jsonl file."
+    )
+    format: SetFormat | None = Field(
+        None,
+        description="Label format; found from the folder names of the official sets where left out, never guessed.",
+    )
+    images: str | None = Field(None, description="Image folder inside `path`, where it is not the official one.")
+    labels: str | None = Field(None, description="Label folder inside `path`, where it is not the official one.")
+    split: Literal["train", "validation", "all"] = Field(
+        "train", description="Which of the official folders are read. Idle where `images` is given."
+    )
+    numbers: tuple[int, int] | None = Field(
+        None, description="First and last scene number used, both included: [1, 800] reads img_1 to img_800."
+    )
+    weight: float = Field(
+        1.0, gt=0, description="Share of this set in the mix of training sets, relative to the others'."
+    )
+
+
+class CharacterSettings(Settings):
+    """Where the character quads of words come from that are labelled as words only."""
+
+    source: Literal["even"] = Field("even", description="even: split evenly along the word's longer sides.")
+
+
+class DataSettings(Settings):
+    """The scenes."""
+
+    train: tuple[SetSettings, ...] = Field((), description="Training sets, mixed by weight.")
+    validation: tuple[SetSettings, ...] = Field(
+        (), description="Sets scored during training; best weights follow them."
+    )
+    on_error: Literal["fail", "skip"] = Field(
+        "fail",
+        description="fail: refuse a set with bad labels or images. skip: leave those scenes out and say how many.",
+    )
+    characters: CharacterSettings = CharacterSettings()
+    crop_size: int = Field(
+        640, ge=64, multiple_of=32, description="Side of the square training crop, network input pixels."
+    )
+    workers: int = Field(4, ge=0, description="Loader processes per training process; 0 loads in the training process.")
+
+
+class AugmentSettings(Settings):
+    """Random changes to a training scene. Geometry is one matrix for pixels and quads; the rest changes pixels only."""
+
+    scale: tuple[float, float] = Field(
+        (0.5, 2.0), description="Range of the random scale, source pixels to input pixels; log-uniform."
+    )
+    rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
+    perspective: float = Field(
+        0.1, ge=0, le=0.4, description="Largest shift of a corner of the crop, share of its side."
+    )
+    aspect: float = Field(1.2, ge=1, le=3, description="Largest change of width against height, as a factor.")
+    word_crops: float = Field(0.8, ge=0, le=1, description="Share of crops placed so that a readable word lies inside.")
+    flip: float = Field(0.0, ge=0, le=1, description="Probability of mirroring; text does not mirror, so 0.")
+    colour: float = Field(
+        0.5, ge=0, le=1, description="Probability of brightness, contrast, saturation and hue changes."
+    )
+    blur: float = Field(0.1, ge=0, le=1, description="Probability of a small blur.")
+    noise: float = Field(0.1, ge=0, le=1, description="Probability of Gaussian sensor noise.")
+    jpeg: float = Field(0.2, ge=0, le=1, description="Probability of JPEG compression.")
+    grey: float = Field(0.05, ge=0, le=1, description="Probability of dropping the colour.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be two numbers with 0 < first <= second, not {list(self.scale)}")
+        return self
+
+
+class ModelSettings(Settings):
+    """The network."""
+
+    width: float = Field(
+        1.0, ge=0.0625, le=2, description="Factor on every channel count; 1 is the paper's 20.8 M parameters."
+    )
+    pretrained: Literal["imagenet", "none"] = Field(
+        "none",
+        description="imagenet: start the backbone from torchvision's VGG16-BN (width 1 only; needs the weights or a network).",
+    )
+    freeze_batch_norm: bool = Field(False, description="Keep the batch norm statistics and parameters as loaded.")
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute activations in the backward pass: less memory, more time."
+    )
+
+
+class OhemSettings(Settings):
+    """Pixel-level online hard example mining."""
+
+    rule: Literal["hardest", "random", "all", "none"] = Field(
+        "hardest",
+        description="Which cared-for background pixels count beside all text pixels: the hardest, as many at random, "
+        "all (mean of text plus mean of background), or none (one plain mean over all cared-for pixels).",
+    )
+    ratio: float = Field(3.0, gt=0, description="Background pixels kept per text pixel, for hardest and random.")
+    min_negatives: int = Field(
+        512, ge=0, description="Fewest background pixels kept per image and map, for hardest and random."
+    )
+
+
+class OptimizerSettings(Settings):
+    """AdamW and its schedule."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(1e-4, ge=0, description="Decoupled weight decay; not on biases or batch norm.")
+    warmup_steps: int = Field(100, ge=0, description="Steps over which the rate rises from 0 to its peak.")
+    decay: Literal["cosine", "step", "constant"] = Field("cosine", description="What the rate does after the warm-up.")
+    final_share: float = Field(
+        0.02, ge=0, le=1, description="Rate at the last step, as a share of the peak, for cosine."
+    )
+    step_every: int = Field(10_000, gt=0, description="Steps between two drops of the rate, for step.")
+    step_factor: float = Field(0.8, gt=0, le=1, description="Factor of each drop, for step.")
+    gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged before a step.")
+    average_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the moving average of the weights; 0 turns it off."
+    )
+
+
+class TrainingSettings(Settings):
+    """The loop."""
+
+    seed: int = Field(0, ge=0, description="Seed of everything random.")
+    steps: int = Field(25_000, gt=0, description="Optimizer steps.")
+    batch_size: int = Field(8, gt=0, description="Crops per process and batch.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the device computes in it, else fp32."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu.")
+    log_every: int = Field(10, gt=0, description="Steps between two lines of metrics.jsonl.")
+    save_every: int = Field(500, gt=0, description="Steps between two checkpoints.")
+    validate_every: int = Field(1000, gt=0, description="Steps between two validations; the last step always has one.")
+    pictures_every: int = Field(1000, gt=0, description="Steps between two pictures of maps.")
+    tensorboard: bool = Field(False, description="Write TensorBoard events too (needs the tensorboard extra).")
+
+
+class DetectionSettings(Settings):
+    """From a picture to score maps to words. Travels with the weights."""
+
+    text_threshold: float = Field(0.7, ge=0, le=1, description="Least peak region score of a word.")
+    low_text: float = Field(0.4, ge=0, le=1, description="Region score above which a pixel belongs to a word.")
+    link_threshold: float = Field(0.4, ge=0, le=1, description="Affinity score above which a pixel links characters.")
+    sizing: Literal["original", "long_side", "scale"] = Field(
+        "original",
+        description="original: the picture magnified by `magnify`, its long side at most `canvas`. long_side: its long side "
+        "made `long_side`. scale: magnified by `magnify`, whatever its size.",
+    )
+    magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original and scale.")
+    canvas: int = Field(1280, ge=32, description="Largest long side in network input pixels, for original.")
+    long_side: int = Field(1280, ge=32, description="Long side in network input pixels, for long_side.")
+    pixel_rule: Literal["corner", "centre"] = Field(
+        "centre",
+        description="How map index i becomes an input coordinate: corner 2 i (the original's), centre 2 (i + 0.5).",
+    )
+    keep_padding: bool = Field(
+        False, description="Leave the padding to a multiple of 32 in the map, as the original does."
+    )
+
+
+class Config(Settings):
+    """Everything a training run needs."""
+
+    extends: str | None = Field(None, description="Configuration file to start from, relative to this one.")
+    weights: str | None = Field(None, description="Weights to start from: any readable file, partly fitting ones too.")
+    freeze: tuple[str, ...] = Field(
+        (), description="Parameters that stay as they are, by the start of their names: basenet.slice1."
+    )
+    data: DataSettings = DataSettings()
+    augment: AugmentSettings = AugmentSettings()
+    model: ModelSettings = ModelSettings()
+    ohem: OhemSettings = OhemSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    training: TrainingSettings = TrainingSettings()
+    detection: DetectionSettings = DetectionSettings()
+
+
+# A setting given in a file or by --set although another setting makes it idle: (key, other key, values that use it).
+_USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("ohem.ratio", "ohem.rule", ("hardest", "random")),
+    ("ohem.min_negatives", "ohem.rule", ("hardest", "random")),
+    ("optimizer.final_share", "optimizer.decay", ("cosine",)),
+    ("optimizer.step_every", "optimizer.decay", ("step",)),
+    ("optimizer.step_factor", "optimizer.decay", ("step",)),
+    ("detection.magnify", "detection.sizing", ("original", "scale")),
+    ("detection.canvas", "detection.sizing", ("original",)),
+    ("detection.long_side", "detection.sizing", ("long_side",)),
+)
+
+
+def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a configuration file, what it extends, and overrides from the command line.
+
+    Args:
+        path: YAML file.
+        overrides: "a.b=c" each; c is read as YAML.
+
+    Returns:
+        The settings, checked.
+
+    Raises:
+        ValueError: the file cannot be read, a key is unknown (the nearest known one is named), a value is out of
+            range, or a setting is given that would have no effect. The message names the file.
+    """
+    own = _read_yaml(Path(path))
+    inherited = _inherited(own, Path(path), seen=(Path(path).resolve(),))
+    given = _deep_merge(own, _parse_overrides(overrides))
+    where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
+    config = validate_config(_deep_merge(inherited, given), where=where)
+    _refuse_idle(config, given, where)
+    return config
+
+
+def validate_config(values: dict[str, Any], *, where: str) -> Config:
+    """Check a nested dictionary of settings.
+
+    Args:
+        values: what a configuration file holds.
+        where: what messages call it.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ValueError: unknown key (the nearest known one is named) or value out of range.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ValueError("\n".join(f"{where}: {_explain(item)}" for item in error.errors())) from None
+
+
+def dump_config(config: Config) -> str:
+    """Write out every setting as YAML, in the order of the classes above."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); give the path of a configuration file") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected settings as 'key: value' lines, found {type(values).__name__}")
+    return values
+
+
+def _inherited(values: dict[str, Any], path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The settings of the files that `path` extends, nearest last."""
+    base = values.get("extends")
+    if base is None:
+        return {}
+    base_path = (path.parent / str(base)).resolve()
+    if base_path in seen:
+        raise ValueError(f"{path}: extends {base}, which extends it in turn; remove one of the two")
+    base_values = _read_yaml(base_path)
+    merged = _deep_merge(_inherited(base_values, base_path, seen=(*seen, base_path)), base_values)
+    merged.pop("extends", None)
+    return merged
+
+
+def _parse_overrides(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ValueError(f"--set {override}: expected KEY=VALUE, such as --set ohem.ratio=5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ValueError(f"--set {override}: the value is not YAML; quote it") from None
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        values = _deep_merge(values, nested)
+    return values
+
+
+def _deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _deep_merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _explain(error: Any) -> str:
+    place = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+    name = ".".join(str(part) for part in place)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(place[:-1])
+        nearest = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0)
+        return f"unknown setting '{name}'" + (
+            f"; did you mean '{'.'.join([*map(str, place[:-1]), nearest[0]])}'?" if nearest else ""
+        )
+    return f"{name}: {error['msg']} (got {error['input']!r})"
+
+
+def _known_keys(place: list[Any]) -> list[str]:
+    model: Any = Config
+    for part in place:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(item for item in candidates if isinstance(item, type) and issubclass(item, Settings))
+    return list(model.model_fields)
+
+
+def _refuse_idle(config: Config, given: dict[str, Any], where: str) -> None:
+    for key, other, users in _USED_ONLY_WITH:
+        if _lookup(given, key) is _ABSENT:
+            continue
+        value = _lookup(config.model_dump(), other)
+        if value not in users:
+            wanted = " or ".join(str(user) for user in users)
+            raise ValueError(
+                f"{where}: {key} has no effect with {other}: {value}; remove it, or set {other} to {wanted}"
+            )
+
+
+_ABSENT = object()
+
+
+def _lookup(values: dict[str, Any], key: str) -> Any:
+    found: Any = values
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return _ABSENT
+        found = found[part]
+    return found

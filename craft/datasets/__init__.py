@@ -1,0 +1,1 @@
+"""Readers of labelled sets, augmentation and the loader."""

@@ -1,0 +1,1 @@
+"""Official scoring protocols and summaries. No torch."""

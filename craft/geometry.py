@@ -1,0 +1,308 @@
+"""Quads and polygons: order, area, growing, clipping, homographies and overlap. numpy only, no torch.
+
+Points are (x, y) in pixels; (0, 0) is the top-left corner of the top-left pixel, whose centre is (0.5, 0.5).
+Quads are (N, 4, 2), clockwise on the screen (y points down), starting at the top-left of the text as it reads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from shapely.geometry import Polygon
+from shapely.validation import make_valid
+
+FloatArray = NDArray[np.floating]
+
+
+def signed_area(polygon_xy: ArrayLike) -> NDArray[np.float64]:
+    """Area of polygons by the shoelace formula, positive where they run clockwise on the screen.
+
+    Args:
+        polygon_xy: (..., P, 2) corners in pixels.
+
+    Returns:
+        (...) float64, square pixels.
+    """
+    points = np.asarray(polygon_xy, dtype=np.float64)
+    points = points - points[..., :1, :]  # far from the origin the products would lose digits
+    following = np.roll(points, -1, axis=-2)
+    cross = points[..., 0] * following[..., 1] - following[..., 0] * points[..., 1]
+    return 0.5 * cross.sum(axis=-1)
+
+
+def clockwise(polygon_xy: ArrayLike) -> NDArray[np.float32]:
+    """Return the polygon clockwise on the screen, reversed around its first corner where it was not.
+
+    Args:
+        polygon_xy: (P, 2) corners in pixels.
+
+    Returns:
+        (P, 2) float32; the first corner stays first, since it is where the text starts.
+    """
+    points = np.asarray(polygon_xy, dtype=np.float32)
+    if signed_area(points) < 0:
+        points = np.concatenate([points[:1], points[:0:-1]])
+    return points
+
+
+def quad_sides(quads_xy: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean width (top and bottom sides) and mean height (left and right sides) of quads.
+
+    Args:
+        quads_xy: (..., 4, 2) in pixels.
+
+    Returns:
+        Widths and heights, each (...) float64 in pixels.
+    """
+    quads = np.asarray(quads_xy, dtype=np.float64)
+    lengths = np.linalg.norm(np.roll(quads, -1, axis=-2) - quads, axis=-1)
+    return 0.5 * (lengths[..., 0] + lengths[..., 2]), 0.5 * (lengths[..., 1] + lengths[..., 3])
+
+
+def diagonal_crossings(quads_xy: ArrayLike) -> NDArray[np.float64]:
+    """Where the diagonals of quads cross (as lines, should the quad not be convex).
+
+    Args:
+        quads_xy: (..., 4, 2) in pixels.
+
+    Returns:
+        (..., 2) float64. The mean of the corners where the diagonals are parallel.
+    """
+    quads = np.asarray(quads_xy, dtype=np.float64)
+    start, other = quads[..., 0, :], quads[..., 1, :]
+    down, across = quads[..., 2, :] - start, quads[..., 3, :] - other
+    offset = other - start
+    denominator = down[..., 0] * across[..., 1] - down[..., 1] * across[..., 0]
+    parallel = np.abs(denominator) < 1e-9
+    share = (offset[..., 0] * across[..., 1] - offset[..., 1] * across[..., 0]) / np.where(parallel, 1, denominator)
+    crossing = start + share[..., None] * down
+    return np.where(parallel[..., None], quads.mean(axis=-2), crossing)
+
+
+def enlarge_quads(quads_xy: ArrayLike, *, factor: float) -> NDArray[np.float64]:
+    """Move the corners of quads away from where their diagonals cross.
+
+    Args:
+        quads_xy: (..., 4, 2) in pixels.
+        factor: > 0; 1.5 makes every corner half as far again from the crossing.
+
+    Returns:
+        (..., 4, 2) float64.
+
+    Source: CRAFT, Baek et al., CVPR 2019, draws a character's Gaussian over a box larger than the character.
+    """
+    quads = np.asarray(quads_xy, dtype=np.float64)
+    centres = diagonal_crossings(quads)[..., None, :]
+    return centres + factor * (quads - centres)
+
+
+def grow_quads(quads_xy: ArrayLike, *, share: float) -> NDArray[np.float64]:
+    """Move every side of quads outwards by a share of the quad's shorter side.
+
+    Args:
+        quads_xy: (..., 4, 2) in pixels, clockwise.
+        share: >= 0, of the smaller of mean width and mean height.
+
+    Returns:
+        (..., 4, 2) float64: the crossings of the moved sides. Where two neighbouring sides are nearly parallel,
+        a corner moves by at most three times the distance, so that slivers do not reach across the picture.
+    """
+    quads = np.asarray(quads_xy, dtype=np.float64)
+    width, height = quad_sides(quads)
+    distance = (share * np.minimum(width, height))[..., None, None]
+    sides = np.roll(quads, -1, axis=-2) - quads
+    length = np.linalg.norm(sides, axis=-1, keepdims=True)
+    along = sides / np.where(length > 0, length, 1)
+    outward = np.stack([along[..., 1], -along[..., 0]], axis=-1)  # clockwise with y down: the outside is to the left
+    before = np.roll(outward, 1, axis=-2)
+    bisector = outward + before
+    scale = 2.0 / np.maximum((bisector**2).sum(axis=-1, keepdims=True), 4.0 / 9.0)
+    return quads + distance * bisector * scale
+
+
+def homographies_from_square(quads_xy: ArrayLike) -> NDArray[np.float64]:
+    """Matrices that send the square [-1, 1]^2 to quads, corner for corner.
+
+    (-1, -1) goes to the first corner, (1, -1) to the second, (1, 1) to the third, (-1, 1) to the fourth.
+
+    Args:
+        quads_xy: (..., 4, 2) in pixels, with an area.
+
+    Returns:
+        (..., 3, 3) float64, to be applied to columns (u, v, 1).
+
+    Source: P. Heckbert, Fundamentals of Texture Mapping and Image Warping, 1989, section 2.2.3 (unit square to quad).
+    """
+    quads = np.asarray(quads_xy, dtype=np.float64)
+    first, second, third, fourth = (quads[..., corner, :] for corner in range(4))
+    right, left = second - third, fourth - third
+    excess = first - second + third - fourth
+    denominator = right[..., 0] * left[..., 1] - right[..., 1] * left[..., 0]
+    denominator = np.where(np.abs(denominator) < 1e-12, 1e-12, denominator)
+    g = (excess[..., 0] * left[..., 1] - excess[..., 1] * left[..., 0]) / denominator
+    h = (right[..., 0] * excess[..., 1] - right[..., 1] * excess[..., 0]) / denominator
+    column_u = second - first + g[..., None] * second
+    column_v = fourth - first + h[..., None] * fourth
+    unit = np.stack(
+        [
+            np.concatenate([column_u, g[..., None]], axis=-1),
+            np.concatenate([column_v, h[..., None]], axis=-1),
+            np.concatenate([first, np.ones_like(g)[..., None]], axis=-1),
+        ],
+        axis=-1,
+    )
+    to_unit = np.array([[0.5, 0.0, 0.5], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
+    return unit @ to_unit
+
+
+def transform_points(points_xy: ArrayLike, matrix: ArrayLike) -> NDArray[np.float32]:
+    """Send points through a homography.
+
+    Args:
+        points_xy: (..., 2) in pixels.
+        matrix: (3, 3).
+
+    Returns:
+        (..., 2) float32.
+    """
+    points = np.asarray(points_xy, dtype=np.float64)
+    matrix = np.asarray(matrix, dtype=np.float64)
+    moved = points @ matrix[:2, :2].T + matrix[:2, 2]
+    scale = points @ matrix[2, :2] + matrix[2, 2]
+    return (moved / scale[..., None]).astype(np.float32)
+
+
+def is_simple(polygon_xy: ArrayLike) -> bool:
+    """Whether no two sides of the polygon cross and it has an area.
+
+    Args:
+        polygon_xy: (P, 2) corners in pixels.
+
+    Returns:
+        False for bow-ties, for lines and for single points.
+    """
+    polygon = Polygon(np.asarray(polygon_xy, dtype=np.float64))
+    return bool(polygon.is_valid and polygon.area > 0)
+
+
+def valid_polygon(polygon_xy: ArrayLike) -> Polygon:
+    """Build a shapely polygon, repaired where its sides cross.
+
+    Args:
+        polygon_xy: (P, 2) corners in pixels.
+
+    Returns:
+        A valid shapely geometry; a bow-tie becomes its two wings, a line has area 0.
+    """
+    polygon = Polygon(np.asarray(polygon_xy, dtype=np.float64))
+    return polygon if polygon.is_valid else make_valid(polygon)
+
+
+def polygon_iou(first_xy: ArrayLike, second_xy: ArrayLike) -> float:
+    """Intersection over union of two polygons.
+
+    Args:
+        first_xy: (P, 2) corners in pixels.
+        second_xy: (Q, 2) corners in pixels.
+
+    Returns:
+        0 to 1; 0 where neither has an area.
+    """
+    first, second = valid_polygon(first_xy), valid_polygon(second_xy)
+    intersection = first.intersection(second).area
+    union = first.area + second.area - intersection
+    return float(intersection / union) if union > 0 else 0.0
+
+
+def visible_shares(polygons_xy: list[FloatArray], *, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """Share of each polygon's area that lies inside an image.
+
+    Args:
+        polygons_xy: (P, 2) corners each, in the image's pixels.
+        size_hw: height and width of the image.
+
+    Returns:
+        (len(polygons_xy),) float64 from 0 to 1; 0 for a polygon without area.
+    """
+    height, width = size_hw
+    shares = np.zeros(len(polygons_xy))
+    for index, points in enumerate(polygons_xy):
+        low, high = points.min(axis=0), points.max(axis=0)
+        if (low >= 0).all() and high[0] <= width and high[1] <= height:
+            shares[index] = 1.0 if signed_area(points) != 0 else 0.0
+        elif (high > 0).all() and low[0] < width and low[1] < height:
+            area = abs(signed_area(points))
+            inside = abs(signed_area(clip_to_rectangle(points, size_hw=size_hw)))
+            shares[index] = inside / area if area > 0 else 0.0
+    return shares
+
+
+def clip_to_rectangle(polygon_xy: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """The part of a polygon inside the rectangle from (0, 0) to (width, height).
+
+    Args:
+        polygon_xy: (P, 2) corners in pixels.
+        size_hw: height and width of the rectangle.
+
+    Returns:
+        (Q, 2) float64; Q is 0 where nothing is inside. A polygon that is not convex may come back with sides that
+        run to and fro along the border; its area is right all the same.
+
+    Source: Sutherland and Hodgman, Reentrant Polygon Clipping, CACM 1974.
+    """
+    points = np.asarray(polygon_xy, dtype=np.float64)
+    height, width = size_hw
+    for axis, bound, sign in ((0, 0.0, 1.0), (0, float(width), -1.0), (1, 0.0, 1.0), (1, float(height), -1.0)):
+        if len(points) == 0:
+            break
+        distance = sign * (points[:, axis] - bound)
+        kept = []
+        for index in range(len(points)):
+            before = index - 1
+            if (distance[before] < 0) != (distance[index] < 0):
+                share = distance[before] / (distance[before] - distance[index])
+                kept.append(points[before] + share * (points[index] - points[before]))
+            if distance[index] >= 0:
+                kept.append(points[index])
+        points = np.array(kept).reshape(-1, 2)
+    return points
+
+
+def polygon_to_strips(polygon_xy: ArrayLike) -> NDArray[np.float32]:
+    """Cut a polygon along its two long chains into a row of quads that follow the text.
+
+    The first half of the corners is the upper chain, in reading order; the second half is the lower one, backwards,
+    as TotalText and CTW1500 label curved words.
+
+    Args:
+        polygon_xy: (P, 2) corners in pixels, P even, clockwise, the first corner at the start of the text.
+
+    Returns:
+        (P / 2 - 1, 4, 2) float32; one quad for a quad. An odd P has a corner added in the middle of its longest
+        lower side, so that both chains have as many.
+    """
+    points = np.asarray(polygon_xy, dtype=np.float32)
+    if len(points) % 2:
+        half = len(points) // 2 + 1
+        ends = np.roll(points, -1, axis=0)
+        lengths = np.linalg.norm(ends - points, axis=1)
+        lengths[: half - 1] = -1.0
+        lengths[-1] = -1.0
+        cut = int(lengths.argmax())
+        points = np.insert(points, cut + 1, 0.5 * (points[cut] + ends[cut]), axis=0)
+    half = len(points) // 2
+    upper, lower = points[:half], points[half:][::-1]
+    return np.stack([upper[:-1], upper[1:], lower[1:], lower[:-1]], axis=1)
+
+
+def bounding_boxes(polygons_xy: ArrayLike) -> NDArray[np.float64]:
+    """Axis-aligned boxes of polygons.
+
+    Args:
+        polygons_xy: (..., P, 2) in pixels.
+
+    Returns:
+        (..., 4) float64 as x1, y1, x2, y2.
+    """
+    points = np.asarray(polygons_xy, dtype=np.float64)
+    return np.concatenate([points.min(axis=-2), points.max(axis=-2)], axis=-1)

@@ -1,0 +1,1 @@
+"""The CRAFT network and its weights."""

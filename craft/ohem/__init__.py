@@ -1,0 +1,1 @@
+"""Online hard example mining and the losses it serves."""

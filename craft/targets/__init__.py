@@ -1,0 +1,1 @@
+"""Region and affinity maps from quads."""
