@@ -1,0 +1,67 @@
+"""Which device and which precision the network runs in."""
+
+from __future__ import annotations
+
+import torch
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn a device's name into a device that is there.
+
+    Args:
+        name: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: the device is not there, or the name is none torch knows.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps") from None
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device.type)
+    if there is not None and not there():
+        raise ValueError(f"device {name!r} was asked for, but torch finds none here; use --device cpu")
+    return device
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware, so that it is faster than float32.
+
+    Args:
+        device: any device.
+
+    Returns:
+        True for CUDA devices from Ampere on and for CPUs with AVX512-BF16 or AMX.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type == "cpu":
+        # These probes are not public in every torch release that we support; without them float32 is the safe answer.
+        probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+        return any(probe() for probe in probes if probe is not None)
+    return False
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Turn a precision's name into the type that autocast computes in.
+
+    Args:
+        name: "auto", "fp32" or "bf16".
+        device: where the network runs.
+
+    Returns:
+        torch.bfloat16 or torch.float32.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name == "auto":
+        return torch.bfloat16 if computes_bf16(device) else torch.float32
+    if name not in ("fp32", "bf16"):
+        raise ValueError(f"precision {name!r} is unknown; use auto, fp32 or bf16")
+    return torch.bfloat16 if name == "bf16" else torch.float32

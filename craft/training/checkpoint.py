@@ -1,0 +1,82 @@
+"""Checkpoints: written whole or not at all, read back bit for bit.
+
+A checkpoint holds tensors, strings, integers and floats only, so that it loads with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that resuming a run needs.
+
+    Attributes:
+        model: parameters and buffers of the network.
+        average: the same of its moving average; empty where there is none.
+        optimizer: the optimizer's state.
+        random_state: the state of torch's generator.
+        step: optimizer steps done.
+        best_h_mean: best H-mean validated so far; -1 before the first validation.
+        config: the run's settings as YAML.
+        version: version of craft that wrote it.
+    """
+
+    model: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    random_state: Tensor
+    step: int
+    best_h_mean: float
+    config: str
+    version: str
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint so that the file is either the old one or the new one, whenever the power goes.
+
+    Args:
+        path: file to write; a file beside it with ".partial" behind its name is used on the way.
+        checkpoint: what to write.
+    """
+    partial = path.with_name(path.name + ".partial")
+    fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
+    with open(partial, "wb") as file:
+        torch.save(fields, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
+    """Read a checkpoint that `write_checkpoint` wrote.
+
+    Args:
+        path: the file.
+        device: where its tensors go; generator states stay on the CPU.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        ValueError: the file is not such a checkpoint, or cannot be read.
+    """
+    try:
+        fields = torch.load(str(path), map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: cannot be read as a checkpoint ({error}); start anew in another run folder") from error
+    wanted = set(Checkpoint.__dataclass_fields__)
+    if not isinstance(fields, dict) or set(fields) != wanted:
+        raise ValueError(
+            f"{path}: not a checkpoint of a training run; to start from these weights alone, name the file under 'weights'"
+        )
+    fields["random_state"] = fields["random_state"].cpu()
+    return Checkpoint(**fields)

@@ -1,0 +1,301 @@
+"""The training loop: load, forward, loss, backward, finite check, step, log, evaluate, save."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from craft.config import Config
+from craft.datasets.loader import Batch, build_loader
+from craft.models.craft import normalise_images
+from craft.models.device import choose_precision
+from craft.models.weights import save_safetensors
+from craft.ohem.loss import PixelLoss, pixel_loss
+from craft.scene import Scene
+from craft.targets.heatmaps import Targets, draw_targets
+from craft.training.distributed import (
+    Processes,
+    any_process,
+    start_processes,
+    stop_processes,
+    wait_for_all,
+)
+from craft.training.folder import open_run_folder
+from craft.training.meter import IntervalMeter
+from craft.training.preview import write_map_pictures
+from craft.training.runlog import RunLog
+from craft.training.scenes import read_training_sets, read_validation_scenes
+from craft.training.schedule import learning_rate_at
+from craft.training.state import RunState, build_state, restore_state, save_state
+from craft.training.validation import validate
+from craft.training.watch import FiniteWatch
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOutcome:
+    """How a run ended.
+
+    Attributes:
+        step: optimizer steps done.
+        finished: False where a signal ended the run early; what was done is saved.
+        best_h_mean: best H-mean validated; -1 where nothing was validated.
+    """
+
+    step: int
+    finished: bool
+    best_h_mean: float
+
+
+def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome:
+    """Train a network as the settings say and leave everything about it in a folder.
+
+    Args:
+        config: the settings.
+        folder: run folder: config.yaml, environment.jsonl, metrics.jsonl, maps/, last.pt, best.safetensors, scores.json.
+        resume: continue the run in the folder from its last checkpoint, bit for bit on the CPU.
+
+    Returns:
+        How the run ended.
+
+    Raises:
+        ValueError: settings, scenes or weights that cannot be used.
+        FloatingPointError: the loss was not finite; the batch was saved.
+    """
+    processes = start_processes(config.training.device)
+    try:
+        with _stop_on_signals() as stop:
+            return _train(config, folder, processes, stop, resume=resume)
+    finally:
+        stop_processes(processes)
+
+
+def _train(config: Config, folder: Path, processes: Processes, stop: list[int], *, resume: bool) -> TrainOutcome:
+    say: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
+    settings = config.training
+    continues = resume and (folder / "last.pt").exists()
+    if processes.writes:
+        open_run_folder(folder, config, resume=resume, device=processes.device)
+    wait_for_all(processes)
+
+    sets = read_training_sets(config.data, say=say)
+    validation = read_validation_scenes(config.data, say=say)
+    state = build_state(config, processes, say=say)
+    if continues:
+        restore_state(state, folder / "last.pt", processes)
+        say(f"{folder}: continues after step {state.step}")
+    log = RunLog(folder, writes=processes.writes, after_step=state.step, tensorboard=settings.tensorboard)
+    batches = _batches(config, sets, state, processes)
+    meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
+    progress = tqdm(total=settings.steps, initial=state.step, desc="train", disable=not processes.writes)
+
+    stopped = False
+    while state.step < settings.steps and not stopped:
+        rate = learning_rate_at(state.step, steps=settings.steps, settings=config.optimizer)
+        batch, targets, loss = _step(config, state, batches, processes, meter, watch, rate)
+        progress.update()
+
+        if state.step % settings.log_every == 0 or state.step == settings.steps:
+            values = meter.read() | {"learning_rate": rate}
+            log.write("train", state.step, values)
+            progress.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
+        # Processes agree on stopping only now and then, since asking each other makes the devices wait.
+        if processes.world_size == 1 or state.step % settings.log_every == 0:
+            stopped = any_process(bool(stop), processes)
+
+        pause = time.perf_counter()
+        if state.step % settings.pictures_every == 0 and processes.writes:
+            write_map_pictures(folder / "maps", state.step, state.validated_model, batch, targets, loss.weights)
+        if validation and (state.step % settings.validate_every == 0 or state.step == settings.steps):
+            watch.check(wait=True)
+            _evaluate(config, state, validation, folder, processes, log)
+        if state.step % settings.save_every == 0 or state.step == settings.steps or stopped:
+            watch.check(wait=True)
+            if processes.writes:
+                save_state(state, folder / "last.pt", config)
+        meter.skip(time.perf_counter() - pause)
+
+    progress.close()
+    log.close()
+    finished = state.step >= settings.steps
+    if processes.writes and finished:
+        _save_weights(state, folder / "last.safetensors", config)
+        if not validation:
+            _save_weights(state, folder / "best.safetensors", config)
+    wait_for_all(processes)
+    return TrainOutcome(step=state.step, finished=finished, best_h_mean=state.best_h_mean)
+
+
+def _step(
+    config: Config,
+    state: RunState,
+    batches: Iterator[Batch],
+    processes: Processes,
+    meter: IntervalMeter,
+    watch: FiniteWatch,
+    rate: float,
+) -> tuple[Batch, Targets, PixelLoss]:
+    """One optimizer step over `accumulate` batches. Returns the last batch, its targets and its loss."""
+    accumulate = config.optimizer.accumulate
+    measured = torch.zeros(7, device=processes.device)
+    images = 0
+    for index in range(accumulate):
+        start = time.perf_counter()
+        batch = next(batches)
+        meter.add_wait(time.perf_counter() - start)
+        images += len(batch.images)
+        targets = _targets(batch, processes.device)
+        with _synchronised_only(state.network, last=index == accumulate - 1):
+            loss = forward_loss(state.network, batch, targets, config, processes.device)
+            (loss.loss / accumulate).backward()
+        measured += _measures(loss) / accumulate
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optimizer.gradient_clip)
+    state.step += 1
+    watch.add(state.step, measured[0], norm, batch)
+    watch.check(wait=False)
+
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average is not None and state.average_rule is not None:
+        state.average.update_parameters(state.model)
+        state.average_rule.updates = state.step
+    meter.add(torch.cat([measured[:3], norm.detach().reshape(1), measured[3:]]), images=images)
+    return batch, targets, loss
+
+
+def forward_loss(
+    network: nn.Module, batch: Batch, targets: Targets, config: Config, device: torch.device
+) -> PixelLoss:
+    """Run the network over a batch and compute its loss.
+
+    Args:
+        network: the network, wrapped or not.
+        batch: crops, as loaded.
+        targets: the batch's maps on the device.
+        config: precision and OHEM settings.
+        device: where the network runs.
+
+    Returns:
+        The loss and what it kept.
+    """
+    images = batch.images.to(device, non_blocking=True)
+    seeds = batch.seeds.to(device, non_blocking=True)
+    precision = choose_precision(config.training.precision, device)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
+        maps, _features = network(normalise_images(images).contiguous(memory_format=torch.channels_last))
+    return pixel_loss(
+        maps,
+        targets.maps,
+        targets.confidence,
+        seeds,
+        rule=config.ohem.rule,
+        ratio=config.ohem.ratio,
+        min_negatives=config.ohem.min_negatives,
+    )
+
+
+def _targets(batch: Batch, device: torch.device) -> Targets:
+    count, _, height, width = batch.images.shape
+    return draw_targets(
+        batch.character_quads_xy,
+        batch.character_word,
+        batch.strip_quads_xy,
+        batch.strip_word,
+        batch.word_image,
+        batch.word_confidence,
+        batch_size=count,
+        map_size_hw=(height // 2, width // 2),
+        device=device,
+    )
+
+
+def _measures(loss: PixelLoss) -> Tensor:
+    """(7,) float32: the loss and its parts, then positives and negatives kept per image, in the order of the meter."""
+    parts = torch.stack([loss.loss.detach(), loss.region.detach(), loss.affinity.detach()])
+    return torch.cat([parts, loss.kept_positives.float().mean(dim=0), loss.kept_negatives.float().mean(dim=0)])
+
+
+def _evaluate(
+    config: Config, state: RunState, scenes: Sequence[Scene], folder: Path, processes: Processes, log: RunLog
+) -> None:
+    """Score the validated model; the best so far is kept as best.safetensors."""
+    start = time.perf_counter()
+    scores = validate(state.validated_model, scenes, config.detection, processes=processes)
+    values = {
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "h_mean": scores.h_mean,
+        "average_precision": scores.average_precision,
+        "scenes": len(scenes),
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    log.write("validation", state.step, values)
+    if processes.writes:
+        tqdm.write(
+            f"step {state.step}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, H-mean {scores.h_mean:.3f}"
+        )
+    if scores.h_mean > state.best_h_mean:
+        state.best_h_mean = scores.h_mean
+        if processes.writes:
+            _save_weights(state, folder / "best.safetensors", config)
+            best = json.dumps({"step": state.step, **values}, indent=2)
+            (folder / "scores.json").write_text(best + "\n", encoding="utf-8")
+
+
+def _save_weights(state: RunState, path: Path, config: Config) -> None:
+    metadata = {"step": state.step, "width": config.model.width, "detection": config.detection.model_dump(mode="json")}
+    save_safetensors(state.validated_model, path, metadata)
+
+
+def _batches(config: Config, sets: list, state: RunState, processes: Processes) -> Iterator[Batch]:
+    global_batch = config.training.batch_size * processes.world_size
+    return iter(
+        build_loader(
+            [(one.scenes, one.weight) for one in sets],
+            seed=config.training.seed,
+            crop_size=config.data.crop_size,
+            augment=config.augment,
+            batch_size=config.training.batch_size,
+            workers=config.data.workers,
+            start_position=state.step * config.optimizer.accumulate * global_batch,
+            world_size=processes.world_size,
+            rank=processes.rank,
+        )
+    )
+
+
+def _synchronised_only(network: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
+    """Gradients cross between processes only with the last batch of a step."""
+    if isinstance(network, DistributedDataParallel) and not last:
+        return network.no_sync()
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """While inside, SIGINT and SIGTERM are only noted in the list; a second SIGINT interrupts as usual."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

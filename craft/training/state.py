@@ -1,0 +1,140 @@
+"""What a training run carries from step to step, built fresh or taken from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+import craft
+from craft.config import Config, dump_config
+from craft.models.craft import CRAFT, freeze_batch_norm, freeze_parameters
+from craft.models.weights import load_imagenet_backbone, load_into, read_weights
+from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from craft.training.distributed import Processes
+from craft.training.schedule import WarmedAverage, build_average, build_optimizer
+
+
+@dataclass(slots=True)
+class RunState:
+    """The moving parts of a run.
+
+    Attributes:
+        model: the network; its parameters are what the optimizer changes.
+        network: what the loop calls: the model, wrapped for several processes where there are several.
+        optimizer: AdamW.
+        average: the moving average, None where it is off.
+        average_rule: counts the average's updates.
+        step: optimizer steps done.
+        best_h_mean: best H-mean validated so far; -1 before the first validation.
+    """
+
+    model: CRAFT
+    network: nn.Module
+    optimizer: torch.optim.AdamW
+    average: AveragedModel | None
+    average_rule: WarmedAverage | None
+    step: int
+    best_h_mean: float
+
+    @property
+    def validated_model(self) -> nn.Module:
+        """The model that is validated and shipped: the moving average, or the network itself where that is off."""
+        return self.model if self.average is None else self.average.module
+
+
+def build_state(config: Config, processes: Processes, *, say: Callable[[str], None]) -> RunState:
+    """Build network, optimizer and average at step 0.
+
+    Args:
+        config: the run's settings.
+        processes: this process's place and device.
+        say: told what was loaded and what was not.
+
+    Returns:
+        The state; the same in every process, since every process starts from the same seed or file.
+
+    Raises:
+        ValueError: weights cannot be read or do not fit at all, or `freeze` names nothing.
+    """
+    torch.manual_seed(config.training.seed)
+    model = CRAFT(config.model.width, gradient_checkpointing=config.model.gradient_checkpointing)
+    if config.model.pretrained == "imagenet":
+        load_imagenet_backbone(model)
+        say("backbone: torchvision's ImageNet weights")
+    if config.weights is not None:
+        report = load_into(model, read_weights(config.weights), strict=False)
+        if not report.loaded:
+            raise ValueError(f"{config.weights}: no tensor in it fits this network; check model.width")
+        say(f"{config.weights}: {len(report.loaded)} tensors loaded")
+        for reason, names in (("missing in it", report.missing), ("of another shape", report.mismatched)):
+            if names:
+                say(f"  not loaded, {reason}: {', '.join(names)}")
+    model.to(device=processes.device, memory_format=torch.channels_last)
+    model.train()
+    if config.freeze:
+        freeze_parameters(model, config.freeze)
+    if config.model.freeze_batch_norm:
+        freeze_batch_norm(model)
+    average, rule = None, None
+    if config.optimizer.average_decay > 0:
+        average, rule = build_average(model, decay=config.optimizer.average_decay, updates=0)
+    optimizer = build_optimizer(model, config.optimizer)
+    return RunState(model, _wrap(model, processes), optimizer, average, rule, step=0, best_h_mean=-1.0)
+
+
+def restore_state(state: RunState, path: Path, processes: Processes) -> None:
+    """Put a freshly built state where a checkpoint left off.
+
+    Args:
+        state: as `build_state` made it from the same settings; changed in place.
+        path: checkpoint file.
+        processes: this process's place and device.
+
+    Raises:
+        ValueError: the checkpoint cannot be read or is of another network.
+    """
+    checkpoint = read_checkpoint(path, device=processes.device)
+    state.model.load_state_dict(checkpoint.model, strict=True)
+    state.optimizer.load_state_dict(checkpoint.optimizer)
+    if state.average is not None and state.average_rule is not None:
+        state.average.module.load_state_dict(checkpoint.average, strict=True)
+        state.average.n_averaged.fill_(checkpoint.step)
+        state.average_rule.updates = checkpoint.step
+    torch.set_rng_state(checkpoint.random_state)
+    state.step = checkpoint.step
+    state.best_h_mean = checkpoint.best_h_mean
+
+
+def save_state(state: RunState, path: Path, config: Config) -> None:
+    """Write the state as a checkpoint.
+
+    Args:
+        state: the run's state.
+        path: file to write.
+        config: the run's settings.
+    """
+    average = {} if state.average is None else state.average.module.state_dict()
+    checkpoint = Checkpoint(
+        model=state.model.state_dict(),
+        average=average,
+        optimizer=state.optimizer.state_dict(),
+        random_state=torch.get_rng_state(),
+        step=state.step,
+        best_h_mean=state.best_h_mean,
+        config=dump_config(config),
+        version=craft.__version__,
+    )
+    write_checkpoint(path, checkpoint)
+
+
+def _wrap(model: CRAFT, processes: Processes) -> nn.Module:
+    if processes.world_size == 1:
+        return model
+    devices = [processes.device.index] if processes.device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)

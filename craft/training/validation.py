@@ -1,0 +1,56 @@
+"""Scores the network on whole scenes with the real decoder and the official protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from craft.config import DetectionSettings
+from craft.datasets.images import read_image
+from craft.detection.detector import Detector
+from craft.evaluation.iou import ImageScore, evaluate_image
+from craft.evaluation.matching import round_detections
+from craft.evaluation.summary import Scores, summarise
+from craft.scene import Detections, Scene
+from craft.training.distributed import Processes, gather_objects
+
+
+def score_scene(scene: Scene, found: Detections) -> ImageScore:
+    """Score one scene's detections by the official IoU protocol, rounded as result files are.
+
+    Args:
+        scene: the truth.
+        found: the detections, in source image pixels.
+
+    Returns:
+        Matches and counts of this image.
+    """
+    return evaluate_image(
+        [word.polygon_xy for word in scene.words],
+        [word.dont_care for word in scene.words],
+        list(round_detections(found.quads_xy)),
+        scores=found.scores.tolist(),
+    )
+
+
+def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *, processes: Processes) -> Scores:
+    """Detect in every scene and score, each process taking its share of the scenes.
+
+    Args:
+        model: the network, in training or evaluation mode; it is left as it was.
+        scenes: what to score, the same in every process.
+        settings: sizes and thresholds.
+        processes: this process's place.
+
+    Returns:
+        Precision, recall, H-mean and counts over all scenes, the same in every process.
+    """
+    detector = Detector(model, settings, device=str(processes.device))
+    own = scenes[processes.rank :: processes.world_size]
+    progress = tqdm(own, desc="validate", leave=False, disable=not processes.writes)
+    scored = [score_scene(scene, detector.detect(read_image(scene.image_path))) for scene in progress]
+    shares = gather_objects(scored, processes)
+    in_order = [shares[index % processes.world_size][index // processes.world_size] for index in range(len(scenes))]
+    return summarise(in_order)

@@ -1,0 +1,75 @@
+"""Stops a run whose loss is no longer finite, with the batch that did it, without making the host wait each step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from craft.datasets.loader import Batch
+
+
+class FiniteWatch:
+    """Looks at the losses of past steps as soon as they have reached the host.
+
+    On CUDA a step's loss arrives while later steps are already queued; on other devices it is there at once.
+
+    Args:
+        folder: run folder, where an offending batch is written.
+        device: where the loss is computed.
+    """
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self._folder = folder
+        self._cuda = device.type == "cuda"
+        self._waiting: list[tuple[int, Tensor, torch.cuda.Event | None, Batch]] = []
+
+    def add(self, step: int, loss: Tensor, gradient_norm: Tensor, batch: Batch) -> None:
+        """Take note of a step.
+
+        Args:
+            step: its number.
+            loss: scalar, on the device.
+            gradient_norm: scalar, on the device.
+            batch: what the step was computed from.
+        """
+        both = torch.stack([loss.detach().float(), gradient_norm.detach().float()])
+        if not self._cuda:
+            self._waiting.append((step, both.cpu(), None, batch))
+            return
+        on_host = torch.empty(2, pin_memory=True)
+        on_host.copy_(both, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._waiting.append((step, on_host, event, batch))
+
+    def check(self, *, wait: bool) -> None:
+        """Look at the steps whose losses have arrived.
+
+        Args:
+            wait: wait for all of them, as is due before weights are written.
+
+        Raises:
+            FloatingPointError: a loss or gradient was not finite; the batch was saved and is named.
+        """
+        while self._waiting:
+            step, values, event, batch = self._waiting[0]
+            if event is not None:
+                if wait:
+                    event.synchronize()
+                elif not event.query():
+                    return
+            self._waiting.pop(0)
+            if not bool(torch.isfinite(values).all()):
+                self._stop(step, values, batch)
+
+    def _stop(self, step: int, values: Tensor, batch: Batch) -> None:
+        path = self._folder / f"bad_batch_step_{step}.pt"
+        fields = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
+        saved = {name: torch.as_tensor(value) if not isinstance(value, list) else value for name, value in fields.items()}
+        torch.save(saved, str(path))
+        raise FloatingPointError(
+            f"step {step}: loss {values[0]:g}, gradient norm {values[1]:g}; the batch (scenes {', '.join(batch.names)}) "
+            f"is saved in {path}, the last good weights are in last.pt; try a lower optimizer.learning_rate"
+        )
