@@ -1,0 +1,281 @@
+"""Weights in files: read in every format that CRAFT's weights come in, written as safetensors or as the authors do."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+from craft.models.craft import CRAFT
+
+# Where the network's tensors lie in files that hold more: our checkpoints (the average is what is validated), then
+# the EasyOCR trainer's {iter, craft, optimizer, scaler}.
+_WRAPPERS = ("average", "model", "craft")
+# What DataParallel, DistributedDataParallel and torch.compile put before names.
+_PREFIXES = ("module.", "_orig_mod.")
+# How the authors' code turns maps into pixels, for files that say nothing about detection.
+_ORIGINAL_DETECTION = {"pixel_rule": "corner", "keep_padding": True}
+_METADATA_KEY = "craft"
+_WIDEST_LAYER, _WIDEST_CHANNELS = "basenet.slice5.2.weight", 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """What a file of weights holds.
+
+    Attributes:
+        state: the network's tensors by name, on the CPU, without prefixes.
+        metadata: what travels with them: "detection" (settings from picture to words, as a dictionary; those left
+            out are the defaults), "width", "step" and whatever else was written.
+        source: the file's path, for messages.
+    """
+
+    state: dict[str, Tensor]
+    metadata: dict[str, Any]
+    source: str = "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What became of the tensors of a file and of a network.
+
+    Attributes:
+        loaded: names of the network's tensors that now hold the file's values.
+        missing: names in the network that the file lacks; those tensors are as they were.
+        unexpected: names in the file that the network lacks.
+        mismatched: names in both, with other shapes; those tensors are as they were.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[str, ...]
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Read weights: safetensors, the authors' and EasyOCR's .pth, the EasyOCR trainer's and our own checkpoints.
+
+    Nothing in the file is executed.
+
+    Args:
+        path: the file; one ending in .safetensors is read as that, any other as torch's format.
+
+    Returns:
+        The network's tensors, from our checkpoints the moving average where there is one. Metadata of the authors'
+        and EasyOCR's files says under "detection" how their code turns maps into pixels.
+
+    Raises:
+        ValueError: the file cannot be read, or holds no tensors by name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file; give the path of a .safetensors, .pth or .pt file of weights")
+    loaded, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = {_without_prefixes(name): value for name, value in loaded.items()}
+    others = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if not state or others:
+        found = f"{others[0]!r} is a {type(state[others[0]]).__name__}" if others else "it is empty"
+        raise ValueError(
+            f"{path}: expected a network's tensors by name, but {found}; save the network's state_dict() alone"
+        )
+    return Weights(state=state, metadata=metadata, source=str(path))
+
+
+def load_into(model: nn.Module, weights: Weights, *, strict: bool = True) -> LoadReport:
+    """Copy weights into a network.
+
+    Args:
+        model: the network; its tensors change in place and keep their type and device.
+        weights: what was read.
+        strict: refuse weights that do not fit exactly, before anything is copied.
+
+    Returns:
+        What was loaded and what was not. Files written before torch 0.4.1 lack `num_batches_tracked`, which no
+        result depends on: the network keeps its own, and they are not called missing.
+
+    Raises:
+        ValueError: `strict`, and names or shapes differ; the message names them.
+    """
+    own = model.state_dict()
+    fitting = {name: value for name, value in weights.state.items() if name in own and value.shape == own[name].shape}
+    report = LoadReport(
+        loaded=tuple(name for name in own if name in fitting),
+        missing=tuple(name for name in own if name not in weights.state and not name.endswith(".num_batches_tracked")),
+        unexpected=tuple(name for name in weights.state if name not in own),
+        mismatched=tuple(name for name in own if name in weights.state and name not in fitting),
+    )
+    if strict and (report.missing or report.unexpected or report.mismatched):
+        raise ValueError(_misfit_message(report, weights, own))
+    with torch.no_grad():
+        for name in report.loaded:
+            own[name].copy_(fitting[name])
+    return report
+
+
+def build_model(weights: Weights) -> CRAFT:
+    """Build the network that weights are of.
+
+    Args:
+        weights: what was read.
+
+    Returns:
+        The network on the CPU in training mode, its width taken from the tensors' shapes.
+
+    Raises:
+        ValueError: these are not a CRAFT's weights, or not all of them.
+    """
+    widest = weights.state.get(_WIDEST_LAYER)
+    if widest is None or widest.ndim != 4:
+        raise ValueError(
+            f"{weights.source}: not the weights of a CRAFT, {_WIDEST_LAYER} is missing (it holds "
+            f"{_first_of(weights.state)}); give a file that `craft train` or the authors' release made"
+        )
+    model = CRAFT(widest.shape[0] / _WIDEST_CHANNELS)
+    load_into(model, weights, strict=True)
+    return model
+
+
+def save_safetensors(model: nn.Module | Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, Any]) -> None:
+    """Write weights and what travels with them as a safetensors file, whole or not at all.
+
+    Args:
+        model: a network, or its tensors by name.
+        path: file to write; ".partial" behind its name is used on the way.
+        metadata: what JSON can hold; `read_weights` gives it back.
+    """
+    header = {"format": "pt", _METADATA_KEY: json.dumps(dict(metadata), ensure_ascii=False)}
+    _write_whole(Path(path), lambda file: file.write(safetensors_bytes(_plain_state(model), header)))
+
+
+def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> None:
+    """Write weights as the authors' release does, for their code, EasyOCR and others that load theirs.
+
+    That format has no place for detection settings: read back, the file counts as theirs. Their network has width 1
+    only, so others load no other width.
+
+    Args:
+        model: a network, or its tensors by name.
+        path: file to write, .pth; ".partial" behind its name is used on the way.
+    """
+    state = OrderedDict(_plain_state(model))
+    _write_whole(Path(path), lambda file: torch.save(state, file))
+
+
+def load_imagenet_backbone(model: CRAFT) -> None:
+    """Copy torchvision's ImageNet weights of VGG16 with batch norm into the backbone's convolutions 1 to 12.
+
+    Torchvision keeps the file (528 MB) where torch.hub does, and fetches it when it is not there.
+
+    Args:
+        model: network of width 1; changes in place. The two layers that replace VGG16's fully connected ones, and
+            the decoder, stay as they are.
+
+    Raises:
+        ValueError: the width is not 1, or the weights are neither there nor to be had.
+    """
+    if model.width != 1:
+        raise ValueError(
+            f"model.pretrained: imagenet fits width 1 only, not {model.width}; set model.pretrained to none, or start "
+            "from weights of that width with 'weights'"
+        )
+    from torchvision.models import VGG16_BN_Weights  # imported here: detection needs none of torchvision
+
+    source = VGG16_BN_Weights.IMAGENET1K_V1
+    try:
+        pretrained = source.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        name = source.url.rpartition("/")[2]
+        raise ValueError(
+            f"model.pretrained: imagenet: {name} could not be fetched ({error}); put that file of torchvision's into "
+            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or set model.pretrained to none"
+        ) from error
+    state = {
+        name: pretrained["features." + name.removeprefix("basenet.").partition(".")[2]]
+        for name in model.state_dict()
+        if name.startswith("basenet.") and not name.startswith("basenet.slice5.")
+    }
+    report = load_into(model, Weights(state, {}, source="torchvision's VGG16_BN_Weights"), strict=False)
+    assert len(report.loaded) == len(state), "torchvision numbers VGG16's layers otherwise than craft.py"
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            written = (file.metadata() or {}).get(_METADATA_KEY, "{}")
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as safetensors ({error}); copy or download the file anew") from error
+    try:
+        metadata = json.loads(written)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: its metadata {_METADATA_KEY!r} is not JSON ({error}); write the file anew"
+        ) from error
+    return state, metadata
+
+
+def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        content = torch.load(str(path), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: not a file of tensors alone ({reason}); if you trust it, load it with torch and save the "
+            "network's state_dict() alone"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ValueError(f"{path}: cannot be read by torch ({error}); copy or download the file anew") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path}: expected a network's tensors by name, found a {type(content).__name__}; save its state_dict()"
+        )
+    metadata: dict[str, Any] = {key: value for key, value in content.items() if isinstance(value, str | int | float)}
+    if "average" in content and isinstance(content.get("config"), str):  # a checkpoint of ours
+        metadata["detection"] = yaml.safe_load(content["config"])["detection"]
+    else:
+        metadata["detection"] = dict(_ORIGINAL_DETECTION)
+    state = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict) and content[key]), content)
+    return state, metadata
+
+
+def _without_prefixes(name: str) -> str:
+    while name.startswith(_PREFIXES):
+        name = name.partition(".")[2]
+    return name
+
+
+def _plain_state(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    state = model.state_dict() if isinstance(model, nn.Module) else model
+    return {_without_prefixes(name): value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _misfit_message(report: LoadReport, weights: Weights, own: Mapping[str, Tensor]) -> str:
+    shapes = [f"{name} {tuple(weights.state[name].shape)}, here {tuple(own[name].shape)}" for name in report.mismatched]
+    parts = (("it lacks", report.missing), ("the network lacks", report.unexpected), ("of another shape", shapes))
+    faults = "; ".join(f"{what} {_first_of(names)}" for what, names in parts if names)
+    return f"{weights.source}: does not fit the network: {faults}; check model.width and that the file is a CRAFT's"
+
+
+def _first_of(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
