@@ -1,0 +1,176 @@
+"""The DetEval protocol of ICDAR 2013: boxes that may be split or merged, one image at a time. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from craft.evaluation.image_score import ImageScore, Match, harmonic_mean, shares
+from craft.geometry import bounding_boxes
+
+LEAST_RECALL = 0.8  # t_r: share of a word that its detection, or its detections together, must cover
+LEAST_PRECISION = 0.4  # t_p: share of a detection that its word, or its words together, must cover
+LARGEST_CENTRE_DISTANCE = 1.0  # of one-to-one matches, in means of the two diagonals
+SPLIT_CREDIT = 0.8  # of a word found in several detections, and of each of these
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Overlaps:
+    """What the rules look at: cared-for words in rows, counted detections in columns.
+
+    Attributes:
+        recall: (N, M) float64, share of the word's area inside the detection.
+        precision: (N, M) float64, share of the detection's area inside the word.
+        fits: (N, M) bool, both high enough.
+        lone: (N, M) bool, the fit is the only one of its row and column, don't-care words and ignored detections
+            included, as the official script counts.
+        near: (N, M) bool, the centres are near enough for one-to-one.
+    """
+
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    fits: NDArray[np.bool_]
+    lone: NDArray[np.bool_]
+    near: NDArray[np.bool_]
+
+
+def evaluate_image(
+    truth_polygons: Sequence[ArrayLike] | NDArray[np.floating],
+    truth_dont_care: Sequence[bool] | NDArray[np.bool_],
+    detection_polygons: Sequence[ArrayLike] | NDArray[np.floating],
+) -> ImageScore:
+    """Score the detections of one image by DetEval: one to one, then one word to many detections, then the reverse.
+
+    Polygons count by their axis-aligned boxes, whose last row and column of pixels belong to them: a box from 0 to 9
+    is 10 wide. A detection with more than 0.4 of its area in one don't-care word is ignored.
+
+    Args:
+        truth_polygons: labelled words, (P, 2) each, in pixels.
+        truth_dont_care: one flag per word.
+        detection_polygons: detections, (P, 2) each, in the same pixels.
+
+    Returns:
+        The score; its credits are 1 for a word or detection matched one to one or merged, 0.8 where split. The
+        protocol knows no average precision.
+
+    Raises:
+        ValueError: as many flags as words were not given, or a polygon's coordinate is not finite.
+
+    Source: C. Wolf and J.-M. Jolion, Object Count/Area Graphs for the Evaluation of Object Detection and
+        Segmentation Algorithms, IJDAR 2006, with the constants and the order of the organisers' DetEval script for
+        ICDAR 2013, Challenge 2, Task 1.
+    """
+    dont_care = np.asarray(truth_dont_care, dtype=bool).reshape(-1)
+    if len(dont_care) != len(truth_polygons):
+        raise ValueError(f"{len(truth_polygons)} words with {len(dont_care)} don't-care flags; one flag per word")
+    truth = _pixel_boxes(truth_polygons, "word")
+    detections = _pixel_boxes(detection_polygons, "detection")
+    shared = _shared_areas(truth, detections)
+    covered = shared[dont_care] / _areas(detections)[None, :]
+    ignored = (covered > LEAST_PRECISION).any(axis=0)
+
+    words, counted = np.flatnonzero(~dont_care), np.flatnonzero(~ignored)
+    matches, truth_credit, detection_credit = _match(_overlaps(truth, detections, shared, words, counted))
+    precision, recall = shares(truth_credit, detection_credit, len(words), len(counted))
+    named = tuple(
+        Match(
+            tuple(int(words[row]) for row in match.truth),
+            tuple(int(counted[column]) for column in match.detections),
+            None,
+        )
+        for match in matches
+    )
+    return ImageScore(
+        precision=precision,
+        recall=recall,
+        hmean=harmonic_mean(precision, recall),
+        average_precision=None,
+        matches=named,
+        truth_credit=truth_credit,
+        detection_credit=detection_credit,
+        num_truth=len(words),
+        num_dont_care=int(dont_care.sum()),
+        num_detections=len(counted),
+        ignored_detections=tuple(np.flatnonzero(ignored).tolist()),
+    )
+
+
+def _match(overlaps: _Overlaps) -> tuple[list[Match], float, float]:
+    """The matches in the official order, with the credit of the words and of the detections."""
+    free_rows = np.ones(overlaps.recall.shape[0], dtype=bool)
+    free_columns = np.ones(overlaps.recall.shape[1], dtype=bool)
+    touching = overlaps.recall > 0
+    matches: list[Match] = []
+    truth_credit = detection_credit = 0.0
+
+    single = overlaps.fits & overlaps.lone & overlaps.near
+    single &= (touching.sum(axis=1) == 1)[:, None] & (touching.sum(axis=0) == 1)[None, :]
+    for row, column in np.argwhere(single).tolist():
+        free_rows[row] = free_columns[column] = False
+        matches.append(Match((row,), (column,), None))
+        truth_credit += 1.0
+        detection_credit += 1.0
+
+    for row in np.flatnonzero(free_rows).tolist():
+        columns = np.flatnonzero(free_columns & (overlaps.precision[row] >= LEAST_PRECISION)).tolist()
+        total = sum(overlaps.recall[row, column] for column in columns)
+        if round(float(total), 4) >= LEAST_RECALL and touching[row].sum() >= 2:
+            free_rows[row] = False
+            free_columns[columns] = False
+            matches.append(Match((row,), tuple(columns), None))
+            truth_credit += 1.0 if len(columns) == 1 else SPLIT_CREDIT
+            detection_credit += 1.0 if len(columns) == 1 else SPLIT_CREDIT * len(columns)
+
+    for column in np.flatnonzero(free_columns).tolist():
+        rows = np.flatnonzero(free_rows & (overlaps.recall[:, column] >= LEAST_RECALL)).tolist()
+        total = sum(overlaps.precision[row, column] for row in rows)
+        if round(float(total), 4) >= LEAST_PRECISION and touching[:, column].sum() >= 2:
+            free_columns[column] = False
+            free_rows[rows] = False
+            matches.append(Match(tuple(rows), (column,), None))
+            truth_credit += float(len(rows))
+            detection_credit += 1.0
+    return matches, truth_credit, detection_credit
+
+
+def _overlaps(
+    truth: NDArray[np.float64],
+    detections: NDArray[np.float64],
+    shared: NDArray[np.float64],
+    words: NDArray[np.intp],
+    counted: NDArray[np.intp],
+) -> _Overlaps:
+    """The shares of all words and detections, cut down to those that the rules match."""
+    recall = shared / _areas(truth)[:, None]
+    precision = shared / _areas(detections)[None, :]
+    fits = (recall >= LEAST_RECALL) & (precision >= LEAST_PRECISION)
+    lone = (fits.sum(axis=1) == 1)[:, None] & (fits.sum(axis=0) == 1)[None, :]
+    centres = [0.5 * (boxes[:, :2] + boxes[:, 2:]) for boxes in (truth, detections)]
+    diagonals = [np.linalg.norm(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (truth, detections)]
+    distance = np.linalg.norm(centres[0][:, None] - centres[1][None, :], axis=-1)
+    near = 2.0 * distance / (diagonals[0][:, None] + diagonals[1][None, :]) < LARGEST_CENTRE_DISTANCE
+    cut = np.ix_(words, counted)
+    return _Overlaps(recall[cut], precision[cut], fits[cut], lone[cut], near[cut])
+
+
+def _pixel_boxes(polygons: Sequence[ArrayLike] | NDArray[np.floating], what: str) -> NDArray[np.float64]:
+    """(N, 4) boxes x1, y1, x2, y2 whose far sides lie behind their last pixel."""
+    boxes = np.array([bounding_boxes(polygon) for polygon in polygons], dtype=np.float64).reshape(-1, 4)
+    if not np.isfinite(boxes).all():
+        raise ValueError(f"{what} {int(np.flatnonzero(~np.isfinite(boxes).all(axis=1))[0])} is not finite")
+    boxes[:, 2:] += 1.0
+    return boxes
+
+
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def _shared_areas(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, M) areas that boxes share."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    return np.asarray(np.clip(high - low, 0.0, None).prod(axis=-1))

@@ -1,0 +1,166 @@
+"""Result files of any detector: one text file an image, in a folder or a zip, one detection a line. No torch."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layout = Literal["boxes", "quads", "polygons"]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_ERRORS_SHOWN = 20
+_WANTED = {
+    "boxes": "x1,y1,x2,y2 or x1,y1,...,x4,y4, then perhaps a score, then perhaps a text",
+    "quads": "x1,y1,...,x4,y4, then perhaps a score, then perhaps a text",
+    "polygons": "x1,y1,x2,y2,... with at least 3 corners, then perhaps a score",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultFile:
+    """The detections of one image.
+
+    Attributes:
+        name: of the file, without folders.
+        polygons_xy: (P, 2) float64 each, in source image pixels, in the order of the file.
+        lines: line number of each detection, counted from 1.
+        scores: (N,) float64, None where the set's files hold no scores.
+    """
+
+    name: str
+    polygons_xy: list[NDArray[np.float64]]
+    lines: tuple[int, ...]
+    scores: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Line:
+    """One detection as read: its corners, and the number after them where there is one."""
+
+    number: int
+    polygon_xy: NDArray[np.float64]
+    score: float | None
+
+
+def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
+    """Read every .txt file of a folder or zip.
+
+    Fields are separated by commas, or by white space in lines without a comma; empty lines, a byte order mark and
+    Windows line ends are skipped. The number after the corners is a score where every line of every file has one;
+    otherwise it is taken for the start of a text, and no detection has a score.
+
+    Args:
+        path: folder or .zip with one .txt file an image.
+        layout: "quads" for 8 coordinates, "boxes" for 4 (two opposite corners) or 8, "polygons" for any even number.
+
+    Returns:
+        The files, by name; numbers in names count as numbers, so that res_img_10 follows res_img_9.
+
+    Raises:
+        ValueError: the path cannot be read or holds no .txt file, or a line does not fit; each is named as file:line.
+    """
+    parsed: dict[str, list[_Line]] = {}
+    errors: list[str] = []
+    for name, content in _contents(Path(path)):
+        if name in parsed:
+            raise ValueError(f"{path}: holds {name} twice; leave one of the two out")
+        parsed[name] = _parse_file(name, content, layout, errors)
+    if errors:
+        more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
+        raise ValueError(f"{path}:\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+    if not parsed:
+        raise ValueError(f"{path}: holds no .txt file; give the folder or zip with the result files res_img_N.txt")
+    lines = [line for file_lines in parsed.values() for line in file_lines]
+    has_scores = bool(lines) and all(line.score is not None for line in lines)
+    return [
+        ResultFile(
+            name,
+            [line.polygon_xy for line in parsed[name]],
+            tuple(line.number for line in parsed[name]),
+            np.array([line.score for line in parsed[name]], dtype=np.float64) if has_scores else None,
+        )
+        for name in sorted(parsed, key=_natural)
+    ]
+
+
+def parse_line(line: str, *, layout: Layout) -> tuple[NDArray[np.float64], float | None]:
+    """Read one detection.
+
+    Args:
+        line: without its end.
+        layout: as in `read_results`.
+
+    Returns:
+        (P, 2) float64 corners, and the number after them, None where there is none.
+
+    Raises:
+        ValueError: the line does not fit the layout.
+    """
+    fields = [field.strip() for field in (line.split(",") if "," in line else line.split())]
+    count = 0
+    while count < len(fields) and _NUMBER.fullmatch(fields[count]):
+        count += 1
+    numbers = [float(field) for field in fields[:count]]
+    if layout == "polygons":
+        used = count - count % 2
+        fits = used >= 6
+    elif layout == "boxes" and count in (4, 5):
+        used, fits = 4, True
+    else:
+        used, fits = 8, count >= 8
+    if not fits or not np.isfinite(numbers).all():
+        raise ValueError(f"found {line!r}, wanted {_WANTED[layout]}")
+    corners = np.array(numbers[:used])
+    if used == 4:
+        corners = corners[[0, 1, 2, 1, 2, 3, 0, 3]]
+    return corners.reshape(-1, 2), numbers[used] if count > used else None
+
+
+def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names without folders, and contents, of the .txt files of a folder or zip."""
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            if file.suffix.lower() == ".txt" and file.is_file():
+                yield file.name, file.read_bytes()
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for item in archive.infolist():
+                name = Path(item.filename).name
+                if not item.is_dir() and name.lower().endswith(".txt") and not name.startswith("._"):
+                    yield name, archive.read(item)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: does not exist; give the folder or zip with the result files") from None
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: is neither a folder nor a readable zip ({error})") from None
+
+
+def _parse_file(name: str, content: bytes, layout: Layout, errors: list[str]) -> list[_Line]:
+    """The detections of a file; what is wrong with it is added to `errors`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        errors.append(f"{name}: is not UTF-8 (byte {error.start}); save it as UTF-8")
+        return []
+    lines = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            polygon, score = parse_line(line.rstrip("\r"), layout=layout)
+        except ValueError as error:
+            errors.append(f"{name}:{number}: {error}; correct the line or export the results again")
+            continue
+        lines.append(_Line(number, polygon, score))
+    return lines
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", name)]
