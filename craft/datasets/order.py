@@ -1,0 +1,150 @@
+"""Which scene comes when: a weighted mix of sets that follows from (seed, epoch, position) alone. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MIX, _PERMUTATION = 1, 2  # last entries of seeds: a stream of their own for each use; never 0, which would not count
+
+
+def default_epoch_length(set_sizes: Sequence[int]) -> int:
+    """Samples in an epoch where nobody says otherwise: as many as there are scenes."""
+    return sum(set_sizes)
+
+
+def epoch_shares(weights: Sequence[float], *, epoch_length: int) -> NDArray[np.int64]:
+    """Number of samples that each set gives to an epoch, the same in every epoch.
+
+    Args:
+        weights: > 0, one per set.
+        epoch_length: samples in an epoch, at least one per set.
+
+    Returns:
+        (number of sets,) int64, at least 1 each, that sum to `epoch_length`: the weights' shares rounded by
+        largest remainder.
+
+    Raises:
+        ValueError: fewer samples than sets, or a weight that is not positive.
+    """
+    if any(not weight > 0 for weight in weights):
+        raise ValueError(f"weights of sets must be positive, not {list(weights)}")
+    if epoch_length < len(weights):
+        raise ValueError(f"an epoch of {epoch_length} samples cannot hold {len(weights)} sets; make it longer")
+    shares = np.asarray(weights, dtype=np.float64) / sum(weights)
+    exact = shares * (epoch_length - len(weights))  # beyond the one that every set gives
+    counts = np.floor(exact).astype(np.int64)
+    largest_first = np.argsort(counts - exact, kind="stable")
+    counts[largest_first[: epoch_length - len(weights) - int(counts.sum())]] += 1
+    return counts + 1
+
+
+def epoch_order(
+    seed: int, epoch: int, set_sizes: Sequence[int], weights: Sequence[float], epoch_length: int
+) -> NDArray[np.int64]:
+    """The scenes of an epoch in their order.
+
+    Every set is walked through in one random permutation after another, each begun only when the one before is used
+    up, across epochs: between two appearances of a scene lies on average the whole set, whatever the weights.
+
+    Args:
+        seed: >= 0, seed of the run.
+        epoch: >= 0.
+        set_sizes: scenes in each set, > 0.
+        weights: > 0, one per set.
+        epoch_length: samples in an epoch.
+
+    Returns:
+        (epoch_length, 2) int64: set, scene in the set.
+
+    Raises:
+        ValueError: an empty set, a weight that is not positive, or fewer samples than sets.
+    """
+    if any(size <= 0 for size in set_sizes):
+        raise ValueError(f"every set needs at least one scene, the sets have {list(set_sizes)}")
+    counts = epoch_shares(weights, epoch_length=epoch_length)
+    order = np.empty((epoch_length, 2), dtype=np.int64)
+    order[:, 0] = np.repeat(np.arange(len(counts)), counts)
+    order[:, 1] = np.concatenate(
+        [
+            _running_permutation(seed, index, size, first=epoch * int(count), count=int(count))
+            for index, (size, count) in enumerate(zip(set_sizes, counts, strict=True))
+        ]
+    )
+    mixed = np.random.default_rng(np.random.SeedSequence((seed, epoch, 0, _MIX))).permutation(order[:, 0])
+    # Mixing the sets keeps each set's own scenes in the order of its permutation.
+    result = np.empty_like(order)
+    result[:, 0] = mixed
+    result[np.argsort(mixed, kind="stable"), 1] = order[:, 1]
+    return result
+
+
+def sample_seed(seed: int, epoch: int, position: int) -> int:
+    """The number from which everything random about one sample follows.
+
+    Args:
+        seed: >= 0, seed of the run.
+        epoch: >= 0.
+        position: >= 0, place in the epoch.
+
+    Returns:
+        0 to 2^63 - 1.
+    """
+    return int(np.random.SeedSequence((seed, epoch, position)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class StreamSampler:
+    """The batches of one process: lists of (epoch, position), without end.
+
+    Batch g of all processes together covers the positions from start + g * G on, G = world size * batch size, and
+    every process takes its run of `batch_size` neighbours out of them: what is trained on in a step does not
+    depend on how many processes share it.
+    """
+
+    def __init__(
+        self, *, epoch_length: int, start_position: int, batch_size: int, world_size: int = 1, rank: int = 0
+    ) -> None:
+        """Prepare the stream.
+
+        Args:
+            epoch_length: samples in an epoch, > 0.
+            start_position: samples that all processes together have already used, counted from the first epoch.
+            batch_size: samples per process and batch, > 0.
+            world_size: number of processes.
+            rank: this process, 0 to world_size - 1.
+
+        Raises:
+            ValueError: a rank that is not one of the processes, or a number out of range.
+        """
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} is not one of {world_size} processes")
+        if epoch_length <= 0 or batch_size <= 0 or start_position < 0:
+            raise ValueError(
+                f"epoch_length {epoch_length} and batch_size {batch_size} must be positive, "
+                f"start_position {start_position} not negative"
+            )
+        self._epoch_length = epoch_length
+        self._batch_size = batch_size
+        self._step = world_size * batch_size
+        self._first = start_position + rank * batch_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        first = self._first
+        while True:
+            yield [divmod(place, self._epoch_length) for place in range(first, first + self._batch_size)]
+            first += self._step
+
+
+def _running_permutation(seed: int, index: int, size: int, *, first: int, count: int) -> NDArray[np.int64]:
+    """Entries `first` to `first + count` of the endless row of a set's permutations."""
+    rounds = range(first // size, (first + count - 1) // size + 1)
+    row = np.concatenate(
+        [
+            np.random.default_rng(np.random.SeedSequence((seed, index, number, _PERMUTATION))).permutation(size)
+            for number in rounds
+        ]
+    )
+    start = first - rounds.start * size
+    return row[start : start + count]

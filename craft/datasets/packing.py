@@ -1,0 +1,82 @@
+"""Labels of many scenes in a few arrays, so that loader processes share them instead of each growing a copy. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from craft.scene import Scene, Word
+
+
+class PackedScenes:
+    """Scenes as arrays, one scene unpacked at a time.
+
+    A forked process shares its parent's memory until one of them writes to it, and merely looking at a Python object
+    writes its reference count. Hundreds of thousands of words as objects are copied that way, page by page, into
+    every loader process; arrays are not.
+
+    Kept per word: polygon, don't care, characters, confidence and source. Text and script are not: no map needs them.
+    """
+
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        words = [word for scene in scenes for word in scene.words]
+        characters = [word.character_quads_xy for word in words]
+        self._first_word = _offsets([len(scene.words) for scene in scenes])
+        self._paths = _PackedText([scene.image_path for scene in scenes])
+        self._names = _PackedText([scene.name for scene in scenes])
+        self._sources = _PackedText([word.source for word in words])
+        self._first_point = _offsets([len(word.polygon_xy) for word in words])
+        self._points_xy = _joined([word.polygon_xy for word in words], (0, 2))
+        self._has_characters = np.array([quads is not None for quads in characters], dtype=bool)
+        self._first_character = _offsets([0 if quads is None else len(quads) for quads in characters])
+        self._character_quads_xy = _joined([quads for quads in characters if quads is not None], (0, 4, 2))
+        self._dont_care = np.array([word.dont_care for word in words], dtype=bool)
+        self._confidence = np.array([word.confidence for word in words], dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._first_word) - 1
+
+    def __getitem__(self, index: int) -> Scene:
+        """Unpack one scene; its arrays are views that must not be written to."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"scene {index} of {len(self)}")
+        words = range(self._first_word[index], self._first_word[index + 1])
+        return Scene(
+            image_path=self._paths[index], words=tuple(self._word(word) for word in words), name=self._names[index]
+        )
+
+    def _word(self, index: int) -> Word:
+        characters = None
+        if self._has_characters[index]:
+            characters = self._character_quads_xy[self._first_character[index] : self._first_character[index + 1]]
+        return Word(
+            polygon_xy=self._points_xy[self._first_point[index] : self._first_point[index + 1]],
+            dont_care=bool(self._dont_care[index]),
+            character_quads_xy=characters,
+            confidence=float(self._confidence[index]),
+            source=self._sources[index],
+        )
+
+
+class _PackedText:
+    """Strings as one array of bytes."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
+        self._first = _offsets([len(text) for text in encoded])
+        self._bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+
+    def __getitem__(self, index: int) -> str:
+        return self._bytes[self._first[index] : self._first[index + 1]].tobytes().decode("utf-8", "surrogateescape")
+
+
+def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
+
+
+def _joined(arrays: Sequence[NDArray[np.float32]], empty_shape: tuple[int, ...]) -> NDArray[np.float32]:
+    joined = np.concatenate([np.zeros(empty_shape, dtype=np.float32), *arrays]).astype(np.float32, copy=False)
+    joined.flags.writeable = False
+    return joined
