@@ -1,0 +1,132 @@
+"""From score maps to words: the original's steps, the same maps give the same boxes. numpy and numba, no torch.
+
+Boxes come in map indices, as the original's do; `to_pixels` turns these into pixels in a step of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from craft.detection.components import ROW, START, STOP, find_components
+from craft.detection.rectangles import component_quads
+
+PixelRule = Literal["corner", "centre"]
+_LEAST_AREA = 10  # map pixels; smaller components are noise
+_MAP_STRIDE = 2  # network input pixels per map pixel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedWords:
+    """Words found in a pair of score maps, in map indices, in the order of their first pixels, row by row.
+
+    Attributes:
+        quads: (N, 4, 2) float32, clockwise on the screen, starting at the smallest x + y.
+        scores: (N,) float32, mean region score of the word's pixels above the low threshold.
+        boxes_xyxy: (N, 4) int32, the components' first and last column and row + 1.
+        runs: (R, 4) int32, the words' pixels: row, first column, last column + 1, word.
+        size_hw: height and width of the map.
+    """
+
+    quads: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    boxes_xyxy: NDArray[np.int32]
+    runs: NDArray[np.int32]
+    size_hw: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.quads)
+
+
+def decode_maps(
+    region: NDArray[np.float32],
+    affinity: NDArray[np.float32],
+    *,
+    text_threshold: float = 0.7,
+    low_text: float = 0.4,
+    link_threshold: float = 0.4,
+) -> DecodedWords:
+    """Find the words in a pair of score maps.
+
+    Components (4-connected) of region > low_text or affinity > link_threshold; those under 10 pixels or with a peak
+    region score under text_threshold are dropped; the rest become boxes as `component_quads` says.
+
+    Args:
+        region: (H, W) float32, region scores.
+        affinity: (H, W) float32, affinity scores.
+        text_threshold: least peak region score of a word.
+        low_text: region score above which a pixel belongs to a word.
+        link_threshold: affinity score above which a pixel links characters.
+
+    Returns:
+        The words; none is normal. A component without any pixel above low_text, possible only where text_threshold
+        is not above low_text, is no word (the original stops there with an error).
+
+    Raises:
+        ValueError: the maps are not two of one shape (H, W).
+
+    Source: CRAFT, Baek et al., CVPR 2019, section 3.3, and its released decoder, whose boxes these are.
+    """
+    if region.ndim != 2 or region.shape != affinity.shape:
+        raise ValueError(
+            f"score maps have shapes {region.shape} and {affinity.shape}; pass two maps of one shape (height, width)"
+        )
+    size_hw = (region.shape[0], region.shape[1])
+    found = find_components(
+        np.ascontiguousarray(region, dtype=np.float32),
+        np.ascontiguousarray(affinity, dtype=np.float32),
+        low_text=low_text,
+        link_threshold=link_threshold,
+    )
+    is_word = (found.areas >= _LEAST_AREA) & (found.peaks >= np.float32(text_threshold)) & (found.num_text > 0)
+    kept = np.flatnonzero(is_word)
+    num_runs = np.diff(found.offsets)
+    own_runs = found.runs[np.repeat(is_word, num_runs)]
+    word_of_run = np.repeat(np.arange(len(kept), dtype=np.int32), num_runs[kept])
+    return DecodedWords(
+        quads=component_quads(found, kept, size_hw=size_hw),
+        scores=(found.sums[kept] / found.num_text[kept]).astype(np.float32),
+        boxes_xyxy=found.boxes_xyxy[kept],
+        runs=np.column_stack([own_runs[:, [ROW, START, STOP]], word_of_run]),
+        size_hw=size_hw,
+    )
+
+
+def label_map(words: DecodedWords) -> NDArray[np.int32]:
+    """Paint each word's pixels with its number.
+
+    Args:
+        words: what `decode_maps` found.
+
+    Returns:
+        (H, W) int32, word index + 1, and 0 where no word is.
+    """
+    labels = np.zeros(words.size_hw, dtype=np.int32)
+    for row, start, stop, word in words.runs.tolist():
+        labels[row, start:stop] = word + 1
+    return labels
+
+
+def to_pixels(points_map: ArrayLike, *, rule: PixelRule, scale_xy: ArrayLike = (1.0, 1.0)) -> NDArray[np.float32]:
+    """Turn map indices into pixels.
+
+    Args:
+        points_map: (..., 2) in map indices.
+        rule: "corner" sends index i to input coordinate 2 i, as the original does; "centre" to 2 (i + 0.5), which
+            is where the map pixel's centre lies.
+        scale_xy: source pixels per network input pixel, (x, y); (1, 1) gives network input pixels.
+
+    Returns:
+        (..., 2) float32, source image pixels.
+
+    Raises:
+        ValueError: the rule is neither of the two.
+    """
+    if rule not in ("corner", "centre"):
+        raise ValueError(f"pixel rule {rule!r} is unknown; use corner or centre")
+    shift = 0.5 if rule == "centre" else 0.0
+    points = np.asarray(points_map, dtype=np.float64)
+    return (_MAP_STRIDE * (points + shift) * np.asarray(scale_xy, dtype=np.float64)).astype(np.float32)
