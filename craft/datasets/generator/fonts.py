@@ -1,0 +1,281 @@
+"""Fonts: their outlines, measures and coverage, and text shaped with HarfBuzz into glyph outlines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import regex
+import uharfbuzz
+from numpy.typing import NDArray
+
+# Greatest distance between a curve and the segments it is flattened to, in em.
+FLATNESS = 0.0015
+
+# H, eta, en, hiragana a, "middle", ga, alef, ka in Bangla and Devanagari: the first that a font has gives its height.
+_TALL_LETTERS = "H\u0397\u041d\u3042\u4e2d\uac00\u0627\u0995\u0915"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """A flattened glyph or text. Coordinates are em, x to the right, y DOWN, the baseline at y = 0.
+
+    Attributes:
+        points_xy: (P, 2) float64, the corners of all contours one after another.
+        contour_ends: (K,) int64, index after the last corner of each contour.
+    """
+
+    points_xy: NDArray[np.float64]
+    contour_ends: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShapedText:
+    """A word or line that HarfBuzz shaped.
+
+    Attributes:
+        outline: its contours, in em.
+        point_character: (P,) int64, the grapheme cluster that each corner of the outline belongs to; spaces count.
+        characters: its grapheme clusters, spaces included, in reading order.
+        boxes_xyxy: (len(characters), 4) float64, ink box of each in em; NaN for one without ink, such as a space.
+        advance: em that the pen moved, to the right (or down, for vertical text).
+    """
+
+    outline: Outline
+    point_character: NDArray[np.int64]
+    characters: tuple[str, ...]
+    boxes_xyxy: NDArray[np.float64]
+    advance: float
+
+
+class Typeface:
+    """One face of a font file, with its glyph outlines kept once flattened.
+
+    Attributes:
+        path: font file.
+        index: face inside a collection.
+        name: file name without its ending, with "#index" where the file holds several faces.
+        ascent: em from the baseline up to the top of the line, > 0.
+        descent: em from the baseline down to the bottom of the line, > 0.
+        x_height: em, height of x, or half of the letters' where there is no x.
+        cap_height: em, height of H, or of the first letter there is.
+    """
+
+    def __init__(self, path: str | Path, index: int = 0):
+        self.path = str(path)
+        self.index = index
+        try:
+            self._face = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(self.path), index)
+        except Exception as error:
+            raise ValueError(f"{path}: not a font file ({error}); remove it or name another") from None
+        self._font = uharfbuzz.Font(self._face)
+        self._units = float(self._face.upem)
+        self._codepoints = frozenset(self._face.unicodes)
+        self._glyphs: dict[int, Outline] = {}
+        self._shaped: dict[tuple[str, bool], ShapedText] = {}
+        self.name = Path(path).stem + (f"#{index}" if index else "")
+        extents = self._font.get_font_extents("ltr")
+        self.ascent = extents.ascender / self._units
+        self.descent = -extents.descender / self._units
+        self.cap_height = self._letter_height(_TALL_LETTERS)
+        self.x_height = self._letter_height("x") or 0.5 * self.cap_height
+
+    def covers(self, text: str) -> bool:
+        """Whether the face has a glyph with ink for every character of a text (spaces and joiners aside).
+
+        Args:
+            text: any text.
+
+        Returns:
+            True where nothing of it would be drawn as an empty box.
+        """
+        needed = {ord(sign) for sign in text if not sign.isspace() and sign not in "\u200c\u200d"}
+        return needed <= self._codepoints
+
+    def shape(self, text: str, *, vertical: bool = False) -> ShapedText:
+        """Shape a text: joining, conjuncts, kerning and direction as its script asks.
+
+        Args:
+            text: one word or line, of one direction.
+            vertical: set it from top to bottom, with the font's vertical forms; x is then measured from the middle
+                of the column, y from its top.
+
+        Returns:
+            The shaped text.
+
+        Raises:
+            ValueError: the face lacks a glyph that the text needs.
+        """
+        key = (text, vertical)
+        found = self._shaped.get(key)
+        if found is None:
+            found = self._shape(text, vertical)
+            if len(self._shaped) >= 20_000:
+                self._shaped.clear()
+            self._shaped[key] = found
+        return found
+
+    def _shape(self, text: str, vertical: bool) -> ShapedText:
+        buffer = uharfbuzz.Buffer()
+        buffer.add_str(text)
+        buffer.guess_segment_properties()
+        if vertical:
+            buffer.direction = "ttb"
+        uharfbuzz.shape(self._font, buffer, {})
+        clusters = regex.findall(r"\X", text)
+        starts = np.cumsum([0] + [len(cluster) for cluster in clusters])
+        points, ends, owners = [], [], []
+        pen_x, pen_y, size = 0.0, 0.0, 0
+        glyph_clusters = [info.cluster for info in buffer.glyph_infos]
+        for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
+            if info.codepoint == 0:
+                raise ValueError(f"{self.path}: no glyph for {text!r}; choose a font that has it")
+            glyph = self._glyph(info.codepoint)
+            offset = np.array([pen_x + position.x_offset, -(pen_y + position.y_offset)]) / self._units
+            moved = glyph.points_xy + offset
+            points.append(moved)
+            ends.append(glyph.contour_ends + size)
+            owners.append(_owners(moved, info.cluster, glyph_clusters, starts, len(text), buffer.direction == "rtl"))
+            size += len(moved)
+            pen_x += position.x_advance
+            pen_y += position.y_advance
+        outline = Outline(
+            np.concatenate(points) if points else np.empty((0, 2)),
+            np.concatenate(ends) if ends else np.empty(0, np.int64),
+        )
+        owner = np.concatenate(owners) if owners else np.empty(0, np.int64)
+        boxes = ink_boxes(outline.points_xy, owner, len(clusters))
+        advance = (-pen_y if vertical else pen_x) / self._units
+        return ShapedText(outline, owner, tuple(clusters), boxes, advance)
+
+    def _glyph(self, glyph: int) -> Outline:
+        found = self._glyphs.get(glyph)
+        if found is None:
+            recorder = _Recorder(self._units)
+            self._font.draw_glyph(glyph, _draw_functions(), recorder)
+            found = self._glyphs[glyph] = recorder.outline()
+        return found
+
+    def _letter_height(self, letters: str) -> float:
+        for letter in letters:
+            if ord(letter) in self._codepoints:
+                points = self._glyph(self._font.get_nominal_glyph(ord(letter))).points_xy
+                if len(points):
+                    return float(-points[:, 1].min())
+        return 0.0 if letters == "x" else 0.7
+
+
+@cache
+def load_typeface(path: str, index: int = 0) -> Typeface:
+    """Open a font file once per process.
+
+    Args:
+        path: font file.
+        index: face inside a collection.
+
+    Returns:
+        The face.
+
+    Raises:
+        ValueError: it is not a font.
+    """
+    return Typeface(path, index)
+
+
+def ink_boxes(points_xy: NDArray[np.float64], owner: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Axis-aligned boxes of the points of each owner.
+
+    Args:
+        points_xy: (P, 2).
+        owner: (P,) int64 from 0 to count - 1.
+        count: number of owners.
+
+    Returns:
+        (count, 4) float64 as x1, y1, x2, y2; NaN for an owner without points.
+    """
+    low, high = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
+    np.minimum.at(low, owner, points_xy)
+    np.maximum.at(high, owner, points_xy)
+    boxes = np.concatenate([low, high], axis=1)
+    boxes[~np.isfinite(boxes)] = np.nan
+    return boxes
+
+
+def _owners(
+    points: NDArray[np.float64],
+    cluster: int,
+    glyph_clusters: list[int],
+    starts: NDArray[np.int64],
+    text_length: int,
+    right_to_left: bool,
+) -> NDArray[np.int64]:
+    """Grapheme cluster of each point of a glyph; a ligature of several is cut evenly from left to right."""
+    after = min((other for other in glyph_clusters if other > cluster), default=text_length)
+    first = int(np.searchsorted(starts, cluster, side="right")) - 1
+    count = max(int(np.searchsorted(starts, after, side="left")) - first, 1)
+    if count == 1 or not len(points):
+        return np.full(len(points), first, np.int64)
+    low, high = points[:, 0].min(), points[:, 0].max()
+    part = np.clip(((points[:, 0] - low) / max(high - low, 1e-9) * count).astype(np.int64), 0, count - 1)
+    return first + (count - 1 - part if right_to_left else part)
+
+
+class _Recorder:
+    """Collects the flattened contours of one glyph from HarfBuzz' drawing callbacks."""
+
+    def __init__(self, units: float):
+        self._units = units
+        self._points: list[tuple[float, float]] = []
+        self._ends: list[int] = []
+
+    def move(self, x: float, y: float) -> None:
+        self._points.append((x, y))
+
+    def quadratic(self, control: tuple[float, float], end: tuple[float, float]) -> None:
+        start = self._points[-1]
+        bend = math.hypot(start[0] - 2 * control[0] + end[0], start[1] - 2 * control[1] + end[1]) / self._units
+        steps = min(max(math.ceil(math.sqrt(bend / 4 / FLATNESS)), 1), 12)
+        for step in range(1, steps + 1):
+            t = step / steps
+            a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t * t
+            self._points.append(
+                (a * start[0] + b * control[0] + c * end[0], a * start[1] + b * control[1] + c * end[1])
+            )
+
+    def cubic(self, first: tuple[float, float], second: tuple[float, float], end: tuple[float, float]) -> None:
+        start = self._points[-1]
+        bend = max(
+            math.hypot(start[0] - 2 * first[0] + second[0], start[1] - 2 * first[1] + second[1]),
+            math.hypot(first[0] - 2 * second[0] + end[0], first[1] - 2 * second[1] + end[1]),
+        )
+        steps = min(max(math.ceil(math.sqrt(0.75 * bend / self._units / FLATNESS)), 1), 16)
+        for step in range(1, steps + 1):
+            t = step / steps
+            a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
+            self._points.append(
+                (
+                    a * start[0] + b * first[0] + c * second[0] + d * end[0],
+                    a * start[1] + b * first[1] + c * second[1] + d * end[1],
+                )
+            )
+
+    def close(self) -> None:
+        self._ends.append(len(self._points))
+
+    def outline(self) -> Outline:
+        points = np.array(self._points, dtype=np.float64).reshape(-1, 2) / self._units
+        return Outline(points * np.array([1.0, -1.0]), np.array(self._ends, dtype=np.int64))
+
+
+@cache
+def _draw_functions() -> uharfbuzz.DrawFuncs:
+    functions = uharfbuzz.DrawFuncs()
+    functions.set_move_to_func(lambda x, y, recorder: recorder.move(x, y))
+    functions.set_line_to_func(lambda x, y, recorder: recorder.move(x, y))
+    functions.set_quadratic_to_func(lambda cx, cy, x, y, recorder: recorder.quadratic((cx, cy), (x, y)))
+    functions.set_cubic_to_func(lambda ax, ay, bx, by, x, y, recorder: recorder.cubic((ax, ay), (bx, by), (x, y)))
+    functions.set_close_path_func(lambda recorder: recorder.close())
+    return functions

@@ -1,0 +1,21 @@
+"""One scene by preset, seed and number."""
+
+from __future__ import annotations
+
+from craft.datasets.generator.quickstart import render_quickstart
+from craft.datasets.generator.rendered import RenderedScene
+from craft.datasets.generator.settings import GeneratorSettings
+
+
+def render_scene(settings: GeneratorSettings, seed: int, index: int) -> RenderedScene:
+    """Draw one scene.
+
+    Args:
+        settings: settings of a preset, as `preset("quickstart")` returns them.
+        seed: seed of the set, >= 0.
+        index: number of the scene in the set, from 0.
+
+    Returns:
+        The scene; the same settings, seed and index give the same bytes, in any process and order.
+    """
+    return render_quickstart(settings, seed, index)

@@ -1,0 +1,179 @@
+"""Synthetic sets on disk: the ICDAR2017 layout, the exact characters beside it, and what they were made with."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import repeat
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from craft.datasets.generator.rendering import render_scene
+from craft.datasets.generator.settings import GeneratorSettings
+from craft.geometry import clockwise, quad_sides
+from craft.scene import Word
+
+FOLDERS = {
+    "train": ("ch8_training_images_1", "ch8_training_localization_transcription_gt_v2"),
+    "validation": ("ch8_validation_images", "ch8_validation_localization_transcription_gt_v2"),
+}
+HEIGHT_EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSummary:
+    """Counts over a written set.
+
+    Attributes:
+        scenes: scenes written.
+        words: words in them.
+        dont_care: of these, don't care.
+        characters: characters of the cared-for words.
+        scripts: words per script.
+        fonts: words per typeface.
+        heights: cared-for words per height in pixels, keyed "12-16".
+    """
+
+    scenes: int = 0
+    words: int = 0
+    dont_care: int = 0
+    characters: int = 0
+    scripts: dict[str, int] = field(default_factory=dict)
+    fonts: dict[str, int] = field(default_factory=dict)
+    heights: dict[str, int] = field(default_factory=dict)
+
+
+def write_set(
+    out: str | Path,
+    *,
+    settings: GeneratorSettings,
+    count: int,
+    seed: int,
+    workers: int = 1,
+    split: Literal["train", "validation"] = "train",
+    progress: bool = False,
+) -> SetSummary:
+    """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
+
+    Args:
+        out: folder, made where it is missing; files of the same name are replaced.
+        settings: settings of a preset.
+        count: number of scenes.
+        seed: seed of the set; the bytes do not depend on `workers`.
+        workers: processes that draw, >= 1.
+        split: which of the official folders are filled.
+        progress: show a progress bar.
+
+    Returns:
+        Counts of what was written.
+
+    Raises:
+        ValueError: `count` or `workers` is below 1.
+    """
+    if count < 1 or workers < 1:
+        raise ValueError(f"count and workers must be at least 1, not {count} and {workers}")
+    folder = Path(out)
+    for name in FOLDERS[split]:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    tallies: list[Counter[tuple[str, str]]] = []
+    for tally in tqdm(_tallies(folder, settings, count, seed, workers, split), total=count, disable=not progress):
+        tallies.append(tally)
+    summary = _summary(sum(tallies, Counter()), count)
+    record = {"seed": seed, "count": count, "settings": settings.model_dump(mode="json"), "summary": asdict(summary)}
+    (folder / "generator.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return summary
+
+
+def _tallies(
+    folder: Path, settings: GeneratorSettings, count: int, seed: int, workers: int, split: str
+) -> Iterator[Counter[tuple[str, str]]]:
+    constant = (repeat(folder), repeat(settings), repeat(seed), repeat(split))
+    if workers == 1:
+        yield from map(_write_scene, range(count), *constant)
+        return
+    context = multiprocessing.get_context("spawn")  # a forked child would inherit threads of whoever calls
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(_write_scene, range(count), *constant, chunksize=4)
+
+
+def _write_scene(
+    index: int, folder: Path, settings: GeneratorSettings, seed: int, split: str
+) -> Counter[tuple[str, str]]:
+    cv2.setNumThreads(1)
+    rendered = render_scene(settings, seed, index)
+    images, labels = FOLDERS[split]
+    name = f"img_{index + 1}"
+    encoded = cv2.imencode(".jpg", rendered.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    (folder / images / f"{name}.jpg").write_bytes(encoded.tobytes())
+    lines = "".join(label_line(word) + "\n" for word in rendered.words)
+    (folder / labels / f"gt_{name}.txt").write_text(lines, encoding="utf-8")
+    tally: Counter[tuple[str, str]] = Counter()
+    for word, font in zip(rendered.words, rendered.fonts, strict=True):
+        tally["script", word.script] += 1
+        tally["font", font] += 1
+        tally["count", "dont_care" if word.dont_care else "cared"] += 1
+        if not word.dont_care and word.character_quads_xy is not None:
+            tally["count", "characters"] += len(word.character_quads_xy)
+            tally["height", _height_key(float(min(quad_sides(word_quad(word)))))] += 1
+    return tally
+
+
+def word_quad(word: Word) -> np.ndarray:
+    """The quad of a word: its own, or for a polygon the smallest rectangle around it, turned to begin where it does.
+
+    Args:
+        word: any word.
+
+    Returns:
+        (4, 2) float32, clockwise.
+    """
+    if len(word.polygon_xy) == 4:
+        return word.polygon_xy
+    corners = clockwise(cv2.boxPoints(cv2.minAreaRect(word.polygon_xy)))
+    start = int(np.linalg.norm(corners - word.polygon_xy[0], axis=1).argmin())
+    return np.roll(corners, -start, axis=0)
+
+
+def label_line(word: Word) -> str:
+    """A word as a line of an ICDAR2017 label file: eight integers, script, transcription.
+
+    Args:
+        word: any word.
+
+    Returns:
+        The line, without its end.
+    """
+    corners = ",".join(str(round(float(value))) for value in word_quad(word).ravel())
+    return f"{corners},{word.script or 'None'},{'###' if word.dont_care else word.text}"
+
+
+def _height_key(height: float) -> str:
+    for low, high in zip((0, *HEIGHT_EDGES), HEIGHT_EDGES, strict=False):
+        if height < high:
+            return f"{low}-{high}"
+    return f"{HEIGHT_EDGES[-1]}-"
+
+
+def _summary(tally: Counter[tuple[str, str]], count: int) -> SetSummary:
+    def of(kind: str) -> dict[str, int]:
+        return {name: number for (key, name), number in sorted(tally.items()) if key == kind}
+
+    counts = of("count")
+    heights = of("height")
+    return SetSummary(
+        scenes=count,
+        words=counts.get("dont_care", 0) + counts.get("cared", 0),
+        dont_care=counts.get("dont_care", 0),
+        characters=counts.get("characters", 0),
+        scripts=of("script"),
+        fonts=of("font"),
+        heights=dict(sorted(heights.items(), key=lambda item: int(item[0].partition("-")[0]))),
+    )
