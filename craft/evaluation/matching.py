@@ -78,7 +78,32 @@ def score_scene(
     Returns:
         The image's score.
     """
-    return _score(scene, [round_detections(polygon) for polygon in polygons_xy], scores, protocol)
+    return score_polygons(scene, [round_detections(polygon) for polygon in polygons_xy], scores, protocol=protocol)
+
+
+def score_polygons(
+    scene: Scene,
+    polygons_xy: Sequence[ArrayLike] | NDArray[np.floating],
+    scores: ArrayLike | None = None,
+    *,
+    protocol: Protocol,
+) -> ImageScore:
+    """Score the detections of one scene as they are, not rounded.
+
+    Args:
+        scene: with its labelled words.
+        polygons_xy: detections, (P, 2) each, in source image pixels.
+        scores: one per detection, or None.
+        protocol: one of `PROTOCOLS`.
+
+    Returns:
+        The image's score.
+    """
+    words = [word.polygon_xy for word in scene.words]
+    dont_care = [word.dont_care for word in scene.words]
+    if check_protocol(protocol) == "icdar2013":
+        return deteval.evaluate_image(words, dont_care, polygons_xy)
+    return iou.evaluate_image(words, dont_care, polygons_xy, scores)
 
 
 def evaluate_files(scenes: Sequence[Scene], detections: str | Path, *, protocol: Protocol) -> Evaluation:
@@ -98,15 +123,33 @@ def evaluate_files(scenes: Sequence[Scene], detections: str | Path, *, protocol:
         ValueError: a file cannot be read, a line does not fit, two files or scenes have one name, or no file
             belongs to any scene.
     """
-    files = read_results(detections, layout=_layout(protocol))
-    paired, remarks = pair_results(scenes, files)
+    paired, remarks = read_paired(scenes, detections, protocol=protocol)
     image_scores = []
     for scene, file in zip(scenes, paired, strict=True):
-        score = _score(scene, file.polygons_xy, file.scores, protocol)
+        score = score_polygons(scene, file.polygons_xy, file.scores, protocol=protocol)
         remarks.extend(_repair_remarks(scene, file, score))
         image_scores.append(score)
     names = tuple(scene.name for scene in scenes)
     return Evaluation(protocol, summarise(image_scores), names, tuple(image_scores), tuple(remarks))
+
+
+def read_paired(
+    scenes: Sequence[Scene], detections: str | Path, *, protocol: Protocol
+) -> tuple[list[ResultFile], list[Problem]]:
+    """Read result files and find every scene's.
+
+    Args:
+        scenes: the labelled set.
+        detections: folder or .zip with one file an image.
+        protocol: one of `PROTOCOLS`; it says how many corners a line has.
+
+    Returns:
+        As `pair_results`.
+
+    Raises:
+        ValueError: as `read_results` and `pair_results`.
+    """
+    return pair_results(scenes, read_results(detections, layout=_layout(protocol)))
 
 
 def pair_results(scenes: Sequence[Scene], files: Sequence[ResultFile]) -> tuple[list[ResultFile], list[Problem]]:
@@ -209,19 +252,6 @@ def check_protocol(protocol: str) -> Protocol:
         if protocol == known:
             return known
     raise ValueError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
-
-
-def _score(
-    scene: Scene,
-    polygons_xy: Sequence[ArrayLike] | NDArray[np.floating],
-    scores: ArrayLike | None,
-    protocol: Protocol,
-) -> ImageScore:
-    words = [word.polygon_xy for word in scene.words]
-    dont_care = [word.dont_care for word in scene.words]
-    if check_protocol(protocol) == "icdar2013":
-        return deteval.evaluate_image(words, dont_care, polygons_xy)
-    return iou.evaluate_image(words, dont_care, polygons_xy, scores)
 
 
 def _layout(protocol: Protocol) -> Layout:

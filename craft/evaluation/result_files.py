@@ -78,7 +78,7 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
     if not parsed:
         raise ValueError(f"{path}: holds no .txt file; give the folder or zip with the result files res_img_N.txt")
     lines = [line for file_lines in parsed.values() for line in file_lines]
-    has_scores = bool(lines) and all(line.score is not None for line in lines)
+    has_scores = all(line.score is not None for line in lines)
     return [
         ResultFile(
             name,
