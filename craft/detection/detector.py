@@ -1,0 +1,298 @@
+"""Finds words in pictures: sizes the picture, runs the network, decodes its maps, returns source pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from craft.config import DetectionSettings, validate_config
+from craft.datasets.images import pillow_to_rgb, read_image
+from craft.detection.decode import decode_maps, to_pixels
+from craft.detection.polygons import character_quads, word_polygons
+from craft.models.craft import normalise_images
+from craft.models.device import choose_device, choose_precision
+from craft.models.weights import build_model, read_weights
+from craft.scene import Detections
+
+Picture = NDArray[np.uint8] | Image.Image | str | Path
+_STRIDE = 32  # the network halves its input five times
+_MAP_STRIDE = 2
+
+
+class Detector:
+    """A network with its sizes and thresholds, from pictures to words.
+
+    Attributes:
+        model: the network; not copied, so that one in training can be scored as it is.
+        settings: sizes and thresholds.
+        device: where the network runs.
+        precision: the type that autocast computes in.
+    """
+
+    def __init__(
+        self, model: nn.Module, settings: DetectionSettings, *, device: str = "auto", precision: str = "auto"
+    ) -> None:
+        """Put a network to work.
+
+        Args:
+            model: the network, moved to `device` in place.
+            settings: sizes and thresholds.
+            device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "mps".
+            precision: "auto" (bf16 where the device computes in it), "fp32" or "bf16".
+
+        Raises:
+            ValueError: device or precision is unknown or not there.
+        """
+        self.settings = settings
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.model = model.to(self.device)
+
+    @classmethod
+    def from_weights(cls, path: str | Path, *, device: str = "auto", precision: str = "auto", **overrides: Any) -> Self:
+        """Read weights, and the settings that travel with them.
+
+        Args:
+            path: weights in any readable format. Files of the original format carry no settings: for these, map
+                indices become pixels as in the original, and the padding stays in the map.
+            device: as in `Detector`.
+            precision: as in `Detector`.
+            **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.
+
+        Returns:
+            The detector.
+
+        Raises:
+            ValueError: the file cannot be read, or a setting is unknown or out of range.
+        """
+        weights = read_weights(path)
+        carried = weights.metadata.get("detection", {"pixel_rule": "corner", "keep_padding": True})
+        config = validate_config({"detection": {**carried, **overrides}}, where=str(path))
+        model = build_model(weights).to(memory_format=torch.channels_last)
+        return cls(model, config.detection, device=device, precision=precision)
+
+    def detect(self, image: Picture, *, polygons: bool = False, characters: bool = False) -> Detections:
+        """Find the words of one picture.
+
+        Args:
+            image: (H, W, 3) or (H, W) uint8 RGB or grey, a Pillow picture, or a path.
+            polygons: fill in `Detections.polygons_xy`.
+            characters: fill in `Detections.character_quads_xy`.
+
+        Returns:
+            The words, in source image pixels; none is normal.
+
+        Raises:
+            ValueError: the picture cannot be read, or is no uint8 picture.
+        """
+        region, affinity, scale_xy = self.score_maps(image)
+        return words_from_maps(
+            region, affinity, scale_xy, settings=self.settings, polygons=polygons, characters=characters
+        )
+
+    def detect_many(
+        self, images: Iterable[Picture], *, batch_size: int = 8, polygons: bool = False, characters: bool = False
+    ) -> Iterator[Detections]:
+        """Find the words of many pictures; those of one padded size go through the network together.
+
+        Args:
+            images: as in `detect`, of any sizes; read `batch_size` at a time.
+            batch_size: most pictures in memory and in one pass of the network.
+            polygons: as in `detect`.
+            characters: as in `detect`.
+
+        Yields:
+            The words of each picture, in the order of the pictures.
+
+        Raises:
+            ValueError: a picture cannot be read, or `batch_size` is not positive.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; at least one picture goes through the network")
+        remaining = iter(images)
+        while window := [load_picture(image) for image in islice(remaining, batch_size)]:
+            for region, affinity, scale_xy in self._score_window(window):
+                yield words_from_maps(
+                    region, affinity, scale_xy, settings=self.settings, polygons=polygons, characters=characters
+                )
+
+    def score_maps(self, image: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+        """Run the network on one picture.
+
+        Args:
+            image: as in `detect`.
+
+        Returns:
+            Region and affinity map, each (H, W) float32, and (2,) float64 source pixels per network input pixel,
+            (x, y). The maps are without the padding unless `keep_padding` is set.
+        """
+        return self._score_window([load_picture(image)])[0]
+
+    def _score_window(
+        self, pictures: list[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]]:
+        sizes_hw = [network_size(_size_hw(picture), self.settings) for picture in pictures]
+        padded = [resize_and_pad(picture, size_hw) for picture, size_hw in zip(pictures, sizes_hw, strict=True)]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, pixels in enumerate(padded):
+            by_shape.setdefault(pixels.shape, []).append(index)
+        maps: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(pictures)
+        for indices in by_shape.values():
+            scored = self._run(np.stack([padded[index] for index in indices]))
+            for index, pair in zip(indices, scored, strict=True):
+                maps[index] = pair
+        found = []
+        for picture, (height, width), pair in zip(pictures, sizes_hw, maps, strict=True):
+            if not self.settings.keep_padding:
+                pair = pair[:, : -(-height // _MAP_STRIDE), : -(-width // _MAP_STRIDE)]
+            scale_xy = _source_scale(_size_hw(picture), (height, width), self.settings)
+            found.append((np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1]), scale_xy))
+        return found
+
+    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Both maps (B, 2, H/2, W/2) of pictures (B, H, W, 3) uint8; the network's training mode is left as it was."""
+        images: Tensor = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # a view: channels last
+        autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16)
+        with torch.inference_mode(), _evaluating(self.model), autocast:
+            maps, _ = self.model(normalise_images(images))
+        return maps.float().contiguous().cpu().numpy()
+
+
+def words_from_maps(
+    region: NDArray[np.float32],
+    affinity: NDArray[np.float32],
+    scale_xy: NDArray[np.float64],
+    *,
+    settings: DetectionSettings,
+    polygons: bool = False,
+    characters: bool = False,
+) -> Detections:
+    """Decode score maps into words in source pixels.
+
+    Args:
+        region: (H, W) float32, region scores.
+        affinity: (H, W) float32, affinity scores.
+        scale_xy: (2,) source pixels per network input pixel.
+        settings: thresholds and the pixel rule.
+        polygons: fill in `Detections.polygons_xy`.
+        characters: fill in `Detections.character_quads_xy`.
+
+    Returns:
+        The words, in source image pixels.
+    """
+    words = decode_maps(
+        region,
+        affinity,
+        text_threshold=settings.text_threshold,
+        low_text=settings.low_text,
+        link_threshold=settings.link_threshold,
+    )
+    rule = settings.pixel_rule
+    outlines = word_polygons(words, low_text=settings.low_text) if polygons else []
+    parts = character_quads(region, words) if characters else []
+    return Detections(
+        quads_xy=to_pixels(words.quads, rule=rule, scale_xy=scale_xy),
+        scores=words.scores,
+        polygons_xy=[to_pixels(outline, rule=rule, scale_xy=scale_xy) for outline in outlines],
+        character_quads_xy=[to_pixels(part, rule=rule, scale_xy=scale_xy) for part in parts],
+    )
+
+
+def load_picture(image: Picture) -> NDArray[np.uint8]:
+    """Bring a picture into the one form that the network is fed from.
+
+    Args:
+        image: (H, W, 3) or (H, W) uint8, RGB or grey; a Pillow picture; or a path.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: the picture cannot be read, or the array is of another shape or type, or empty.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return pillow_to_rgb(image)
+    pixels = np.asarray(image)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise ValueError(
+            f"picture has shape {pixels.shape} and type {pixels.dtype}; pass (height, width, 3) uint8, RGB, not empty"
+        )
+    return pixels
+
+
+def network_size(size_hw: tuple[int, int], settings: DetectionSettings) -> tuple[int, int]:
+    """Size at which a picture enters the network, before padding.
+
+    Args:
+        size_hw: height and width of the source image.
+        settings: the sizing rule and its numbers.
+
+    Returns:
+        Height and width in network input pixels, at least 1 each.
+    """
+    ratio = _ratio(size_hw, settings)
+    return max(1, int(size_hw[0] * ratio)), max(1, int(size_hw[1] * ratio))
+
+
+def resize_and_pad(picture: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a picture bilinearly and pad it with black, right and below, to multiples of 32.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        size_hw: height and width before padding.
+
+    Returns:
+        (H', W', 3) uint8.
+    """
+    height, width = size_hw
+    padded = np.zeros((-(-height // _STRIDE) * _STRIDE, -(-width // _STRIDE) * _STRIDE, 3), dtype=np.uint8)
+    padded[:height, :width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    return padded
+
+
+def _ratio(size_hw: tuple[int, int], settings: DetectionSettings) -> float:
+    longest = max(size_hw)
+    if settings.sizing == "scale":
+        return settings.magnify
+    if settings.sizing == "long_side":
+        return settings.long_side / longest
+    return min(settings.magnify * longest, settings.canvas) / longest
+
+
+def _source_scale(
+    size_hw: tuple[int, int], network_hw: tuple[int, int], settings: DetectionSettings
+) -> NDArray[np.float64]:
+    """Source pixels per network input pixel, (x, y); the original leaves the rounding of the size out of account."""
+    if settings.pixel_rule == "corner":
+        return np.full(2, 1 / _ratio(size_hw, settings))
+    return np.array([size_hw[1] / network_hw[1], size_hw[0] / network_hw[0]])
+
+
+def _size_hw(picture: NDArray[np.uint8]) -> tuple[int, int]:
+    return picture.shape[0], picture.shape[1]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, with every module's own mode put back afterwards: frozen batch norms stay as they were."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
