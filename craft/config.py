@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SetFormat = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext"]
+SetFormat = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext"]
 
 
 class Settings(BaseModel):
@@ -66,6 +66,9 @@ class DataSettings(Settings):
         640, ge=64, multiple_of=32, description="Side of the square training crop, network input pixels."
     )
     workers: int = Field(4, ge=0, description="Loader processes per training process; 0 loads in the training process.")
+    cache_mebibytes: int = Field(
+        0, ge=0, description="Picture files each loader process keeps in memory, at most this many MiB."
+    )
 
 
 class AugmentSettings(Settings):
@@ -231,7 +234,7 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
     """
     own = _read_yaml(Path(path))
     inherited = _inherited(own, Path(path), seen=(Path(path).resolve(),))
-    given = _deep_merge(own, _parse_overrides(overrides))
+    given = _deep_merge(own, parse_settings(overrides))
     where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
     config = validate_config(_deep_merge(inherited, given), where=where)
     _refuse_idle(config, given, where)
@@ -258,8 +261,41 @@ def validate_config(values: dict[str, Any], *, where: str) -> Config:
 
 
 def dump_config(config: Config) -> str:
-    """Write out every setting as YAML, in the order of the classes above."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Write out every setting that has an effect as YAML, in the order of the classes above."""
+    values = config.model_dump(mode="json")
+    for key, other, users in _USED_ONLY_WITH:
+        if _lookup(values, other) not in users:
+            section, _, name = key.rpartition(".")
+            del _lookup(values, section)[name]
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """Read "a.b=c" settings from the command line.
+
+    Args:
+        overrides: one setting each; the value is read as YAML. A number counts into a list: data.train.0.path=FOLDER.
+
+    Returns:
+        Nested dictionaries.
+
+    Raises:
+        ValueError: a setting has no "=", or its value is not YAML.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ValueError(f"--set {override}: expected KEY=VALUE, such as --set ohem.ratio=5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ValueError(f"--set {override}: the value is not YAML; quote it") from None
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        values = _deep_merge(values, nested)
+    return values
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -290,28 +326,15 @@ def _inherited(values: dict[str, Any], path: Path, *, seen: tuple[Path, ...]) ->
     return merged
 
 
-def _parse_overrides(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise ValueError(f"--set {override}: expected KEY=VALUE, such as --set ohem.ratio=5")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ValueError(f"--set {override}: the value is not YAML; quote it") from None
-        nested: Any = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        values = _deep_merge(values, nested)
-    return values
-
-
 def _deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _deep_merge(merged[key], value)
+        before = merged.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            merged[key] = _deep_merge(before, value)
+        elif isinstance(value, dict) and isinstance(before, list) and all(str(index).isdigit() for index in value):
+            numbered = _deep_merge({str(index): item for index, item in enumerate(before)}, value)
+            merged[key] = list(numbered.values())
         else:
             merged[key] = value
     return merged

@@ -1,0 +1,151 @@
+"""Settings: what is read, what is refused and what the refusal says."""
+
+import pytest
+
+from craft.config import Config, dump_config, load_config, parse_settings, validate_config
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_unknown_setting_is_refused_with_the_nearest_known_one(tmp_path):
+    path = write(tmp_path / "a.yaml", "ohem: {rato: 5}\n")
+
+    with pytest.raises(ValueError, match=r"a\.yaml: unknown setting 'ohem\.rato'; did you mean 'ohem\.ratio'"):
+        load_config(path)
+
+
+def test_unknown_setting_of_a_set_names_its_place_in_the_list(tmp_path):
+    path = write(tmp_path / "a.yaml", "data: {train: [{path: x, formt: icdar2017}]}\n")
+
+    with pytest.raises(ValueError, match=r"data\.train\.0\.formt.*did you mean 'data\.train\.0\.format'"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "ohem.ratio=0",
+        "ohem.ratio=.inf",
+        "ohem.min_negatives=-1",
+        "training.steps=0",
+        "optimizer.average_decay=1",
+        "model.width=0",
+        "data.crop_size=100",
+        "detection.text_threshold=1.5",
+        "augment.scale=[2, 1]",
+        "augment.rotation=181",
+        "training.precision=fp8",
+    ],
+)
+def test_value_out_of_range_is_refused_by_name(tmp_path, setting):
+    path = write(tmp_path / "a.yaml", "")
+    name = setting.partition("=")[0].split(".")[-1]
+
+    with pytest.raises(ValueError, match=name):
+        load_config(path, overrides=[setting])
+
+
+def test_learning_rate_that_yaml_reads_as_text_becomes_a_number(tmp_path):
+    path = write(tmp_path / "a.yaml", "optimizer: {learning_rate: 3e-4}\n")
+
+    assert load_config(path).optimizer.learning_rate == 3e-4
+
+
+def test_setting_without_effect_is_refused_where_it_is_given(tmp_path):
+    path = write(tmp_path / "a.yaml", "ohem: {rule: all, ratio: 5}\n")
+
+    with pytest.raises(ValueError, match=r"ohem\.ratio has no effect with ohem\.rule: all"):
+        load_config(path)
+    with pytest.raises(ValueError, match=r"ohem\.ratio has no effect"):
+        load_config(write(tmp_path / "b.yaml", ""), overrides=["ohem.rule=none", "ohem.ratio=5"])
+
+
+def test_setting_without_effect_may_be_inherited(tmp_path):
+    write(tmp_path / "base.yaml", "ohem: {ratio: 5}\n")
+    path = write(tmp_path / "a.yaml", "extends: base.yaml\nohem: {rule: all}\n")
+
+    assert load_config(path).ohem.ratio == 5
+
+
+def test_nearer_file_and_command_line_win(tmp_path):
+    write(tmp_path / "far.yaml", "training: {steps: 1, seed: 1, batch_size: 1}\n")
+    write(tmp_path / "near.yaml", "extends: far.yaml\ntraining: {steps: 2, seed: 2}\n")
+    path = write(tmp_path / "own.yaml", "extends: near.yaml\ntraining: {steps: 3}\n")
+
+    training = load_config(path, overrides=["training.log_every=7"]).training
+
+    assert (training.batch_size, training.seed, training.steps, training.log_every) == (1, 2, 3, 7)
+
+
+def test_files_that_extend_each_other_are_refused(tmp_path):
+    write(tmp_path / "a.yaml", "extends: b.yaml\n")
+    write(tmp_path / "b.yaml", "extends: a.yaml\n")
+
+    with pytest.raises(ValueError, match="extends"):
+        load_config(tmp_path / "a.yaml")
+
+
+def test_override_reaches_into_a_list(tmp_path):
+    path = write(tmp_path / "a.yaml", "data: {train: [{path: one}, {path: two, weight: 2}]}\n")
+
+    train = load_config(path, overrides=["data.train.1.path=three"]).data.train
+
+    assert [(one.path, one.weight) for one in train] == [("one", 1.0), ("three", 2.0)]
+
+
+def test_override_without_a_value_says_what_is_expected():
+    with pytest.raises(ValueError, match="expected KEY=VALUE"):
+        parse_settings(["ohem.ratio"])
+
+
+def test_settings_without_effect_are_left_out_when_written():
+    written = dump_config(validate_config({"ohem": {"rule": "all"}}, where="test"))
+
+    assert "rule: all" in written
+    assert "ratio" not in written
+
+
+@pytest.mark.parametrize("text", ["- 1\n", "a: [\n"])
+def test_file_that_is_no_mapping_is_refused_by_name(tmp_path, text):
+    with pytest.raises(ValueError, match=r"a\.yaml"):
+        load_config(write(tmp_path / "a.yaml", text))
+
+
+def test_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere\.yaml: cannot be read"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_written_settings_read_back_the_same(tmp_path):
+    config = validate_config(
+        {"data": {"train": [{"path": "x", "numbers": [1, 8]}]}, "freeze": ["basenet"]}, where="test"
+    )
+
+    assert load_config(write(tmp_path / "a.yaml", dump_config(config))) == config
+
+
+def test_every_shipped_configuration_is_valid(request):
+    paths = sorted((request.config.rootpath / "configs").glob("*.yaml"))
+
+    assert paths
+    for path in paths:
+        assert isinstance(load_config(path), Config), path
+
+
+def test_every_setting_is_documented():
+    def undocumented(model, prefix=""):
+        for name, field in model.model_fields.items():
+            inner = [
+                item
+                for item in (field.annotation, *getattr(field.annotation, "__args__", ()))
+                if hasattr(item, "model_fields")
+            ]
+            if inner:
+                yield from undocumented(inner[0], f"{prefix}{name}.")
+            elif not field.description:
+                yield prefix + name
+
+    assert list(undocumented(Config)) == []
