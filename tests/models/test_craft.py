@@ -233,6 +233,19 @@ def test_gradient_checkpointing_changes_no_bit_of_gradients_and_statistics(froze
     assert tracked == (0 if frozen else 2)
 
 
+def test_gradient_checkpointing_changes_no_bit_under_bfloat16_autocast():
+    gradients = []
+    for gradient_checkpointing in (False, True):
+        model = small_model(gradient_checkpointing=gradient_checkpointing).train()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            maps, _ = model(random_images(2, 3, 32, 48))
+        maps.float().square().mean().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+
+    assert maps.dtype == torch.bfloat16
+    assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
+
+
 def test_gradient_checkpointing_keeps_fewer_activations():
     def kept_bytes(model: CRAFT) -> int:
         kept = []
