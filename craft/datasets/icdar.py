@@ -1,0 +1,170 @@
+"""Label files of the ICDAR robust reading competitions: 2013, 2015, 2017 MLT and 2019 MLT. One word a line.
+
+    2013          x1,y1,x2,y2,"transcription" or x1 y1 x2 y2 "transcription": left, top, right, bottom
+    2015          x1,y1,x2,y2,x3,y3,x4,y4,transcription
+    2017, 2019    x1,y1,x2,y2,x3,y3,x4,y4,script,transcription
+
+The transcription is all that follows the last comma of the fixed fields, commas included; `###` and nothing at all are
+"don't care". Files are UTF-8, with or without a byte order mark; lines end in LF, CRLF or CR; blank lines are skipped.
+
+2013 puts every transcription in quotes and escapes quotes inside with a backslash: these are taken off. The other
+formats do not quote, and quotes belong to the text: ICDAR2015's training words "SCAN" carry theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from craft.datasets.labels import DONT_CARE_TEXT, LabelError, make_word, read_label_text, shorten, split_lines
+from craft.scene import Problem, Word
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_BOX_SEPARATOR = re.compile(r"\s*,\s*|\s+")
+_QUOTED = re.compile(r'"(.*)"', re.DOTALL)
+_QUOTED_DONT_CARE = f'"{DONT_CARE_TEXT}"'
+
+# Scripts of MLT 2017 and 2019, and others that people label; any other word in that field gets a remark.
+KNOWN_SCRIPTS = frozenset(
+    (
+        *("Arabic", "Bangla", "Chinese", "Hindi", "Japanese", "Korean", "Latin", "Mixed", "None", "Symbols"),
+        *("Armenian", "Bengali", "Cyrillic", "Devanagari", "Ethiopic", "Georgian", "Greek", "Gujarati", "Gurmukhi"),
+        *("Han", "Hangul", "Hebrew", "Kannada", "Khmer", "Lao", "Malayalam", "Mongolian", "Myanmar", "Oriya"),
+        *("Sinhala", "Tamil", "Telugu", "Thai", "Tibetan"),
+    )
+)
+
+
+class _Fields(NamedTuple):
+    coordinates: int
+    has_script: bool
+    example: str
+
+
+_FIELDS = {
+    "icdar2013": _Fields(4, False, 'x1,y1,x2,y2,"transcription"'),
+    "icdar2015": _Fields(8, False, "x1,y1,x2,y2,x3,y3,x4,y4,transcription"),
+    "icdar2017": _Fields(8, True, "x1,y1,x2,y2,x3,y3,x4,y4,script,transcription"),
+    "icdar2019": _Fields(8, True, "x1,y1,x2,y2,x3,y3,x4,y4,script,transcription"),
+}
+ICDAR_FORMATS = frozenset(_FIELDS)
+
+
+def parse_line(line: str, *, format: str, source: str = "") -> Word:
+    """Read one line of a label file.
+
+    Args:
+        line: without its line end; not blank.
+        format: one of ICDAR_FORMATS. Never guessed: a 2017 line is also a 2015 line with commas in the text.
+        source: "file:line", kept in the word.
+
+    Returns:
+        The word, its corners clockwise from the first corner of the line.
+
+    Raises:
+        LabelError: too few fields, a coordinate that is no number, or a box or quad without area or crossing itself.
+
+    Source: ICDAR 2013, 2015 and 2017/2019 MLT robust reading competitions, description of task 1's ground truth.
+    """
+    fields = _FIELDS[format]
+    if format == "icdar2013":
+        parts = _BOX_SEPARATOR.split(line.strip(), maxsplit=fields.coordinates)
+    else:
+        parts = line.split(",", fields.coordinates + fields.has_script)
+    wanted = fields.coordinates + fields.has_script + 1
+    if len(parts) < wanted:
+        remedy = f"write the line as {fields.example}, with {DONT_CARE_TEXT} where the text cannot be read"
+        raise LabelError(f"{len(parts)} fields in {shorten(line)}, wanted {wanted}", _remedy_for(remedy, parts, wanted))
+    numbers = [_number(part, index, line) for index, part in enumerate(parts[: fields.coordinates], 1)]
+    script = parts[fields.coordinates] if fields.has_script else ""
+    text = parts[-1].strip()
+    if format == "icdar2013":
+        text = _without_quotes(text)
+    elif text in (_QUOTED_DONT_CARE, '""'):
+        text = DONT_CARE_TEXT
+    return make_word(_corners(numbers), text=text, script=script, source=source)
+
+
+def read_label_file(path: Path, *, format: str) -> tuple[tuple[Word, ...], tuple[Problem, ...]]:
+    """Read all words of a label file.
+
+    Args:
+        path: the file; an empty one is a scene without words.
+        format: one of ICDAR_FORMATS.
+
+    Returns:
+        The words in the order of their lines, without those that could not be read, and a problem for each of these.
+    """
+    try:
+        text = read_label_text(path)
+    except LabelError as error:
+        return (), (error.at(str(path)),)
+    words: list[Word] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(split_lines(text), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            words.append(parse_line(line, format=format, source=where))
+        except LabelError as error:
+            problems.append(error.at(where))
+    return tuple(words), tuple(problems)
+
+
+def script_remarks(words: list[Word], *, format: str) -> list[Problem]:
+    """Remark on signs that a set was read in the wrong one of the 2015 and 2017 formats.
+
+    Args:
+        words: of a whole set.
+        format: the format that it was read in.
+
+    Returns:
+        Remarks, each at the first word that shows it: one per unknown script for formats with a script field; one for
+        2015 where every transcription starts with the name of a script and a comma.
+    """
+    if format == "icdar2015":
+        starts = [word.text.partition(",") for word in words if word.text is not None]
+        if starts and all(comma and start in KNOWN_SCRIPTS for start, comma, _ in starts):
+            what = f"every transcription starts with a script, as {shorten(words[0].text or '')} does"
+            return [Problem(words[0].source, what, "set format: icdar2017 if that is what it is", fatal=False)]
+        return []
+    if not _FIELDS[format].has_script:
+        return []
+    first = {word.script: word for word in reversed(words) if word.script and word.script not in KNOWN_SCRIPTS}
+    remedy = "set format: icdar2015 if the labels have no script field"
+    return [
+        Problem(word.source, f"script {shorten(script)} is not one of the known ones", remedy, fatal=False)
+        for script, word in sorted(first.items())
+    ]
+
+
+def _number(text: str, index: int, line: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        what = f"coordinate {index} is {shorten(text)}, not a number, in {shorten(line)}"
+        raise LabelError(what, "correct it: pixels, such as 377 or 377.5")
+    return float(text)
+
+
+def _remedy_for(remedy: str, parts: list[str], wanted: int) -> str:
+    if wanted == 10 and len(parts) == 9:
+        return f"{remedy}; if the whole set has no script field, set format: icdar2015"
+    if wanted >= 9 and len(parts) == 5:
+        return f"{remedy}; if the whole set has boxes x1,y1,x2,y2, set format: icdar2013"
+    return remedy
+
+
+def _corners(numbers: list[float]) -> list[tuple[float, float]]:
+    if len(numbers) == 8:
+        return list(zip(numbers[0::2], numbers[1::2], strict=True))
+    left, top, right, bottom = numbers
+    if right <= left or bottom <= top:
+        what = f"box from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) has no area or its corners are swapped"
+        raise LabelError(what, "write left, top, right, bottom")
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def _without_quotes(text: str) -> str:
+    quoted = _QUOTED.fullmatch(text)
+    return quoted[1].replace('\\"', '"').replace("\\\\", "\\") if quoted else text

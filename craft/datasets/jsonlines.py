@@ -1,0 +1,246 @@
+"""Scenes as JSON Lines: one scene a line, so that people can bring polygons and characters of their own.
+
+    {"image": "images/img_1.jpg", "words": [
+        {"quad": [[377, 117], [463, 117], [465, 130], [378, 130]], "text": "Genaxis", "script": "Latin"},
+        {"polygon": [[10, 20], [60, 5], [110, 20], [110, 45], [60, 30], [10, 45]], "text": "curved",
+         "characters": [[[10, 20], [25, 15], [25, 40], [10, 45]], ...], "confidence": 1.0},
+        {"quad": [[493, 115], [519, 115], [519, 131], [493, 131]], "dont_care": true}]}
+
+(broken up here for reading; in a file each scene is one line). A scene's keys:
+
+    image        path of the picture, relative to the folder of this file
+    words        list of words; [] for a picture without text
+    name         what results are filed under; the picture's file name without ending where left out
+    note         anything, not read
+
+A word's keys:
+
+    quad         4 corners [x, y] in pixels of the picture, (0, 0) at the top-left corner of the top-left pixel;
+                 clockwise from the top-left of the text as it reads
+    polygon      instead of quad: 4 or more corners, the upper side in reading order, then the lower side backwards
+    text         the transcription; left out, null, "" or "###" where there is none
+    script       "Latin", "Arabic", ...
+    dont_care    true where the word is to be in no loss and no score; also so without text and characters
+    characters   one quad per character in reading order, spaces left out; left out where unknown
+    confidence   how far the characters are trusted, 0 to 1; 1 where left out
+    note         anything, not read
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from craft.datasets.labels import LabelError, SetReading, make_word, read_label_text, shorten, split_lines
+from craft.scene import Problem, Scene, Word
+
+_SCENE_KEYS = ("image", "words", "name", "note")
+_WORD_KEYS = ("quad", "polygon", "text", "script", "dont_care", "characters", "confidence", "note")
+
+
+def read_scenes(
+    path: str | Path, *, image_folder: str | Path | None = None, wanted: Callable[[str], bool] = lambda name: True
+) -> SetReading:
+    """Read a JSON Lines file of scenes.
+
+    Args:
+        path: the file, in the format above, UTF-8.
+        image_folder: what image paths are relative to; the file's own folder where None.
+        wanted: says from a scene's name whether to read it; nothing is reported of the others.
+
+    Returns:
+        The scenes in the order of their lines and every problem as "file:line". Whether the pictures exist is not
+        looked at here.
+    """
+    path = Path(path)
+    folder = Path(image_folder) if image_folder is not None else path.parent
+    try:
+        lines = split_lines(read_label_text(path))
+    except LabelError as error:
+        return SetReading((), (error.at(str(path)),))
+    scenes: dict[str, Scene] = {}
+    problems: list[Problem] = []
+    bad_names: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        where = f"{path}:{number}"
+        if not line.strip():
+            continue
+        try:
+            record = _read_record(line)
+            name = _scene_name(record)
+            if not wanted(name):
+                continue
+            if name in scenes:
+                raise LabelError(f"second scene of the name {shorten(name)}", 'give it another with "name"')
+            scene, found = _read_scene(record, name, folder, where)
+        except LabelError as error:
+            problems.append(error.at(where))
+            continue
+        scenes[name] = scene
+        problems.extend(found)
+        if found:
+            bad_names.add(name)
+    return SetReading(tuple(scenes.values()), tuple(problems), frozenset(bad_names))
+
+
+def write_scenes(path: str | Path, scenes: Iterable[Scene]) -> None:
+    """Write scenes as JSON Lines, to a temporary file that then takes the place of `path`.
+
+    Reading them back gives the same numbers to the last bit, and the same words but for `source`.
+
+    Args:
+        path: file to write; image paths are written relative to its folder.
+        scenes: the scenes.
+    """
+    path = Path(path)
+    folder = os.path.abspath(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            for scene in scenes:
+                file.write(json.dumps(_scene_record(scene, folder), ensure_ascii=False, separators=(",", ":")) + "\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_record(line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise LabelError(f"not JSON ({error})", "write one scene a line, without line breaks inside") from error
+    if not isinstance(record, dict):
+        raise LabelError(f"expected a scene {{...}}, found {shorten(line)}", 'write {"image": ..., "words": [...]}')
+    return record
+
+
+def _scene_name(record: dict[str, Any]) -> str:
+    _refuse_unknown(record, _SCENE_KEYS, "scene")
+    image = record.get("image")
+    if not isinstance(image, str) or not image:
+        raise LabelError(f"image is {shorten(str(image))}, not the path of a picture", 'give "image"')
+    name = record.get("name", Path(image).stem)
+    if not isinstance(name, str) or not name:
+        raise LabelError(f"name is {shorten(str(name))}, not a text", 'correct "name" or leave it out')
+    return name
+
+
+def _read_scene(record: dict[str, Any], name: str, folder: Path, where: str) -> tuple[Scene, list[Problem]]:
+    labels = record.get("words")
+    if not isinstance(labels, list):
+        raise LabelError("words is missing or no list", 'give "words": [] for a picture without text')
+    words: list[Word] = []
+    problems: list[Problem] = []
+    for index, label in enumerate(labels, 1):
+        try:
+            words.append(_read_word(label, where))
+        except LabelError as error:
+            problems.append(Problem(where, f"word {index}: {error.what}", error.remedy))
+    return Scene(image_path=str(folder / record["image"]), words=tuple(words), name=name), problems
+
+
+def _read_word(label: Any, where: str) -> Word:
+    if not isinstance(label, dict):
+        raise LabelError(f"expected a word {{...}}, found {shorten(str(label))}", 'write {"quad": ..., "text": ...}')
+    _refuse_unknown(label, _WORD_KEYS, "word")
+    if ("quad" in label) == ("polygon" in label):
+        raise LabelError("has both quad and polygon, or neither", "give one of the two")
+    key = "quad" if "quad" in label else "polygon"
+    polygon = _corners(label[key], key, fixed=4 if key == "quad" else None)
+    characters = label.get("characters")
+    if characters is not None:
+        if not isinstance(characters, list):
+            raise LabelError(
+                "characters is no list of quads", 'give 4 corners per character, or leave "characters" out'
+            )
+        characters = [_corners(quad, f"character {index}", fixed=4) for index, quad in enumerate(characters, 1)]
+    return make_word(
+        polygon,
+        text=_typed(label, "text", str, None),
+        script=_typed(label, "script", str, "") or "",
+        dont_care=bool(_typed(label, "dont_care", bool, False)),
+        character_quads_xy=characters or None,
+        confidence=_confidence(label),
+        source=where,
+    )
+
+
+def _corners(value: Any, what: str, *, fixed: int | None) -> NDArray[np.float64]:
+    remedy = f"give {fixed if fixed else '4 or more'} corners [x, y] in pixels"
+    try:
+        points = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise LabelError(f"{what} is {shorten(str(value))}, not corners", remedy) from None
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 4 or (fixed and len(points) != fixed):
+        raise LabelError(f"{what} is {shorten(str(value))}, an array of {list(points.shape)} numbers", remedy)
+    return points
+
+
+def _typed(label: dict[str, Any], key: str, kind: type, default: Any) -> Any:
+    value = label.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        wanted = {str: "a text", bool: "true or false"}[kind]
+        raise LabelError(f"{key} is {shorten(str(value))}, not {wanted}", f'correct "{key}" or leave it out')
+    return value
+
+
+def _confidence(label: dict[str, Any]) -> float:
+    value = label.get("confidence", 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise LabelError(f"confidence is {shorten(str(value))}, not a number from 0 to 1", "correct it or leave it out")
+    return float(value)
+
+
+def _refuse_unknown(record: dict[str, Any], known: tuple[str, ...], what: str) -> None:
+    for key in record:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            guess = f'did you mean "{nearest[0]}"?' if nearest else f"known: {', '.join(known)};"
+            raise LabelError(f'a {what} has no key "{key}"', f'{guess} what is not for craft goes under "note"')
+
+
+def _scene_record(scene: Scene, folder: str) -> dict[str, Any]:
+    image = Path(os.path.relpath(os.path.abspath(scene.image_path), folder)).as_posix()
+    record: dict[str, Any] = {"image": image}
+    if scene.name != Path(image).stem:
+        record["name"] = scene.name
+    record["words"] = [_word_record(word) for word in scene.words]
+    return record
+
+
+def _word_record(word: Word) -> dict[str, Any]:
+    record: dict[str, Any] = {"quad" if len(word.polygon_xy) == 4 else "polygon": _numbers(word.polygon_xy)}
+    if word.text is not None:
+        record["text"] = word.text
+    if word.script:
+        record["script"] = word.script
+    if word.dont_care:
+        record["dont_care"] = True
+    if word.character_quads_xy is not None and len(word.character_quads_xy):
+        record["characters"] = _numbers(word.character_quads_xy)
+    if word.confidence != 1.0:
+        record["confidence"] = word.confidence
+    return record
+
+
+def _numbers(array: NDArray[np.float32]) -> Any:
+    """Nested lists of the shortest decimals that give these float32 numbers back."""
+    if array.ndim > 1:
+        return [_numbers(row) for row in array]
+    return [_shortest(value) for value in array]
+
+
+def _shortest(value: np.float32) -> int | float:
+    number = float(str(value))
+    assert math.isfinite(number)
+    return int(number) if number.is_integer() else number

@@ -1,0 +1,149 @@
+"""SynthText: pictures with rendered text and the quads of words and of every character, in one `gt.mat`.
+
+imnames  (1, N) paths of the pictures, "8/ballet_106_24.jpg"
+wordBB   (1, N) of (2, 4, words), or (2, 4) for one word: x and y of the corners, clockwise from the top-left
+charBB   (1, N) of (2, 4, characters): the same for the characters of all words in order, spaces left out
+txt      (1, N) of texts; each may hold several lines, and words are what white space separates
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from craft.datasets.labels import LARGEST_COORDINATE, LabelError, SetReading
+from craft.geometry import signed_area
+from craft.scene import Problem, Scene, Word
+
+_KEYS = ("imnames", "wordBB", "charBB", "txt")
+
+
+def read_synthtext(
+    path: str | Path, *, image_folder: str | Path | None = None, wanted: Callable[[int], bool] = lambda number: True
+) -> SetReading:
+    """Read SynthText's ground truth.
+
+    Args:
+        path: `gt.mat`. The whole of SynthText holds 858,750 pictures and takes several GiB of memory as scenes.
+        image_folder: what picture paths are relative to; the file's own folder where None.
+        wanted: says from a picture's place in the file, counted from 1, whether to read it.
+
+    Returns:
+        The scenes in the order of the file, and problems as "gt.mat:place". A scene of which words, characters and
+        text do not go together has no words; a word that is bad or has a bad character is left out of its scene.
+
+    Raises:
+        ValueError: scipy is missing, or the file cannot be read or lacks a field.
+
+    Source: Gupta, Vedaldi, Zisserman, Synthetic Data for Text Localisation in Natural Images, CVPR 2016; readme of
+        the data set.
+    """
+    path = Path(path)
+    folder = Path(image_folder) if image_folder is not None else path.parent
+    fields = read_mat(path, _KEYS)
+    columns = [np.ravel(fields[key]) for key in _KEYS]
+    if len({len(column) for column in columns}) != 1:
+        counts = ", ".join(f"{key} {len(column)}" for key, column in zip(_KEYS, columns, strict=True))
+        raise ValueError(f"{path}: fields of unlike lengths ({counts}); download it again")
+    scenes: list[Scene] = []
+    problems: list[Problem] = []
+    bad_names: set[str] = set()
+    for number, (image, word_boxes, character_boxes, texts) in enumerate(zip(*columns, strict=True), 1):
+        if not wanted(number):
+            continue
+        where = f"{path}:{number}"
+        image_name = str(np.ravel(image)[0])
+        name = Path(image_name).stem
+        words: tuple[Word, ...] = ()
+        try:
+            words, found = _read_words(word_boxes, character_boxes, texts, where)
+        except LabelError as error:
+            found = [error.at(where)]
+        scenes.append(Scene(image_path=str(folder / image_name), words=words, name=name))
+        problems.extend(found)
+        if found:
+            bad_names.add(name)
+    return SetReading(tuple(scenes), tuple(problems), frozenset(bad_names))
+
+
+def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Read a MATLAB file.
+
+    Args:
+        path: the file.
+        keys: the fields it must hold.
+
+    Returns:
+        Its fields.
+
+    Raises:
+        ValueError: scipy is missing, the file cannot be read, or a field is missing.
+    """
+    try:
+        from scipy.io import loadmat
+    except ImportError:
+        raise ValueError(f"{path}: reading .mat files needs scipy; install it (pip install scipy)") from None
+    try:
+        fields = loadmat(str(path), variable_names=list(keys))
+    except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:
+        raise ValueError(f"{path}: cannot be read as a MATLAB file ({error}); download it again") from error
+    missing = [key for key in keys if key not in fields]
+    if missing:
+        raise ValueError(f"{path}: lacks the fields {', '.join(missing)}; it is not the file that is meant")
+    return fields
+
+
+def _read_words(
+    word_boxes: NDArray, character_boxes: NDArray, texts: NDArray, where: str
+) -> tuple[tuple[Word, ...], list[Problem]]:
+    words = [word for text in np.ravel(texts) for word in str(text).split()]
+    word_quads = _quads(word_boxes, "wordBB")
+    character_quads = _quads(character_boxes, "charBB")
+    lengths = [len(word) for word in words]
+    if len(word_quads) != len(words) or len(character_quads) != sum(lengths):
+        what = (
+            f"{len(words)} words of {sum(lengths)} characters in txt, {len(word_quads)} quads in wordBB and "
+            f"{len(character_quads)} in charBB"
+        )
+        raise LabelError(what, "correct the file, or leave the scene out")
+    word_quads, word_good = _checked(word_quads)
+    character_quads, character_good = _checked(character_quads)
+    ends = np.cumsum([0, *lengths])
+    found: list[Word] = []
+    problems: list[Problem] = []
+    for index, word in enumerate(words):
+        own = slice(ends[index], ends[index + 1])
+        if word_good[index] and character_good[own].all():
+            found.append(
+                Word(word_quads[index], text=word, script="", character_quads_xy=character_quads[own], source=where)
+            )
+        else:
+            what = f"word {index + 1} {word!r} or one of its characters has no area, or sides that cross"
+            problems.append(Problem(where, what, "correct the file, or leave the scene out"))
+    return tuple(found), problems
+
+
+def _quads(boxes: NDArray, what: str) -> NDArray[np.float32]:
+    boxes = np.asarray(boxes, dtype=np.float32)
+    if boxes.size == 0:
+        return np.zeros((0, 4, 2), np.float32)
+    if boxes.ndim == 2:
+        boxes = boxes[..., None]
+    if boxes.ndim != 3 or boxes.shape[:2] != (2, 4):
+        raise LabelError(f"{what} is an array of {list(boxes.shape)} numbers, wanted [2, 4, count]", "correct the file")
+    return np.ascontiguousarray(boxes.transpose(2, 1, 0))
+
+
+def _checked(quads: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Quads made clockwise, and which of them are finite, have an area and no crossing sides."""
+    finite = (np.isfinite(quads) & (np.abs(quads) <= LARGEST_COORDINATE)).all(axis=(1, 2))
+    safe = np.where(finite[:, None, None], quads, np.float32(0))
+    area = signed_area(safe) if len(safe) else np.zeros(0)
+    good = finite & (area != 0) & np.asarray(shapely.is_valid(shapely.polygons(safe.astype(np.float64))))
+    reversed_quads = safe[:, [0, 3, 2, 1]]
+    return np.where((area < 0)[:, None, None], reversed_quads, safe), good

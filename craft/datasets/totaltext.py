@@ -1,0 +1,104 @@
+"""TotalText: words of any shape as polygons, in text files or MATLAB files, one per picture.
+
+A text file, where a record may run over several lines:
+
+    x: [[206 251 386 542]], y: [[633 811 931 946]], ornt: [u'c'], transcriptions: [u'PETROSAINS']
+
+A MATLAB file holds `polygt`, one row a word: 'x:', x, 'y:', y, transcription, orientation. The corners run along the
+upper side in reading order, then backwards along the lower side. The transcription "#" means "don't care".
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from craft.datasets.labels import DONT_CARE_TEXT, LabelError, make_word, read_label_text, shorten
+from craft.datasets.synthtext import read_mat
+from craft.scene import Problem, Word
+
+_RECORD_START = re.compile(r"^[ \t]*x[ \t]*:", re.MULTILINE)
+_RECORD = re.compile(
+    r"\s*x\s*:\s*\[\[(?P<x>[^\]]*)\]\]\s*,\s*y\s*:\s*\[\[(?P<y>[^\]]*)\]\]\s*"
+    r"(?:,\s*ornt\s*:\s*\[(?P<ornt>[^\]]*)\]\s*)?,\s*transcriptions\s*:\s*\[(?P<text>.*)\]\s*",
+    re.DOTALL,
+)
+_QUOTED = re.compile(r"""u?(['"])(?P<inside>.*)\1""", re.DOTALL)
+_REMEDY = "write x: [[...]], y: [[...]], ornt: [u'c'], transcriptions: [u'...']"
+
+
+def read_label_file(path: Path) -> tuple[tuple[Word, ...], tuple[Problem, ...]]:
+    """Read all words of one picture.
+
+    Args:
+        path: .txt or .mat.
+
+    Returns:
+        The words in the order of the file, without those that could not be read, and a problem for each of these.
+
+    Source: Ch'ng and Chan, Total-Text, ICDAR 2017; readme of the data set's ground truth.
+    """
+    words: list[Word] = []
+    problems: list[Problem] = []
+    try:
+        records = _mat_records(path) if path.suffix.lower() == ".mat" else _text_records(path)
+    except LabelError as error:
+        return (), (error.at(str(path)),)
+    for where, x, y, text in records:
+        try:
+            words.append(_make(x, y, text, where))
+        except LabelError as error:
+            problems.append(error.at(where))
+    return tuple(words), tuple(problems)
+
+
+_Record = tuple[str, NDArray[np.float64] | str, NDArray[np.float64] | str, str]
+
+
+def _text_records(path: Path) -> list[_Record]:
+    text = read_label_text(path)
+    starts = [match.start() for match in _RECORD_START.finditer(text)]
+    head = text[: starts[0]] if starts else text
+    records: list[_Record] = [(f"{path}:1", head.strip(), "", "")] if head.strip() else []
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        where = f"{path}:{text.count(chr(10), 0, start) + 1}"
+        record = _RECORD.fullmatch(text[start:end])
+        if record is None:
+            records.append((where, text[start:end].strip(), "", ""))
+            continue
+        quoted = _QUOTED.fullmatch(record["text"].strip())
+        content = quoted["inside"] if quoted else record["text"].strip()
+        try:
+            x, y = (np.array(record[axis].replace(",", " ").split(), dtype=np.float64) for axis in "xy")
+        except ValueError:
+            records.append((where, text[start:end].strip(), "", ""))
+            continue
+        records.append((where, x, y, content))
+    return records
+
+
+def _mat_records(path: Path) -> list[_Record]:
+    try:
+        table = read_mat(path, ("polygt",))["polygt"]
+    except ValueError as error:
+        what, _, remedy = str(error).removeprefix(f"{path}: ").rpartition("; ")
+        raise LabelError(what, remedy) from error
+    if table.size and (table.ndim != 2 or table.shape[1] < 5):
+        raise LabelError(f"polygt is an array of {list(table.shape)} cells, wanted [words, 6]", "download it again")
+    records: list[_Record] = []
+    for number, row in enumerate(table if table.size else (), 1):
+        text = str(np.ravel(row[4])[0]) if np.size(row[4]) else ""
+        x, y = (np.ravel(row[column]).astype(np.float64) for column in (1, 3))
+        records.append((f"{path}:{number}", x, y, text))
+    return records
+
+
+def _make(x: NDArray[np.float64] | str, y: NDArray[np.float64] | str, text: str, where: str) -> Word:
+    if isinstance(x, str) or isinstance(y, str):
+        raise LabelError(f"not a word of TotalText: {shorten(str(x))}", _REMEDY)
+    if len(x) != len(y) or len(x) < 4:
+        raise LabelError(f"{len(x)} x and {len(y)} y coordinates, wanted as many of each, at least 4", _REMEDY)
+    return make_word(np.stack([x, y], axis=1), text=DONT_CARE_TEXT if text.strip() == "#" else text, source=where)
