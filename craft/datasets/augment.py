@@ -242,9 +242,7 @@ def _sample_of_words(
     shares = visible_shares([transform_points(word.polygon_xy, matrix) for word in words], size_hw=size_hw)
     seen = [(word, share) for word, share in zip(words, shares, strict=True) if share > 0]
     strips = [polygon_to_strips(word.polygon_xy) for word, _ in seen]
-    characters = [
-        _trained_characters(word, matrix) if share >= LEAST_VISIBLE else _NO_QUADS for word, share in seen
-    ]
+    characters = [_trained_characters(word, matrix) if share >= LEAST_VISIBLE else _NO_QUADS for word, share in seen]
     confidence = [word.confidence if len(own) else 0.0 for (word, _), own in zip(seen, characters, strict=True)]
     return Sample(
         image=crop,

@@ -1,0 +1,198 @@
+"""Batches: the same bits for any number of loader processes, resumable, and clear about pictures they cannot read."""
+
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from craft.config import AugmentSettings
+from craft.datasets.loader import SceneDataset, build_loader, collate
+from craft.scene import Sample, Scene, Word
+
+AUGMENT = AugmentSettings(colour=0.5, noise=0.5, jpeg=0.5, blur=0.5)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    made = []
+    for number in range(7):
+        path = folder / f"img_{number}.jpg"
+        cv2.imwrite(str(path), generator.integers(0, 256, (90, 120, 3), dtype=np.uint8))
+        left, top = generator.integers(0, 60, size=2)
+        quad = np.array([[left, top], [left + 40, top], [left + 40, top + 15], [left, top + 15]], dtype=np.float32)
+        halves = np.stack([quad - [[0, 0], [20, 0], [20, 0], [0, 0]], quad + [[20, 0], [0, 0], [0, 0], [20, 0]]])
+        words = (Word(quad, "ab", character_quads_xy=halves.astype(np.float32)), Word(quad + 10, dont_care=True))
+        made.append(Scene(str(path), words[:number], f"img_{number}"))  # the first has no words, the second one
+    return made
+
+
+def load(scenes, count, **changes):
+    fields = {
+        "seed": 5,
+        "crop_size": 64,
+        "augment": AUGMENT,
+        "batch_size": 4,
+        "workers": 0,
+        "start_position": 0,
+    } | changes
+    loader = build_loader([(scenes[:4], 1.0), (scenes[4:], 2.0)], **fields)
+    return list(islice(loader, count))
+
+
+def assert_same(first, second):
+    for name in first.__dataclass_fields__:
+        one, other = getattr(first, name), getattr(second, name)
+        if isinstance(one, torch.Tensor):
+            assert torch.equal(one, other), name
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_loader_processes_do_not_change_a_bit(scenes, workers):
+    for alone, together in zip(load(scenes, 5), load(scenes, 5, workers=workers), strict=True):
+        assert_same(alone, together)
+
+
+def test_starting_later_continues_the_stream(scenes):
+    for whole, continued in zip(load(scenes, 5)[2:], load(scenes, 3, start_position=8), strict=True):
+        assert_same(whole, continued)
+
+
+def test_two_ranks_share_what_one_process_sees(scenes):
+    whole = load(scenes, 3)
+    halves = [load(scenes, 3, batch_size=2, world_size=2, rank=rank) for rank in (0, 1)]
+
+    for step in range(3):
+        images = torch.cat([halves[0][step].images, halves[1][step].images])
+        assert torch.equal(whole[step].images, images)
+        assert whole[step].names == halves[0][step].names + halves[1][step].names
+        assert whole[step].seeds.tolist() == halves[0][step].seeds.tolist() + halves[1][step].seeds.tolist()
+
+
+def test_a_scene_comes_with_another_crop_in_the_next_epoch(scenes):
+    dataset = SceneDataset([(scenes[1:2], 1.0)], seed=0, crop_size=64, augment=AUGMENT)
+
+    first, second = dataset[(0, 0)], dataset[(1, 0)]
+
+    assert first.name == second.name == "img_1"
+    assert first.seed != second.seed
+    assert (first.image != second.image).any()
+    np.testing.assert_array_equal(first.image, dataset[(0, 0)].image)
+
+
+def test_the_global_generators_are_left_alone(scenes):
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+
+    load(scenes, 2)
+
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_images_are_uint8_in_channels_last_memory(scenes):
+    images = load(scenes, 1)[0].images
+
+    assert images.shape == (4, 3, 64, 64)
+    assert images.dtype == torch.uint8
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def sample(num_words, characters_each, value):
+    quads = np.full((num_words * characters_each, 4, 2), value, dtype=np.float32)
+    return Sample(
+        image=np.full((4, 6, 3), value, dtype=np.uint8),
+        character_quads_xy=quads,
+        character_word=np.repeat(np.arange(num_words), characters_each).astype(np.int64),
+        strip_quads_xy=quads[:num_words],
+        strip_word=np.arange(num_words, dtype=np.int64),
+        word_confidence=np.full(num_words, value / 10, dtype=np.float32),
+        seed=2**62 + value,
+        name=f"img_{value}",
+    )
+
+
+def test_words_are_numbered_through_a_batch():
+    batch = collate([sample(2, 2, 1), sample(0, 0, 2), sample(1, 3, 3)])
+
+    assert batch.character_word.tolist() == [0, 0, 1, 1, 2, 2, 2]
+    assert batch.strip_word.tolist() == [0, 1, 2]
+    assert batch.word_image.tolist() == [0, 0, 2]
+    assert batch.word_confidence == pytest.approx([0.1, 0.1, 0.3])
+    assert batch.character_quads_xy[:, 0, 0].tolist() == [1, 1, 1, 1, 3, 3, 3]
+    assert batch.seeds.tolist() == [2**62 + 1, 2**62 + 2, 2**62 + 3]
+    assert batch.names == ["img_1", "img_2", "img_3"]
+    assert batch.images[:, 0, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_batch_without_words_is_normal():
+    batch = collate([sample(0, 0, 1)])
+
+    assert batch.character_quads_xy.shape == (0, 4, 2)
+    assert batch.word_image.shape == (0,)
+    assert batch.word_image.dtype == np.int64
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, workers):
+    path = tmp_path / "img_9.jpg"
+    path.write_bytes(b"no picture")
+    loader = build_loader(
+        [([Scene(str(path), (), "img_9")], 1.0)],
+        seed=0,
+        crop_size=64,
+        augment=None,
+        batch_size=1,
+        workers=workers,
+        start_position=0,
+    )
+
+    with pytest.raises(ValueError, match=r"img_9\.jpg"):
+        next(loader)
+
+
+def test_a_picture_that_went_away_is_named(tmp_path):
+    dataset = SceneDataset([([Scene(str(tmp_path / "gone.jpg"), (), "gone")], 1.0)], seed=0, crop_size=64, augment=None)
+
+    with pytest.raises(ValueError, match=r"gone\.jpg: cannot be read"):
+        dataset[(0, 0)]
+
+
+def test_kept_files_are_not_read_again_and_the_limit_holds(scenes, tmp_path):
+    paths = [tmp_path / f"img_{number}.jpg" for number in range(2)]
+    for path, scene in zip(paths, scenes[:2], strict=True):
+        path.write_bytes(open(scene.image_path, "rb").read())
+    copies = [Scene(str(path), (), path.stem) for path in paths]
+    limit = max(path.stat().st_size for path in paths)
+    dataset = SceneDataset([(copies, 1.0)], seed=0, crop_size=64, augment=None, cache_bytes=limit)
+    first, second = (dataset.scene(0, position).image_path for position in (0, 1))
+    samples = [dataset[(0, 0)], dataset[(0, 1)]]
+
+    paths[0].unlink()
+    paths[1].unlink()
+
+    np.testing.assert_array_equal(dataset[(0, 0)].image, samples[0].image)
+    assert first != second
+    with pytest.raises(ValueError, match="cannot be read"):
+        dataset[(0, 1)]
+
+
+def test_no_set_is_refused():
+    with pytest.raises(ValueError, match="no training set"):
+        SceneDataset([], seed=0, crop_size=64, augment=None)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pinning_keeps_values_and_memory_order(scenes):
+    batch = load(scenes, 1)[0]
+
+    pinned = batch.pin_memory()
+
+    assert pinned.images.is_pinned()
+    assert pinned.images.is_contiguous(memory_format=torch.channels_last)
+    assert_same(batch, pinned)
