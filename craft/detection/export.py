@@ -1,0 +1,252 @@
+"""Detects in many files and writes the results: JSON, ICDAR result files, CSV, drawings. Each file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from craft.datasets.images import read_image
+from craft.detection.detector import Detector
+from craft.detection.drawing import draw_detections
+from craft.evaluation.matching import round_detections
+from craft.geometry import clockwise
+from craft.scene import Detections, Problem
+
+Format = Literal["json", "icdar", "csv"]
+FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
+_PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
+_CSV_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectRun:
+    """What became of a run over many files.
+
+    Attributes:
+        num_images: pictures searched.
+        num_words: words found in them.
+        failures: files and paths that could not be searched, each with a remedy.
+        written: the files written, in the order of writing.
+    """
+
+    num_images: int
+    num_words: int
+    failures: tuple[Problem, ...] = ()
+    written: tuple[Path, ...] = field(default=(), repr=False)
+
+
+def detect_paths(
+    detector: Detector,
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    formats: Sequence[Format] = ("json",),
+    draw: bool = False,
+    polygons: bool = False,
+    characters: bool = False,
+    progress: bool = True,
+) -> DetectRun:
+    """Detect words in files, folders and globs, and write the results; a file that cannot be read stops nothing.
+
+    A picture `img_1.jpg` gives `img_1.json` (json), `res_img_1.txt` (icdar), rows of `detections.csv` (csv) and
+    `img_1.drawn.jpg` (draw). Where several pictures have one name, their endings and then numbers are added to it.
+
+    Args:
+        detector: what detects.
+        paths: pictures, folders (searched with everything below them) and globs ("scans/**/*.png").
+        out: folder for the results; made where it is not there.
+        formats: any of "json", "icdar", "csv".
+        draw: draw the words over the pictures.
+        polygons: find and write polygons (json) and draw them.
+        characters: find and write characters (json) and draw them.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        Counts and failures; results of failed files are not written.
+
+    Raises:
+        ValueError: a format is unknown, or `out` cannot be written to.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"format {unknown[0]!r} is unknown; use {', '.join(FORMATS)}")
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{out}: cannot be made a folder for results ({error.strerror}); name another one") from error
+    pictures, problems = find_pictures(paths)
+    failures, written, rows, num_words = list(problems), [], list[list[Any]](), 0
+    named = list(zip(pictures, result_names(pictures), strict=True))
+    for path, name in tqdm(named, desc="detect", unit="image", disable=not progress):
+        try:
+            image = read_image(path)
+            found = detector.detect(image, polygons=polygons, characters=characters)
+        except ValueError as error:
+            failures.append(Problem(str(path), str(error).removeprefix(f"{path}: "), "the other files were done"))
+            continue
+        num_words += len(found)
+        rows += csv_rows(path, found)
+        written += _write_results(out, name, path, image, found, formats=formats, draw=draw)
+    if "csv" in formats:
+        written.append(_write_whole(out / "detections.csv", _csv_text(rows).encode()))
+    return DetectRun(len(named) - (len(failures) - len(problems)), num_words, tuple(failures), tuple(written))
+
+
+def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
+    """List the pictures that paths stand for.
+
+    Args:
+        paths: pictures, folders and globs. A file named itself is taken whatever its ending.
+
+    Returns:
+        The files, each once, in the order of `paths` and by name inside a folder or glob, and a problem for each path
+        that stands for no picture.
+    """
+    found: dict[Path, None] = {}
+    problems = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            files = _pictures_only(path.rglob("*"))
+        elif path.exists():
+            files = [path]
+        else:
+            files = _pictures_only(Path(match) for match in glob.glob(str(path), recursive=True))
+        if not files:
+            what = "holds no pictures" if path.is_dir() else "is no file, no folder and matches nothing"
+            problems.append(Problem(str(path), what, f"pictures end in {', '.join(sorted(_PICTURE_ENDINGS))}"))
+        found.update(dict.fromkeys(files))
+    return list(found), problems
+
+
+def result_names(pictures: Sequence[Path]) -> list[str]:
+    """Name the results of pictures: the picture's name without ending, made unique where several share it.
+
+    Args:
+        pictures: the files.
+
+    Returns:
+        One name a file, no two alike.
+    """
+    stems = Counter(path.stem for path in pictures)
+    names: dict[str, None] = {}
+    for path in pictures:
+        base = path.stem if stems[path.stem] == 1 else path.name.replace(".", "_")
+        name, number = base, 1
+        while name in names:
+            number += 1
+            name = f"{base}_{number}"
+        names[name] = None
+    return list(names)
+
+
+def detections_as_dict(path: str | Path, size_hw: tuple[int, int], found: Detections) -> dict[str, Any]:
+    """Describe the words of one picture in lists and numbers, as the json format has them.
+
+    Args:
+        path: of the picture.
+        size_hw: its height and width.
+        found: its words.
+
+    Returns:
+        {"image", "height", "width", "words": [{"quad", "score", "polygon"?, "characters"?}]}, coordinates in source
+        pixels to a hundredth, (0, 0) at the top-left corner of the top-left pixel.
+    """
+    words: list[dict[str, Any]] = []
+    for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True)):
+        word: dict[str, Any] = {"quad": _rounded(quad), "score": round(float(score), 4)}
+        if found.polygons_xy:
+            word["polygon"] = _rounded(found.polygons_xy[index])
+        if found.character_quads_xy:
+            word["characters"] = _rounded(found.character_quads_xy[index])
+        words.append(word)
+    return {"image": str(path), "height": size_hw[0], "width": size_hw[1], "words": words}
+
+
+def icdar_text(found: Detections) -> str:
+    """Write words as an ICDAR 2015 or 2017 result file: eight whole numbers a line, clockwise.
+
+    Args:
+        found: the words of one picture.
+
+    Returns:
+        "x1,y1,x2,y2,x3,y3,x4,y4" lines; "" where there are no words.
+    """
+    quads = (clockwise(quad).astype(np.int64) for quad in round_detections(found.quads_xy))
+    return "".join(",".join(map(str, quad.ravel().tolist())) + "\n" for quad in quads)
+
+
+def csv_rows(path: str | Path, found: Detections) -> list[list[Any]]:
+    """The rows of one picture in `detections.csv`: image, word (from 1), score, then eight coordinates.
+
+    Args:
+        path: of the picture.
+        found: its words.
+
+    Returns:
+        One row a word.
+    """
+    return [
+        [str(path), index, f"{score:.4f}", *(f"{value:.2f}" for value in quad.ravel())]
+        for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True), 1)
+    ]
+
+
+def _write_results(
+    out: Path,
+    name: str,
+    path: Path,
+    image: NDArray[np.uint8],
+    found: Detections,
+    *,
+    formats: Sequence[Format],
+    draw: bool,
+) -> list[Path]:
+    written = []
+    if "json" in formats:
+        record = detections_as_dict(path, (image.shape[0], image.shape[1]), found)
+        written.append(_write_whole(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()))
+    if "icdar" in formats:
+        written.append(_write_whole(out / f"res_{name}.txt", icdar_text(found).encode()))
+    if draw:
+        drawn = draw_detections(image, found)
+        encoded = cv2.imencode(".jpg", drawn[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+        written.append(_write_whole(out / f"{name}.drawn.jpg", encoded.tobytes()))
+    return written
+
+
+def _pictures_only(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.suffix.lower() in _PICTURE_ENDINGS and path.is_file())
+
+
+def _rounded(points: NDArray[np.floating]) -> list[Any]:
+    return np.round(points.astype(np.float64), 2).tolist()
+
+
+def _csv_text(rows: list[list[Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_CSV_HEADER)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    """Write a file so that it is never seen half written."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+    return path
