@@ -236,28 +236,30 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
     inherited = _inherited(own, Path(path), seen=(Path(path).resolve(),))
     given = _deep_merge(own, parse_settings(overrides))
     where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
-    config = validate_config(_deep_merge(inherited, given), where=where)
-    _refuse_idle(config, given, where)
-    return config
+    return validate_config(_deep_merge(inherited, given), where=where, given=given)
 
 
-def validate_config(values: dict[str, Any], *, where: str) -> Config:
+def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any] | None = None) -> Config:
     """Check a nested dictionary of settings.
 
     Args:
         values: what a configuration file holds.
         where: what messages call it.
+        given: those of `values` that the user gave, which therefore must have an effect.
 
     Returns:
         The settings.
 
     Raises:
-        ValueError: unknown key (the nearest known one is named) or value out of range.
+        ValueError: unknown key (the nearest known one is named), value out of range, or a given setting that would
+            have no effect.
     """
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         raise ValueError("\n".join(f"{where}: {_explain(item)}" for item in error.errors())) from None
+    _refuse_idle(config, given or {}, where)
+    return config
 
 
 def dump_config(config: Config) -> str:

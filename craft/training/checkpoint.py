@@ -25,7 +25,7 @@ class Checkpoint:
         optimizer: the optimizer's state.
         random_state: the state of torch's generator.
         step: optimizer steps done.
-        best_h_mean: best H-mean validated so far; -1 before the first validation.
+        best_hmean: best H-mean validated so far; -1 before the first validation.
         config: the run's settings as YAML.
         version: version of craft that wrote it.
     """
@@ -35,7 +35,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     random_state: Tensor
     step: int
-    best_h_mean: float
+    best_hmean: float
     config: str
     version: str
 
@@ -72,7 +72,9 @@ def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
     try:
         fields = torch.load(str(path), map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: cannot be read as a checkpoint ({error}); start anew in another run folder") from error
+        raise ValueError(
+            f"{path}: cannot be read as a checkpoint ({error}); start anew in another run folder"
+        ) from error
     wanted = set(Checkpoint.__dataclass_fields__)
     if not isinstance(fields, dict) or set(fields) != wanted:
         raise ValueError(

@@ -82,7 +82,9 @@ def _refuse_other_settings(path: Path, config: Config) -> None:
     ]
     if differing:
         raise ValueError(
-            "\n".join([f"{path.parent}: cannot be resumed with other settings; give another --out, or undo", *differing])
+            "\n".join(
+                [f"{path.parent}: cannot be resumed with other settings; give another --out, or undo", *differing]
+            )
         )
 
 

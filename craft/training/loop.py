@@ -49,12 +49,14 @@ class TrainOutcome:
     Attributes:
         step: optimizer steps done.
         finished: False where a signal ended the run early; what was done is saved.
-        best_h_mean: best H-mean validated; -1 where nothing was validated.
+        best_hmean: best H-mean validated; -1 where nothing was validated.
+        writes: True in the one process that speaks and writes.
     """
 
     step: int
     finished: bool
-    best_h_mean: float
+    best_hmean: float
+    writes: bool
 
 
 def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome:
@@ -133,7 +135,7 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
         if not validation:
             _save_weights(state, folder / "best.safetensors", config)
     wait_for_all(processes)
-    return TrainOutcome(step=state.step, finished=finished, best_h_mean=state.best_h_mean)
+    return TrainOutcome(step=state.step, finished=finished, best_hmean=state.best_hmean, writes=processes.writes)
 
 
 def _step(
@@ -175,9 +177,7 @@ def _step(
     return batch, targets, loss
 
 
-def forward_loss(
-    network: nn.Module, batch: Batch, targets: Targets, config: Config, device: torch.device
-) -> PixelLoss:
+def forward_loss(network: nn.Module, batch: Batch, targets: Targets, config: Config, device: torch.device) -> PixelLoss:
     """Run the network over a batch and compute its loss.
 
     Args:
@@ -236,7 +236,7 @@ def _evaluate(
     values = {
         "precision": scores.precision,
         "recall": scores.recall,
-        "h_mean": scores.h_mean,
+        "hmean": scores.hmean,
         "average_precision": scores.average_precision,
         "scenes": len(scenes),
         "seconds": round(time.perf_counter() - start, 3),
@@ -244,10 +244,10 @@ def _evaluate(
     log.write("validation", state.step, values)
     if processes.writes:
         tqdm.write(
-            f"step {state.step}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, H-mean {scores.h_mean:.3f}"
+            f"step {state.step}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, H-mean {scores.hmean:.3f}"
         )
-    if scores.h_mean > state.best_h_mean:
-        state.best_h_mean = scores.h_mean
+    if scores.hmean > state.best_hmean:
+        state.best_hmean = scores.hmean
         if processes.writes:
             _save_weights(state, folder / "best.safetensors", config)
             best = json.dumps({"step": state.step, **values}, indent=2)

@@ -90,7 +90,9 @@ def read_scenes(one: SetSettings, *, on_error: str, say: Callable[[str], None]) 
         )
     scenes = [scene for scene in reading.scenes if scene.name not in reading.bad_scenes]
     if not scenes:
-        raise ValueError(f"{one.path}: no scene to read; check path, format and numbers, or run: craft check {one.path}")
+        raise ValueError(
+            f"{one.path}: no scene to read; check path, format and numbers, or run: craft check {one.path}"
+        )
     words = sum(len(scene.words) for scene in scenes)
     ignored = sum(word.dont_care for scene in scenes for word in scene.words)
     skipped = f", {len(reading.bad_scenes)} scenes skipped for errors" if reading.bad_scenes else ""

@@ -49,7 +49,9 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     """
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not learning:
-        raise ValueError("freeze: every parameter of the network is frozen, so there is nothing to train; remove entries")
+        raise ValueError(
+            "freeze: every parameter of the network is frozen, so there is nothing to train; remove entries"
+        )
     groups = [
         {"params": [item for item in learning if item.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [item for item in learning if item.ndim <= 1], "weight_decay": 0.0},

@@ -31,7 +31,7 @@ class RunState:
         average: the moving average, None where it is off.
         average_rule: counts the average's updates.
         step: optimizer steps done.
-        best_h_mean: best H-mean validated so far; -1 before the first validation.
+        best_hmean: best H-mean validated so far; -1 before the first validation.
     """
 
     model: CRAFT
@@ -40,7 +40,7 @@ class RunState:
     average: AveragedModel | None
     average_rule: WarmedAverage | None
     step: int
-    best_h_mean: float
+    best_hmean: float
 
     @property
     def validated_model(self) -> nn.Module:
@@ -85,7 +85,7 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
     if config.optimizer.average_decay > 0:
         average, rule = build_average(model, decay=config.optimizer.average_decay, updates=0)
     optimizer = build_optimizer(model, config.optimizer)
-    return RunState(model, _wrap(model, processes), optimizer, average, rule, step=0, best_h_mean=-1.0)
+    return RunState(model, _wrap(model, processes), optimizer, average, rule, step=0, best_hmean=-1.0)
 
 
 def restore_state(state: RunState, path: Path, processes: Processes) -> None:
@@ -108,7 +108,7 @@ def restore_state(state: RunState, path: Path, processes: Processes) -> None:
         state.average_rule.updates = checkpoint.step
     torch.set_rng_state(checkpoint.random_state)
     state.step = checkpoint.step
-    state.best_h_mean = checkpoint.best_h_mean
+    state.best_hmean = checkpoint.best_hmean
 
 
 def save_state(state: RunState, path: Path, config: Config) -> None:
@@ -126,7 +126,7 @@ def save_state(state: RunState, path: Path, config: Config) -> None:
         optimizer=state.optimizer.state_dict(),
         random_state=torch.get_rng_state(),
         step=state.step,
-        best_h_mean=state.best_h_mean,
+        best_hmean=state.best_hmean,
         config=dump_config(config),
         version=craft.__version__,
     )

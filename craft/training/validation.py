@@ -10,29 +10,11 @@ from tqdm import tqdm
 from craft.config import DetectionSettings
 from craft.datasets.images import read_image
 from craft.detection.detector import Detector
-from craft.evaluation.iou import ImageScore, evaluate_image
-from craft.evaluation.matching import round_detections
+from craft.evaluation.image_score import ImageScore
+from craft.evaluation.matching import score_scene
 from craft.evaluation.summary import Scores, summarise
-from craft.scene import Detections, Scene
+from craft.scene import Scene
 from craft.training.distributed import Processes, gather_objects
-
-
-def score_scene(scene: Scene, found: Detections) -> ImageScore:
-    """Score one scene's detections by the official IoU protocol, rounded as result files are.
-
-    Args:
-        scene: the truth.
-        found: the detections, in source image pixels.
-
-    Returns:
-        Matches and counts of this image.
-    """
-    return evaluate_image(
-        [word.polygon_xy for word in scene.words],
-        [word.dont_care for word in scene.words],
-        list(round_detections(found.quads_xy)),
-        scores=found.scores.tolist(),
-    )
 
 
 def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *, processes: Processes) -> Scores:
@@ -50,7 +32,10 @@ def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *
     detector = Detector(model, settings, device=str(processes.device))
     own = scenes[processes.rank :: processes.world_size]
     progress = tqdm(own, desc="validate", leave=False, disable=not processes.writes)
-    scored = [score_scene(scene, detector.detect(read_image(scene.image_path))) for scene in progress]
+    scored: list[ImageScore] = []
+    for scene in progress:
+        found = detector.detect(read_image(scene.image_path))
+        scored.append(score_scene(scene, found.quads_xy, found.scores, protocol="icdar2015"))
     shares = gather_objects(scored, processes)
     in_order = [shares[index % processes.world_size][index // processes.world_size] for index in range(len(scenes))]
     return summarise(in_order)

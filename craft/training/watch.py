@@ -67,7 +67,9 @@ class FiniteWatch:
     def _stop(self, step: int, values: Tensor, batch: Batch) -> None:
         path = self._folder / f"bad_batch_step_{step}.pt"
         fields = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
-        saved = {name: torch.as_tensor(value) if not isinstance(value, list) else value for name, value in fields.items()}
+        saved = {
+            name: torch.as_tensor(value) if not isinstance(value, list) else value for name, value in fields.items()
+        }
         torch.save(saved, str(path))
         raise FloatingPointError(
             f"step {step}: loss {values[0]:g}, gradient norm {values[1]:g}; the batch (scenes {', '.join(batch.names)}) "

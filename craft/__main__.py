@@ -1,0 +1,7 @@
+"""`python -m craft` and `torchrun -m craft`."""
+
+import sys
+
+from craft.cli import main
+
+sys.exit(main())

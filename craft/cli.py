@@ -1,0 +1,305 @@
+"""The `craft` command: each verb parses its arguments, calls one function and prints.
+
+Nothing heavy is imported before a verb runs, so that `craft --help`, `check` and `evaluate` work without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import craft
+from craft.config import SetSettings, load_config, parse_settings
+from craft.scene import Scene
+
+FORMATS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext")
+PROTOCOLS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: words after `craft`; those of the process where left out.
+
+    Returns:
+        Exit status: 0 all well, 1 something in the data was wrong, 2 the request could not be carried out,
+        130 or 143 stopped by a signal with everything saved.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, FloatingPointError) as error:
+        print(f"craft {options.verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="craft", description="Train, run and compare CRAFT scene text detectors with online hard example mining."
+    )
+    parser.add_argument("--version", action="version", version=f"craft {craft.__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for add in (_add_check, _add_show, _add_synth, _add_train, _add_detect, _add_evaluate, _add_convert):
+        add(verbs)
+    return parser
+
+
+def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=FORMATS, help="label format; found from official folder names where left out"
+    )
+    parser.add_argument("--images", help="image folder inside the set, where it is not the official one")
+    parser.add_argument("--labels", help="label folder inside the set, where it is not the official one")
+    parser.add_argument(
+        "--split", choices=("train", "validation", "all"), default="train", help="official folders read"
+    )
+    parser.add_argument(
+        "--numbers", type=int, nargs=2, metavar=("FIRST", "LAST"), help="scene numbers used, both included"
+    )
+
+
+def _set_settings(options: argparse.Namespace, path: str) -> SetSettings:
+    numbers = None if options.numbers is None else (options.numbers[0], options.numbers[1])
+    return SetSettings(
+        path=path,
+        format=options.format,
+        images=options.images,
+        labels=options.labels,
+        split=options.split,
+        numbers=numbers,
+    )
+
+
+def _add_check(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("check", help="read a set's labels and images and report everything wrong with them")
+    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
+    _add_set_arguments(parser)
+    parser.add_argument("--decode", action="store_true", help="decode every picture whole, not its header alone")
+    parser.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from craft.datasets.checking import check_set, format_report
+
+    report = check_set(_set_settings(options, options.folder), decode=options.decode)
+    print(format_report(report))
+    return 1 if report.has_errors else 0
+
+
+def _add_show(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("show", help="draw words, characters, maps and don't-care masks as training sees them")
+    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the pictures")
+    parser.add_argument("--count", type=int, default=20, help="scenes drawn (default 20)")
+    parser.add_argument("--augmented", action="store_true", help="draw training crops, after augmentation")
+    parser.add_argument("--config", help="configuration whose augmentation and crop size are used, with --augmented")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the augmentation (default 0)")
+    _add_set_arguments(parser)
+    parser.set_defaults(run=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from craft.config import Config
+    from craft.training.preview import show_set
+
+    config = Config() if options.config is None else load_config(options.config)
+    paths = show_set(
+        _set_settings(options, options.folder),
+        options.out,
+        count=options.count,
+        augmented=options.augmented,
+        augment=config.augment,
+        crop_size=config.data.crop_size,
+        seed=options.seed,
+    )
+    print(f"{len(paths)} pictures in {options.out}")
+    return 0
+
+
+def _add_synth(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("synth", help="make synthetic scenes in the ICDAR2017 layout, with exact characters")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the set")
+    parser.add_argument("--count", type=int, default=100, help="scenes (default 100)")
+    parser.add_argument("--seed", type=int, default=0, help="scenes follow from seed and number alone (default 0)")
+    parser.add_argument(
+        "--preset", choices=("quickstart", "full"), default="full", help="kind of scenes (default full)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes (default 1); the scenes do not depend on it")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of the scenes with their labels drawn")
+    parser.set_defaults(run=_synth)
+
+
+def _synth(options: argparse.Namespace) -> int:
+    from craft.datasets.generator import preset, write_set
+
+    summary = write_set(
+        options.out,
+        settings=preset(options.preset),
+        count=options.count,
+        seed=options.seed,
+        workers=options.workers,
+        progress=True,
+    )
+    print(summary)
+    return 0
+
+
+def _add_train(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("train", help="train a network; torchrun -m craft train ... for several GPUs or machines")
+    parser.add_argument("config", help="configuration file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: ohem.ratio=5"
+    )
+    parser.add_argument("--out", type=Path, help="run folder (default runs/NAME OF THE CONFIGURATION)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in the folder, if there is one")
+    parser.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from craft.training.loop import train
+
+    config = load_config(options.config, overrides=options.set)
+    folder = options.out or Path("runs") / Path(options.config).stem
+    outcome = train(config, folder, resume=options.resume)
+    if not outcome.finished:
+        print(f"stopped after step {outcome.step}, everything is saved; add --resume to go on", file=sys.stderr)
+        return 143
+    best = f", best H-mean {outcome.best_hmean:.3f}" if outcome.best_hmean >= 0 else ""
+    if outcome.writes:
+        print(f"{folder}: {outcome.step} steps done{best}")
+    return 0
+
+
+def _add_detect(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("detect", help="find text in images")
+    parser.add_argument("paths", nargs="+", help="images, folders and glob patterns")
+    parser.add_argument("--weights", required=True, help="weights file: ours, clovaai's or EasyOCR's")
+    parser.add_argument("--out", type=Path, default=Path("found"), help="folder for results (default found)")
+    parser.add_argument(
+        "--format", choices=("json", "icdar", "csv"), default="json", help="result files (default json)"
+    )
+    parser.add_argument("--draw", action="store_true", help="draw what was found on the pictures")
+    parser.add_argument("--polygons", action="store_true", help="find curved outlines too")
+    parser.add_argument("--characters", action="store_true", help="find the characters of each word too")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="text_threshold=0.6, long_side=2240"
+    )
+    parser.set_defaults(run=_detect)
+
+
+def _detect(options: argparse.Namespace) -> int:
+    from craft.detection.detector import Detector
+    from craft.detection.export import detect_paths
+
+    overrides = parse_settings(options.set)
+    detector = Detector.from_weights(options.weights, device=options.device, **overrides)
+    run = detect_paths(
+        detector,
+        options.paths,
+        options.out,
+        formats=(options.format,),
+        draw=options.draw,
+        polygons=options.polygons,
+        characters=options.characters,
+    )
+    for failure in run.failures:
+        print(failure, file=sys.stderr)
+    print(f"{run.num_words} words in {run.num_images} images: {options.out}")
+    return 1 if run.failures else 0
+
+
+def _add_evaluate(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "evaluate", help="score result files by an official protocol, or find the best thresholds"
+    )
+    parser.add_argument("--detections", help="folder or .zip of result files: res_img_N.txt")
+    parser.add_argument("--truth", required=True, help="folder of the labelled set, or of its label files alone")
+    parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to score")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    parser.add_argument("--per-image", type=Path, metavar="FILE", help="write every image's score as JSON")
+    parser.add_argument("--sweep", action="store_true", help="detect with --weights at many thresholds and score each")
+    parser.add_argument("--weights", help="weights file, with --sweep")
+    parser.add_argument("--device", default="auto", help="device for --sweep: auto, cpu, cuda or mps (default auto)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="detection settings, with --sweep"
+    )
+    _add_set_arguments(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from craft.datasets.reading import read_truth
+
+    named = options.format or (None if options.protocol == "polygons" else options.protocol)
+    settings = _set_settings(options, options.truth).model_copy(update={"format": named})
+    scenes = read_truth(settings)
+    if options.sweep:
+        return _sweep(options, scenes)
+    if options.detections is None:
+        raise ValueError("give --detections FOLDER, or --sweep with --weights FILE")
+    from craft.evaluation.matching import evaluate_files, evaluation_as_dict, write_evaluation
+    from craft.evaluation.summary import format_scores
+
+    evaluation = evaluate_files(scenes, options.detections, protocol=options.protocol)
+    if options.per_image is not None:
+        write_evaluation(evaluation, options.per_image)
+    if options.json:
+        print(json.dumps(evaluation_as_dict(evaluation), indent=2))
+        return 0
+    print(format_scores(evaluation.scores, title=f"{options.detections} against {options.truth}, {options.protocol}"))
+    for remark in evaluation.remarks:
+        print(remark, file=sys.stderr)
+    return 0
+
+
+def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
+    """Score many thresholds: of decoding with --weights, else of the scores in result files."""
+    from craft.evaluation.sweep import format_sweep, sweep_as_dict, sweep_scores
+
+    numbers = "" if options.numbers is None else f", scenes {options.numbers[0]} to {options.numbers[1]}"
+    split = f"{options.truth} ({options.split}{numbers})"
+    if options.weights is not None:
+        from craft.comparison.thresholds import sweep_weights
+
+        sweep = sweep_weights(
+            options.weights,
+            scenes,
+            split=split,
+            protocol=options.protocol,
+            device=options.device,
+            overrides=parse_settings(options.set),
+        )
+    elif options.detections is not None:
+        sweep = sweep_scores(scenes, options.detections, split=split, protocol=options.protocol)
+    else:
+        raise ValueError("--sweep needs --weights FILE, or --detections FOLDER with scores in the files")
+    print(json.dumps(sweep_as_dict(sweep), indent=2) if options.json else format_sweep(sweep))
+    return 0
+
+
+def _add_convert(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("convert", help="write weights as safetensors, or as a .pth that the original code loads")
+    parser.add_argument("weights", help="any readable weights file")
+    parser.add_argument("out", type=Path, help="file to write: .safetensors, or .pth for the original's format")
+    parser.set_defaults(run=_convert)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from craft.models.weights import read_weights, save_original, save_safetensors
+
+    weights = read_weights(options.weights)
+    if options.out.suffix == ".safetensors":
+        save_safetensors(weights.state, options.out, weights.metadata)
+    elif options.out.suffix == ".pth":
+        save_original(weights.state, options.out)
+    else:
+        raise ValueError(f"{options.out}: the ending says the format; use .safetensors or .pth")
+    print(f"{options.out}: {len(weights.state)} tensors")
+    return 0
