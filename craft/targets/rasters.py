@@ -1,0 +1,111 @@
+"""Which map pixels a shape may touch: pairs of shapes and pixels, listed on the device without waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from craft.targets.shapes import Shapes
+
+# Pairs handled at once. Each takes about 100 bytes, so this bounds the memory; fewer do not make a CPU faster.
+PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 24}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Pairs of shapes and pixels. On the device.
+
+    Attributes:
+        pixel: (N,) int64, index into the flattened stack of maps.
+        function: K tensors (N,) float32, the shape's linear functions at the pixel's centre.
+        payload: (N,) int64, the shape's payload.
+    """
+
+    pixel: Tensor
+    function: tuple[Tensor, ...]
+    payload: Tensor
+
+
+def list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.device) -> Iterator[Pairs]:
+    """List every pixel of every shape's box, some shapes at a time.
+
+    Every size is known on the host beforehand, so the host never waits for the device.
+
+    Args:
+        shapes: the shapes, on the host.
+        map_size_hw: height and width of each map of the stack.
+        device: where the pairs are wanted.
+
+    Yields:
+        Pairs of consecutive shapes: at most PAIRS_AT_ONCE, or those of one shape where that has more.
+    """
+    area = shapes.box[:, 2] * shapes.box[:, 3]
+    at_once = PAIRS_AT_ONCE.get(device.type, PAIRS_AT_ONCE["cpu"])
+    start = 0
+    ends = np.cumsum(area)
+    while start < len(shapes):
+        done = int(ends[start - 1]) if start else 0
+        stop = max(int(np.searchsorted(ends, done + at_once, side="right")), start + 1)
+        part = slice(start, stop)
+        yield _expand(
+            Shapes(shapes.box[part], shapes.plane[part], shapes.function[part], shapes.payload[part]),
+            map_size_hw,
+            device,
+        )
+        start = stop
+
+
+def _expand(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) -> Pairs:
+    """Shapes to rows of their boxes to pixels of the rows."""
+    map_height, map_width = map_size_hw
+    left, top, width, height = shapes.box.T
+    num_functions = shapes.function.shape[1]
+    # Measured from the box's first pixel centre, the functions lose no digits in float32.
+    origin = np.stack([left + 0.5, top + 0.5, np.ones(len(shapes))], axis=1)
+    constant = np.einsum("skc,sc->sk", shapes.function, origin)
+    slopes = np.concatenate([shapes.function[..., 0], shapes.function[..., 1], constant], axis=1)  # (S, 3K)
+    first_pixel = (shapes.plane * map_height + top) * map_width + left
+    whole = _to_device(np.stack([first_pixel, width, height, shapes.payload]), device)
+    real = _to_device(np.ascontiguousarray(slopes.T, dtype=np.float32), device)
+
+    num_rows = int(height.sum())
+    row_shape = _repeat(whole[2], num_rows)  # (R,)
+    row = torch.arange(num_rows, device=device) - _starts(whole[2]).index_select(0, row_shape)
+    row_real = real.index_select(1, row_shape)  # (3K, R)
+    row_constant = row_real[2 * num_functions :] + row_real[num_functions : 2 * num_functions] * row  # (K, R)
+    row_width = whole[1].index_select(0, row_shape)
+    row_start = _starts(row_width)
+    row_pixel = whole[0].index_select(0, row_shape) + row * map_width - row_start
+
+    num_pairs = int((width * height).sum())
+    pair_row = _repeat(row_width, num_pairs)  # (N,)
+    counter = torch.arange(num_pairs, device=device)
+    column = (counter - row_start.index_select(0, pair_row)).to(torch.float32)
+    function = tuple(
+        row_constant[k].index_select(0, pair_row).addcmul_(row_real[k].index_select(0, pair_row), column)
+        for k in range(num_functions)
+    )
+    pixel = row_pixel.index_select(0, pair_row).add_(counter)
+    return Pairs(pixel, function, whole[3].index_select(0, row_shape).index_select(0, pair_row))
+
+
+def _repeat(counts: Tensor, total: int) -> Tensor:
+    """(total,) int64: 0 `counts[0]` times, 1 `counts[1]` times, and so on. The given total spares a synchronisation."""
+    return torch.repeat_interleave(counts, output_size=total)
+
+
+def _starts(counts: Tensor) -> Tensor:
+    """Where each run begins when runs of these lengths follow one another."""
+    return torch.cumsum(counts, 0) - counts
+
+
+def _to_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(values)
+    if device.type == "cuda":  # from pinned memory the host does not wait for the copy
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
