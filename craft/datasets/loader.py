@@ -226,7 +226,7 @@ def build_loader(
         load_transforms(augment)
     loader: DataLoader[Sample] = DataLoader(
         dataset,
-        batch_sampler=sampler,  # type: ignore[arg-type]  # it yields (epoch, position) where torch's types say int
+        batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=_start_worker,

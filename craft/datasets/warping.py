@@ -36,13 +36,12 @@ def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[in
     half_pixel = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     # OpenCV counts pixel indices: index i is the point i + 0.5.
     index_matrix = np.linalg.inv(half_pixel) @ full @ to_source @ half_pixel
-    height, width = size_hw
+    target_wh = size_hw[::-1]
     if np.abs(index_matrix[2, :2]).max() == 0.0:
-        affine = index_matrix[:2] / index_matrix[2, 2]
-        return cv2.warpAffine(part, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return cv2.warpPerspective(
-        part, index_matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
+        drawn = cv2.warpAffine(part, index_matrix[:2] / index_matrix[2, 2], target_wh, flags=cv2.INTER_LINEAR)
+    else:
+        drawn = cv2.warpPerspective(part, index_matrix, target_wh, flags=cv2.INTER_LINEAR)
+    return np.asarray(drawn, dtype=np.uint8)
 
 
 def source_quad(matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.float32]:
@@ -111,8 +110,7 @@ def _largest_scale(matrix: NDArray[np.float64], points_xy: NDArray[np.float64]) 
 def _averaged_blocks(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Averages over factor x factor pixels; the last row and column are repeated to fill the last blocks."""
     height, width = image.shape[:2]
-    missing_rows, missing_columns = -height % factor, -width % factor
-    if missing_rows or missing_columns:
-        image = cv2.copyMakeBorder(image, 0, missing_rows, 0, missing_columns, cv2.BORDER_REPLICATE)
-    reduced_hw = (image.shape[0] // factor, image.shape[1] // factor)
-    return cv2.resize(image, reduced_hw[::-1], interpolation=cv2.INTER_AREA)
+    rows, columns = -(-height // factor), -(-width // factor)
+    border = (0, rows * factor - height, 0, columns * factor - width)
+    filled = cv2.copyMakeBorder(image, *border, cv2.BORDER_REPLICATE) if any(border) else image
+    return np.asarray(cv2.resize(filled, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,5 +1,6 @@
 """Crops: pixels and quads move together, words that are cut become don't care, and a seed decides everything."""
 
+import itertools
 import math
 
 import numpy as np
@@ -22,7 +23,7 @@ def rectangle(left, top, right, bottom):
 
 def word(left, top, right, bottom, *, characters=2, **fields):
     edges = np.linspace(left, right, characters + 1)
-    quads = [rectangle(first, top, last, bottom) for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    quads = [rectangle(first, top, last, bottom) for first, last in itertools.pairwise(edges)]
     return Word(rectangle(left, top, right, bottom), text="ab", character_quads_xy=np.array(quads), **fields)
 
 

@@ -1,5 +1,6 @@
 """Batches: the same bits for any number of loader processes, resumable, and clear about pictures they cannot read."""
 
+import shutil
 from itertools import islice
 
 import cv2
@@ -24,7 +25,8 @@ def scenes(tmp_path_factory):
         cv2.imwrite(str(path), generator.integers(0, 256, (90, 120, 3), dtype=np.uint8))
         left, top = generator.integers(0, 60, size=2)
         quad = np.array([[left, top], [left + 40, top], [left + 40, top + 15], [left, top + 15]], dtype=np.float32)
-        halves = np.stack([quad - [[0, 0], [20, 0], [20, 0], [0, 0]], quad + [[20, 0], [0, 0], [0, 0], [20, 0]]])
+        to_left = np.array([[0, 0], [20, 0], [20, 0], [0, 0]])
+        halves = np.stack([quad - to_left, quad + to_left[[1, 0, 3, 2]]])
         words = (Word(quad, "ab", character_quads_xy=halves.astype(np.float32)), Word(quad + 10, dont_care=True))
         made.append(Scene(str(path), words[:number], f"img_{number}"))  # the first has no words, the second one
     return made
@@ -166,7 +168,7 @@ def test_a_picture_that_went_away_is_named(tmp_path):
 def test_kept_files_are_not_read_again_and_the_limit_holds(scenes, tmp_path):
     paths = [tmp_path / f"img_{number}.jpg" for number in range(2)]
     for path, scene in zip(paths, scenes[:2], strict=True):
-        path.write_bytes(open(scene.image_path, "rb").read())
+        shutil.copy(scene.image_path, path)
     copies = [Scene(str(path), (), path.stem) for path in paths]
     limit = max(path.stat().st_size for path in paths)
     dataset = SceneDataset([(copies, 1.0)], seed=0, crop_size=64, augment=None, cache_bytes=limit)

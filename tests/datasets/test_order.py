@@ -85,7 +85,7 @@ def test_a_step_covers_the_same_places_for_any_number_of_processes():
 
     assert stream(1, 4, 3) == stream(2, 2, 3) == stream(4, 1, 3)
     assert stream(1, 4, 3)[1] == [(0, 7), (0, 8), (0, 9), (1, 0)]
-    assert stream(1, 4, 7) == stream(1, 4, 3)[1:] + [stream(1, 4, 23)[0]]
+    assert stream(1, 4, 7) == [*stream(1, 4, 3)[1:], stream(1, 4, 23)[0]]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_shrinking_fine_stripes_gives_grey_and_no_new_pattern():
 
     small = warp_image(image, scaling(0.3), size_hw=(50, 50))
 
-    assert 80 < small[5:-5, 5:-5].min()
+    assert small[5:-5, 5:-5].min() > 80
     assert small[5:-5, 5:-5].max() < 175
 
 
