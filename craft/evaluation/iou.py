@@ -111,9 +111,8 @@ def repaired_geometries(
     for index, points in enumerate(arrays):
         if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
             raise ValueError(f"{what} {index} has shape {points.shape}; wanted (P, 2) with at least 3 corners")
-    finite = np.array([np.isfinite(points).all() for points in arrays], dtype=bool)
-    if not finite.all():
-        index = int(np.flatnonzero(~finite)[0])
+    if arrays and not np.isfinite(np.concatenate(arrays)).all():
+        index = next(index for index, points in enumerate(arrays) if not np.isfinite(points).all())
         raise ValueError(f"{what} {index} has a coordinate that is not finite: {arrays[index].tolist()}")
     geometries = np.empty(len(arrays), dtype=object)
     if len({len(points) for points in arrays}) == 1:
