@@ -1,4 +1,4 @@
-"""The loss of CRAFT's score maps: squared error of the pixels that mining keeps, per image and per map."""
+"""The loss of score maps against their targets, over the pixels that a rule keeps."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from craft.ohem.pixel import POSITIVE_TARGET, Rule, weights_for_rule
+from craft.ohem.pixel import Rule, select_pixels
+
+# A map pixel whose target is above this is text.
+POSITIVE_TARGET = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelLoss:
-    """A batch's loss and what it kept; everything on the device.
+    """A loss and what it was made from, all on the device of the scores.
 
     Attributes:
-        loss: scalar float32: region plus affinity.
-        region: scalar float32, mean over the batch.
-        affinity: scalar float32, mean over the batch.
-        kept_positives: (B, 2) int64, text pixels that count, per image and map.
-        kept_negatives: (B, 2) int64, background pixels that count; several tied at the last place are all counted.
-        weights: (B, 2, H, W) float32, what each pixel's error counts; detached.
+        loss: () float32, differentiable: region + affinity.
+        region: () float32, the region maps' share.
+        affinity: () float32, the affinity maps' share.
+        kept_positives: (B, 2) int64, text pixels per image and map, of region and affinity.
+        kept_negatives: (B, 2) int64, background pixels kept per image and map.
+        weights: (B, 2, H, W) float32, detached, what each pixel's error counts in its own map's loss.
     """
 
     loss: Tensor
@@ -41,52 +44,66 @@ def pixel_loss(
     ratio: float,
     min_negatives: int,
 ) -> PixelLoss:
-    """Compare score maps with their targets on the pixels that a mining rule keeps.
+    """Compare score maps with their targets, with pixel-level hard example mining per image and map.
 
-    A pixel's error is confidence x (score - target)^2. Per image and map the loss is the mean error of the kept text
-    pixels plus the mean error of the kept background pixels (rule "none": one mean over all cared-for pixels), then the
-    mean over the batch. A map without text pixels has the background's mean alone; one without cared-for pixels is 0.
+    A pixel's error is confidence x squared difference. A map's loss is the mean error of the kept text pixels plus the
+    mean error of the kept background pixels (rule none: one mean over both), then the mean over the batch. Nothing
+    cared for gives 0 with a gradient of 0. The host never waits for the device.
 
     Args:
-        scores: (B, 2, H, W) any floating type, the network's region and affinity scores.
-        maps: (B, 2, H, W) float32, their targets, 0 to 1.
-        confidence: (B, 2, H, W) float32, 0 to 1; 0 is don't care.
-        seeds: (B,) int64, a number of each image's own, for rule "random".
+        scores: (B, 2, H, W) any floating type, the network's region and affinity maps. Computed with in float32.
+        maps: (B, 2, H, W) float32, 0 to 1, the targets.
+        confidence: (B, 2, H, W) float32, 0 to 1, 0 where the label is "don't care".
+        seeds: (B,) int64, one an image; what rule random starts from.
         rule: "hardest", "random", "all" or "none".
-        ratio: background pixels kept per text pixel, for "hardest" and "random".
-        min_negatives: fewest background pixels kept per image and map, for "hardest" and "random".
+        ratio: background pixels kept per text pixel, for hardest and random.
+        min_negatives: fewest background pixels kept per image and map, for hardest and random.
 
     Returns:
-        The loss and what it kept. Errors and means are float32 whatever the scores are, under autocast too.
+        The loss, its parts, and what was kept.
 
     Raises:
-        ValueError: shapes differ, or rule or ratio is unknown or out of range.
+        ValueError: shapes differ, the batch is empty, the rule is unknown, or a number is out of range.
 
-    Source: CRAFT, Baek et al., CVPR 2019, sections 3.2.2 and 4.2. Mining per image and map is ours.
+    Source: CRAFT, Baek et al., CVPR 2019, section 3.2 and 4.2. Each map's own text pixels, ranking per image, keeping
+        don't-care pixels out of the ranking, and the shares of ties are ours.
     """
-    if not scores.shape == maps.shape == confidence.shape or scores.ndim != 4 or scores.shape[1] != 2:
-        raise ValueError(
-            f"scores, maps and confidence must all be (B, 2, H, W), not {tuple(scores.shape)}, {tuple(maps.shape)} and "
-            f"{tuple(confidence.shape)}"
-        )
-    with torch.autocast(scores.device.type, enabled=False):
+    _check(scores, maps, confidence, seeds)
+    num_images = len(scores)
+    difference = scores.to(torch.float32, memory_format=torch.contiguous_format) - maps
+    error = difference * difference * confidence
+    with torch.no_grad():
         care = confidence > 0
-        # Where nobody cares, a score that is not finite must not reach the loss or its gradient: 0 x inf is not 0.
-        difference = torch.where(care, scores.float() - maps.float(), 0.0)
-        error = confidence.float() * difference.square()
-        positive = care & (maps > POSITIVE_TARGET)
-        with torch.no_grad():
-            weights = weights_for_rule(
-                rule,
-                error.detach().flatten(0, 1),
-                positive.flatten(0, 1),
-                care.flatten(0, 1),
-                torch.stack([2 * seeds, 2 * seeds + 1], dim=1).flatten(),
-                ratio=ratio,
-                min_negatives=min_negatives,
-            ).view(error.shape)
-            kept = weights > 0
-            kept_positives = (kept & positive).sum(dim=(2, 3))
-            kept_negatives = (kept & ~positive).sum(dim=(2, 3))
-        per_map = (weights * error).sum(dim=(2, 3)).mean(dim=0)  # (2,)
-    return PixelLoss(per_map.sum(), per_map[0], per_map[1], kept_positives, kept_negatives, weights)
+        # An image's two maps get seeds of their own, or rule random would choose the same pixels in both.
+        map_seeds = seeds[:, None] * 2 + torch.arange(2, device=seeds.device)  # (B, 2)
+        kept = select_pixels(
+            rule,
+            error.detach().flatten(0, 1),
+            (maps > POSITIVE_TARGET).flatten(0, 1),
+            care.flatten(0, 1),
+            map_seeds.flatten(),
+            ratio=ratio,
+            min_negatives=min_negatives,
+        )
+    weights = kept.weights.view(scores.shape)
+    region, affinity = (error * weights).sum(dim=(2, 3)).mean(dim=0).unbind()
+    return PixelLoss(
+        loss=region + affinity,
+        region=region,
+        affinity=affinity,
+        kept_positives=kept.num_positives.view(num_images, 2),
+        kept_negatives=kept.num_negatives.view(num_images, 2),
+        weights=weights,
+    )
+
+
+def _check(scores: Tensor, maps: Tensor, confidence: Tensor, seeds: Tensor) -> None:
+    if scores.dim() != 4 or scores.shape[0] == 0 or scores.shape[1] != 2:
+        raise ValueError(f"scores are {tuple(scores.shape)}; give (batch, 2, height, width) with a batch of at least 1")
+    if maps.shape != scores.shape or confidence.shape != scores.shape:
+        raise ValueError(
+            f"maps are {tuple(maps.shape)} and confidence {tuple(confidence.shape)}; give both as the scores, "
+            f"{tuple(scores.shape)}"
+        )
+    if seeds.shape != scores.shape[:1]:
+        raise ValueError(f"seeds are {tuple(seeds.shape)}; give one an image, ({scores.shape[0]},)")

@@ -1,202 +1,256 @@
-"""Which pixels count in the loss and how much: pixel-level online hard example mining and the rules beside it.
-
-Nothing here makes the host wait for the device, whatever the maps hold.
-"""
+"""Pixel-level hard example mining: which pixels of a score map count in the loss, and how much."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from craft.ohem.ranking import share_among_highest
+
 Rule = Literal["hardest", "random", "all", "none"]
 
-RULES: tuple[Rule, ...] = ("hardest", "random", "all", "none")
-POSITIVE_TARGET = 0.1
-_BITS = 31  # of a float32 that is not negative, whose bits, read as a whole number, order it
+_MAGNITUDE = 0x7FFFFFFF
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelSelection:
+    """What a rule keeps.
+
+    Attributes:
+        weights: (B, H, W) float32, detached, 0 outside `care`. Rule none: a map's weights sum to 1. Other rules: the
+            kept positives sum to 1 and the kept negatives to 1.
+        num_positives: (B,) int64, cared-for positives; every rule keeps them all.
+        num_negatives: (B,) int64, negatives kept. Pixels that tie for the last place count as that place.
+    """
+
+    weights: Tensor
+    num_positives: Tensor
+    num_negatives: Tensor
 
 
 def pixel_weights(error: Tensor, positive: Tensor, care: Tensor, *, ratio: float, min_negatives: int) -> Tensor:
     """Weight every text pixel and the hardest `ratio` background pixels per text pixel.
+
+    Background pixels that tie at the last error kept share what is left for it equally, so that the result does not
+    depend on how one sorts.
 
     Args:
         error: (B, H, W) float32, >= 0, confidence x squared error per map pixel. Not differentiated here.
         positive: (B, H, W) bool, target score above 0.1.
         care: (B, H, W) bool, False where the label is "don't care".
         ratio: background pixels kept per text pixel, > 0 and finite.
-        min_negatives: fewest background pixels kept per image, in map pixels, where there are as many.
+        min_negatives: fewest background pixels kept per image, in map pixels, where there are as many; >= 0.
 
     Returns:
         (B, H, W) float32, detached, 0 outside `care`; per image the kept positives sum to 1 and the kept negatives to 1.
-        Background pixels tied at the last error kept share the remaining weight equally.
 
     Raises:
-        ValueError: shapes differ, or `ratio` is not positive.
+        ValueError: shapes differ, `error` is not float32, or `ratio` or `min_negatives` is out of range.
 
-    Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3). Ranking per image, and leaving ignored pixels out of the
-        ranking, are ours.
+    Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3). Ranking per image, and leaving ignored
+        pixels out of the ranking, are ours.
     """
-    _check(error, positive, care, ratio=ratio, min_negatives=min_negatives)
-    kept = _largest_shares(error.detach(), *_background_count(positive, care, ratio, min_negatives))
-    return _normalised(positive & care) + _normalised(kept)
+    return _hardest(error, positive, care, ratio=ratio, min_negatives=min_negatives).weights
 
 
-def random_weights(seeds: Tensor, positive: Tensor, care: Tensor, *, ratio: float, min_negatives: int) -> Tensor:
-    """Weight every text pixel and as many background pixels as `pixel_weights` would, but at random.
+def random_weights(positive: Tensor, care: Tensor, seeds: Tensor, *, ratio: float, min_negatives: int) -> Tensor:
+    """Weight every text pixel and as many background pixels as `pixel_weights` would keep, at random.
+
+    Which ones follows from a pixel's place in its map and the map's seed alone: not from device, rank or batch.
 
     Args:
-        seeds: (B,) int64, one number an image; the same number, map and pixel always draw the same lot, on every device.
         positive: (B, H, W) bool, target score above 0.1.
         care: (B, H, W) bool, False where the label is "don't care".
+        seeds: (B,) int64, one a map.
         ratio: background pixels kept per text pixel, > 0 and finite.
-        min_negatives: fewest background pixels kept per image, in map pixels, where there are as many.
+        min_negatives: fewest background pixels kept per image, in map pixels, where there are as many; >= 0.
 
     Returns:
-        (B, H, W) float32; per image the kept positives sum to 1 and the kept negatives to 1.
+        (B, H, W) float32, 0 outside `care`; per image the kept positives sum to 1 and the kept negatives to 1.
 
     Raises:
-        ValueError: shapes differ, or `ratio` is not positive.
+        ValueError: shapes differ, or `ratio` or `min_negatives` is out of range.
     """
-    _check(positive, positive, care, ratio=ratio, min_negatives=min_negatives)
-    lots = _lots(seeds, positive.shape)
-    kept = _largest_shares(lots, *_background_count(positive, care, ratio, min_negatives))
-    return _normalised(positive & care) + _normalised(kept)
+    return _random(positive, care, seeds, ratio=ratio, min_negatives=min_negatives).weights
 
 
 def all_weights(positive: Tensor, care: Tensor) -> Tensor:
-    """Weight every cared-for pixel: the text pixels of an image sum to 1, its background pixels to 1.
+    """Weight every cared-for pixel: text pixels equally among themselves, background pixels likewise.
 
     Args:
         positive: (B, H, W) bool, target score above 0.1.
         care: (B, H, W) bool, False where the label is "don't care".
 
     Returns:
-        (B, H, W) float32.
+        (B, H, W) float32, 0 outside `care`; per image the positives sum to 1 and the negatives to 1.
+
+    Raises:
+        ValueError: shapes differ.
     """
-    return _normalised(positive & care) + _normalised(~positive & care)
+    return _all(positive, care).weights
 
 
 def plain_weights(care: Tensor) -> Tensor:
-    """Weight every cared-for pixel alike, so that those of an image sum to 1.
+    """Weight every cared-for pixel of an image equally, text or not.
 
     Args:
         care: (B, H, W) bool, False where the label is "don't care".
 
     Returns:
-        (B, H, W) float32.
+        (B, H, W) float32, 0 outside `care`; an image sums to 1, or to 0 where nothing is cared for.
     """
-    return _normalised(care)
+    return _plain(torch.zeros_like(care), care).weights
 
 
 def weights_for_rule(
     rule: Rule, error: Tensor, positive: Tensor, care: Tensor, seeds: Tensor, *, ratio: float, min_negatives: int
 ) -> Tensor:
-    """Weight pixels by one of the rules.
+    """Weight pixels by a rule's name.
 
     Args:
         rule: "hardest" (`pixel_weights`), "random" (`random_weights`), "all" (`all_weights`), "none" (`plain_weights`).
-        error: (B, H, W) float32, >= 0; only "hardest" looks at it.
+        error: (B, H, W) float32, >= 0, confidence x squared error per map pixel.
         positive: (B, H, W) bool, target score above 0.1.
         care: (B, H, W) bool, False where the label is "don't care".
-        seeds: (B,) int64; only "random" looks at it.
-        ratio: background pixels kept per text pixel, for "hardest" and "random".
-        min_negatives: fewest background pixels kept per image, for "hardest" and "random".
+        seeds: (B,) int64, one a map; for random only.
+        ratio: background pixels kept per text pixel; for hardest and random only.
+        min_negatives: fewest background pixels kept per image; for hardest and random only.
 
     Returns:
-        (B, H, W) float32, detached.
+        (B, H, W) float32, detached, 0 outside `care`.
 
     Raises:
-        ValueError: the rule is unknown, shapes differ, or `ratio` is not positive.
+        ValueError: the rule is unknown, shapes differ, or a number is out of range.
+    """
+    return select_pixels(rule, error, positive, care, seeds, ratio=ratio, min_negatives=min_negatives).weights
+
+
+def select_pixels(
+    rule: Rule, error: Tensor, positive: Tensor, care: Tensor, seeds: Tensor, *, ratio: float, min_negatives: int
+) -> PixelSelection:
+    """Do what `weights_for_rule` does, and say how many pixels were kept.
+
+    Args:
+        rule: "hardest", "random", "all" or "none".
+        error: (B, H, W) float32, >= 0.
+        positive: (B, H, W) bool.
+        care: (B, H, W) bool.
+        seeds: (B,) int64.
+        ratio: background pixels kept per text pixel.
+        min_negatives: fewest background pixels kept per image.
+
+    Returns:
+        Weights and counts.
+
+    Raises:
+        ValueError: the rule is unknown, shapes differ, or a number is out of range.
     """
     if rule == "hardest":
-        return pixel_weights(error, positive, care, ratio=ratio, min_negatives=min_negatives)
+        return _hardest(error, positive, care, ratio=ratio, min_negatives=min_negatives)
     if rule == "random":
-        return random_weights(seeds, positive, care, ratio=ratio, min_negatives=min_negatives)
+        return _random(positive, care, seeds, ratio=ratio, min_negatives=min_negatives)
     if rule == "all":
-        return all_weights(positive, care)
+        return _all(positive, care)
     if rule == "none":
-        return plain_weights(care)
-    raise ValueError(f"OHEM rule {rule!r} is unknown; use one of {', '.join(RULES)}")
+        return _plain(positive, care)
+    raise ValueError(f"OHEM rule {rule!r} is unknown; use one of {', '.join(get_args(Rule))}")
 
 
-def _check(values: Tensor, positive: Tensor, care: Tensor, *, ratio: float, min_negatives: int) -> None:
-    if not (values.shape == positive.shape == care.shape and care.ndim == 3):
+def _hardest(error: Tensor, positive: Tensor, care: Tensor, *, ratio: float, min_negatives: int) -> PixelSelection:
+    if error.shape != care.shape or error.dtype != torch.float32:
         raise ValueError(
-            f"error, positive and care must all be (B, H, W), not {tuple(values.shape)}, {tuple(positive.shape)} and "
-            f"{tuple(care.shape)}"
+            f"error is {tuple(error.shape)} {error.dtype}; give float32 of the shape of care, {tuple(care.shape)}"
         )
-    if not (ratio > 0 and math.isfinite(ratio)):
-        raise ValueError(f"ratio must be positive and finite, not {ratio}")
+    # The bits of float32 numbers >= 0, read as integers, are in the order of the numbers.
+    keys = error.detach().contiguous().view(torch.int32).flatten(1)  # (B, H*W)
+    return _highest(keys, positive, care, ratio=ratio, min_negatives=min_negatives)
+
+
+def _random(positive: Tensor, care: Tensor, seeds: Tensor, *, ratio: float, min_negatives: int) -> PixelSelection:
+    if seeds.shape != care.shape[:1] or seeds.dtype != torch.int64:
+        raise ValueError(f"seeds are {tuple(seeds.shape)} {seeds.dtype}; give one int64 a map, ({care.shape[0]},)")
+    keys = shuffled_order(seeds, care[0].numel() if len(care) else 0)
+    return _highest(keys, positive, care, ratio=ratio, min_negatives=min_negatives)
+
+
+def _highest(keys: Tensor, positive: Tensor, care: Tensor, *, ratio: float, min_negatives: int) -> PixelSelection:
+    """Keep every positive and the negatives with the highest keys, (B, H*W) int32."""
+    _check_numbers(ratio, min_negatives)
+    positive, negative = _split(positive, care)
+    num_positives, num_negatives = _count(positive), _count(negative)
+    # ceil(ratio * positives) is exact to any size a map can have; MPS has no float64 and does with float32.
+    wide = torch.float32 if care.device.type == "mps" else torch.float64
+    wanted = torch.ceil(ratio * num_positives.to(wide)).clamp(min=min_negatives)
+    num_kept = torch.minimum(wanted, num_negatives.to(wide)).to(torch.int64)
+    shares = share_among_highest(keys, negative.flatten(1), num_kept).view(care.shape)
+    weights = torch.where(positive, _per_pixel(num_positives), shares)
+    return PixelSelection(weights, num_positives, num_kept)
+
+
+def _all(positive: Tensor, care: Tensor) -> PixelSelection:
+    positive, negative = _split(positive, care)
+    num_positives, num_negatives = _count(positive), _count(negative)
+    weights = torch.where(positive, _per_pixel(num_positives), _per_pixel(num_negatives) * negative)
+    return PixelSelection(weights, num_positives, num_negatives)
+
+
+def _plain(positive: Tensor, care: Tensor) -> PixelSelection:
+    positive, negative = _split(positive, care)
+    num_positives, num_negatives = _count(positive), _count(negative)
+    return PixelSelection(_per_pixel(num_positives + num_negatives) * care, num_positives, num_negatives)
+
+
+def _split(positive: Tensor, care: Tensor) -> tuple[Tensor, Tensor]:
+    """Cared-for positives and cared-for negatives."""
+    if positive.shape != care.shape or care.dim() != 3:
+        raise ValueError(
+            f"positive is {tuple(positive.shape)} and care {tuple(care.shape)}; give both as (batch, height, width)"
+        )
+    positive = positive & care
+    return positive, care ^ positive
+
+
+def _count(mask: Tensor) -> Tensor:
+    # Summed as int32, which is several times faster than the int64 that torch would choose.
+    return mask.flatten(1).sum(dim=1, dtype=torch.int32).to(torch.int64)
+
+
+def _per_pixel(count: Tensor) -> Tensor:
+    return (1 / count.clamp(min=1).to(torch.float32))[:, None, None]
+
+
+def _check_numbers(ratio: float, min_negatives: int) -> None:
+    if not (math.isfinite(ratio) and ratio > 0):
+        raise ValueError(f"ratio is {ratio}; give background pixels per text pixel, above 0 and finite")
     if min_negatives < 0:
-        raise ValueError(f"min_negatives must not be negative, not {min_negatives}")
+        raise ValueError(f"min_negatives is {min_negatives}; give 0 or more map pixels")
 
 
-def _background_count(positive: Tensor, care: Tensor, ratio: float, min_negatives: int) -> tuple[Tensor, Tensor]:
-    """The cared-for background (B, H, W) bool, and how many of its pixels are kept, (B,) int64."""
-    background = care & ~positive
-    wanted = torch.ceil((positive & care).sum(dim=(1, 2)).double() * ratio)
-    most = background.sum(dim=(1, 2))
-    # Held to what there is before it becomes a whole number: a huge ratio must not overflow.
-    count = torch.minimum(wanted.clamp(min=min_negatives), most.double()).long()
-    return background, count
-
-
-def _largest_shares(order: Tensor, among: Tensor, count: Tensor) -> Tensor:
-    """Share with which each pixel belongs to the `count` largest of its image.
+def shuffled_order(seeds: Tensor, num_pixels: int) -> Tensor:
+    """Give every pixel of a map another number at random, by arithmetic on its index and the map's seed.
 
     Args:
-        order: (B, H, W) float32 >= 0, or int32 >= 0: what pixels are ranked by.
-        among: (B, H, W) bool, the pixels that take part.
-        count: (B,) int64, at most the number that take part.
+        seeds: (B,) int64.
+        num_pixels: pixels of a map, at most 2^31.
 
     Returns:
-        (B, H, W) float32: 1 above the count-th largest value, 0 below; those tied at it share what is left equally.
+        (B, num_pixels) int32, >= 0, no two in a row the same.
+
+    Source: the finalizers of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) for the seeds and of MurmurHash3
+        (Appleby) for the pixels, the latter cut to 31 bits, where each of its steps remains one-to-one.
     """
-    bits = order.view(torch.int32).masked_fill(~among, -1).flatten(1)  # (B, H*W)
-    threshold = _threshold(bits, count)[:, None]
-    above, tied = bits > threshold, bits == threshold
-    left = (count - above.sum(dim=1)).float() / tied.sum(dim=1).clamp(min=1)
-    return (above.float() + tied.float() * left[:, None]).view(order.shape)
+    mixed = seeds * -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number; products wrap on every device
+    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
+        mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * factor
+    mixed = mixed ^ ((mixed >> 31) & 0x1FFFFFFFF)
+    first = (mixed & _MAGNITUDE).to(torch.int32)[:, None]
+    second = ((mixed >> 31) & _MAGNITUDE).to(torch.int32)[:, None]
 
-
-def _threshold(bits: Tensor, count: Tensor) -> Tensor:
-    """The count-th largest of each row's values, found bit by bit from the highest; above all of them for a count of 0.
-
-    Args:
-        bits: (B, N) int32; negative values do not take part.
-        count: (B,) int64, at most the number that take part.
-
-    Returns:
-        (B,) int32.
-    """
-    threshold = torch.zeros(len(bits), dtype=torch.int32, device=bits.device)
-    for bit in reversed(range(_BITS)):
-        raised = threshold | (1 << bit)
-        reached = (bits >= raised[:, None]).sum(dim=1) >= count
-        threshold = torch.where(reached, raised, threshold)
-    return threshold
-
-
-def _normalised(weights: Tensor) -> Tensor:
-    """Scale (B, H, W) weights, bool or float, so that those of an image sum to 1; all 0 stays 0."""
-    weights = weights.float()
-    total = weights.sum(dim=(1, 2), keepdim=True)
-    return weights / total.clamp(min=torch.finfo(torch.float32).tiny)
-
-
-def _lots(seeds: Tensor, shape: torch.Size) -> Tensor:
-    """A whole number from 0 to 2^31 - 1 for each pixel of each image, (B, H, W) int32, from seed and pixel alone."""
-    pixels = torch.arange(shape[1] * shape[2], device=seeds.device)
-    own = _mix((seeds & 0xFFFFFFFF) ^ _mix(seeds >> 32 & 0xFFFFFFFF))
-    lots = _mix(_mix(pixels)[None] ^ own[:, None]) >> 1
-    return lots.int().view(shape)
-
-
-def _mix(values: Tensor) -> Tensor:
-    """Scramble int64 values from 0 to 2^32 - 1, one to one. Source: the finaliser of MurmurHash3, A. Appleby."""
-    mask = 0xFFFFFFFF
-    values = (values ^ (values >> 16)) * 0x85EBCA6B & mask
-    values = (values ^ (values >> 13)) * 0xC2B2AE35 & mask
-    return values ^ (values >> 16)
+    keys = torch.arange(num_pixels, dtype=torch.int32, device=seeds.device) ^ first
+    for shift, factor, mask in ((16, -2048144789, second), (13, -1028477387, first)):
+        keys = ((keys ^ (keys >> shift)) * factor & _MAGNITUDE) ^ mask
+    return keys ^ (keys >> 16)
