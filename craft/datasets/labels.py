@@ -21,14 +21,15 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 class LabelError(ValueError):
     """One label is wrong; says what is wrong and what to do, while the caller knows where."""
 
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str, *, line: int | None = None) -> None:
         super().__init__(f"{what}; {remedy}")
         self.what = what
         self.remedy = remedy
+        self.line = line
 
     def at(self, where: str) -> Problem:
-        """The problem to report for `where` ("file:line")."""
-        return Problem(where, self.what, self.remedy)
+        """The problem to report for `where`: "file:line", or "file" where the error itself knows its line, if any."""
+        return Problem(where if self.line is None else f"{where}:{self.line}", self.what, self.remedy)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,9 +157,8 @@ def read_label_text(path: Path) -> str:
         return buffer.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = buffer.count(b"\n", 0, error.start) + 1
-        raise LabelError(
-            f"label is not UTF-8 (byte {buffer[error.start]:#04x} in line {line})", "save it as UTF-8"
-        ) from error
+        what = f"label is not UTF-8 (byte {buffer[error.start]:#04x})"
+        raise LabelError(what, "save the file as UTF-8", line=line) from error
 
 
 def split_lines(text: str) -> list[str]:

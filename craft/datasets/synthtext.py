@@ -90,7 +90,7 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
         raise ValueError(f"{path}: reading .mat files needs scipy; install it (pip install scipy)") from None
     try:
         fields = loadmat(str(path), variable_names=list(keys))
-    except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:
+    except Exception as error:  # scipy meets damaged files with errors of its own, of zlib, of indexing and others
         raise ValueError(f"{path}: cannot be read as a MATLAB file ({error}); download it again") from error
     missing = [key for key in keys if key not in fields]
     if missing:
@@ -141,9 +141,10 @@ def _quads(boxes: NDArray, what: str) -> NDArray[np.float32]:
 
 def _checked(quads: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Quads made clockwise, and which of them are finite, have an area and no crossing sides."""
-    finite = (np.isfinite(quads) & (np.abs(quads) <= LARGEST_COORDINATE)).all(axis=(1, 2))
+    usable = np.isfinite(quads) & (np.abs(quads) <= LARGEST_COORDINATE)
+    finite = np.asarray(usable.reshape(-1, 8).all(axis=1))
     safe = np.where(finite[:, None, None], quads, np.float32(0))
-    area = signed_area(safe) if len(safe) else np.zeros(0)
+    area = signed_area(safe)
     good = finite & (area != 0) & np.asarray(shapely.is_valid(shapely.polygons(safe.astype(np.float64))))
     reversed_quads = safe[:, [0, 3, 2, 1]]
     return np.where((area < 0)[:, None, None], reversed_quads, safe), good

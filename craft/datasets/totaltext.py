@@ -11,6 +11,7 @@ upper side in reading order, then backwards along the lower side. The transcript
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def _text_records(path: Path) -> list[_Record]:
     starts = [match.start() for match in _RECORD_START.finditer(text)]
     head = text[: starts[0]] if starts else text
     records: list[_Record] = [(f"{path}:1", head.strip(), "", "")] if head.strip() else []
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in pairwise([*starts, len(text)]):
         where = f"{path}:{text.count(chr(10), 0, start) + 1}"
         record = _RECORD.fullmatch(text[start:end])
         if record is None:
