@@ -181,25 +181,25 @@ def _draw_strips(
     map_size_hw: tuple[int, int],
     device: torch.device,
 ) -> Tensor:
-    """(B, 1, H, W) int64: per pixel the distrust of the least trusted word that covers it; 0 where none does."""
+    """(B, 1, H, W) int32: per pixel the distrust of the least trusted word that covers it; 0 where none does."""
     doubtful = word_confidence[strip_word] < 1  # what a fully trusted word covers is as if nothing covered it
     strips, strip_word = strips[doubtful], strip_word[doubtful]
     shapes = grown_strips(strips, word_image[strip_word], word_confidence[strip_word], map_size_hw=map_size_hw)
-    keys = torch.zeros((batch_size, 1, *map_size_hw), dtype=torch.int64, device=device)
+    keys = torch.zeros((batch_size, 1, *map_size_hw), dtype=torch.int32, device=device)
     for pairs in list_pairs(shapes, map_size_hw=map_size_hw, device=device):
         first, second, third, fourth = pairs.function
         nearest_side = torch.minimum(torch.minimum(first, second), torch.minimum(third, fourth))
-        keys.view(-1).scatter_reduce_(0, pairs.pixel, pairs.payload * (nearest_side >= 0), "amax")
+        keys.view(-1).scatter_reduce_(0, pairs.pixel, pairs.payload.to(torch.int32) * (nearest_side >= 0), "amax")
     return keys
 
 
 def _read_keys(keys: Tensor, cover_keys: Tensor) -> Targets:
-    maps = (keys >> 32).to(torch.int32).view(torch.float32)
-    own = (ONE_BITS - (keys & 0xFFFFFFFF)).to(torch.int32).view(torch.float32)
-    covered = (ONE_BITS - cover_keys).to(torch.int32).view(torch.float32)
-    confidence = torch.where(maps > 0, own, covered)
-    dont_care = (covered == 0) & (maps <= POSITIVE_TARGET)
-    return Targets(maps, confidence.masked_fill(dont_care, 0.0))
+    """Targets of (B, 2, H, W) keys and (B, 1, H, W) keys of what covers them."""
+    halves = keys.view(torch.int32).unflatten(-1, (-1, 2))  # (B, 2, H, W, 2), the low half first
+    maps = halves[..., 1].contiguous().view(torch.float32)
+    distrust = torch.where(maps > 0, halves[..., 0], cover_keys)
+    dont_care = (cover_keys == ONE_BITS) & (maps <= POSITIVE_TARGET)
+    return Targets(maps, (ONE_BITS - distrust).view(torch.float32).masked_fill_(dont_care, 0.0))
 
 
 def _share_along(step: NDArray[np.float64], axis: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -123,20 +123,20 @@ def convex_or_parallelograms(quads_xy: NDArray[np.float64]) -> NDArray[np.float6
         (Q, 4, 2) float64. A quad with a corner that is straight, or nearly, counts as not convex: there the horizon
         of its homography comes too near. A bow-tie may become a parallelogram without area.
     """
-    area = np.asarray(signed_area(quads_xy))
-    corner = _corner_areas(quads_xy) * np.sign(area)[:, None]
-    convex = (corner > LEAST_CORNER * np.abs(area).reshape(-1, 1)).all(axis=1)
+    area = signed_area(quads_xy)
+    corner = _corner_areas(quads_xy) * np.sign(area).reshape(-1, 1)
+    convex = np.all(corner > LEAST_CORNER * np.abs(area).reshape(-1, 1), axis=1).reshape(-1, 1, 1)
     first, second, third, fourth = quads_xy.transpose(1, 0, 2)
     middle = quads_xy.mean(axis=1)
     rightwards, downwards = (second + third - first - fourth) / 4, (third + fourth - first - second) / 4
     parallelograms = middle[:, None] + np.stack(
         [-rightwards - downwards, rightwards - downwards, rightwards + downwards, downwards - rightwards], axis=1
     )
-    return np.where(convex[:, None, None], quads_xy, parallelograms)
+    return np.where(convex, quads_xy, parallelograms)
 
 
 def _turned_clockwise(quads_xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where((signed_area(quads_xy) < 0)[:, None, None], quads_xy[:, [0, 3, 2, 1]], quads_xy)
+    return np.where((signed_area(quads_xy) < 0).reshape(-1, 1, 1), quads_xy[:, [0, 3, 2, 1]], quads_xy)
 
 
 def _corner_areas(quads_xy: NDArray[np.float64]) -> NDArray[np.float64]:
