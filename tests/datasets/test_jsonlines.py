@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -115,12 +116,8 @@ def test_every_malformed_line_is_reported_with_its_line(tmp_path, record, messag
     (problem,) = reading.problems
     assert problem.where == f"{path}:2"
     assert problem.fatal
-    pytest.raises(ValueError, _raise, str(problem)).match(message)
+    assert re.search(message, str(problem))
     assert [scene.name for scene in reading.good_scenes] == ["good"]
-
-
-def _raise(message):
-    raise ValueError(message)
 
 
 def test_a_bad_word_leaves_the_other_words_and_marks_the_scene(tmp_path):
