@@ -71,6 +71,13 @@ def test_a_detection_mostly_in_a_dont_care_word_counts_neither_way():
     assert (score.precision, score.recall) == (1.0, 1.0)
 
 
+def test_an_exact_half_stays_a_tie_where_sides_cross_between_pixels():
+    square, turned = box(6, 4, 8, 7), [(6, 4), (7, 4), (8, 6), (5, 7)]  # shared 10/3, together 20/3
+
+    assert evaluate_image([square], [False], [turned]).matches == ()
+    assert evaluate_image([turned], [False], [square]).matches == ()
+
+
 def test_a_detection_half_in_a_dont_care_word_counts():
     score = evaluate_image([box(0, 0, 10, 10)], [True], [box(5, 0, 15, 10)])
 
@@ -153,11 +160,12 @@ def test_arguments_that_do_not_fit_are_refused(arguments, message):
 
 def slow_score(words, flags, detections) -> tuple[list[tuple[int, int]], list[int]]:
     """The organisers' rules, pair by pair."""
+    half = 0.5 + 1e-10  # an overlap of exactly one half may come out a few units of the last digit above it
     truth, found = [Polygon(word) for word in words], [Polygon(item) for item in detections]
     ignored = [
         number
         for number, item in enumerate(found)
-        if any(item.intersection(word).area / item.area > 0.5 for word, flag in zip(truth, flags, strict=True) if flag)
+        if any(item.intersection(word).area / item.area > half for word, flag in zip(truth, flags, strict=True) if flag)
     ]
     pairs: list[tuple[int, int]] = []
     for number, word in enumerate(truth):
@@ -165,7 +173,7 @@ def slow_score(words, flags, detections) -> tuple[list[tuple[int, int]], list[in
             shared = word.intersection(item).area
             iou = shared / (item.area + word.area - shared)
             free = number not in {pair[0] for pair in pairs} and other not in {pair[1] for pair in pairs}
-            if free and not flags[number] and other not in ignored and iou > 0.5:
+            if free and not flags[number] and other not in ignored and iou > half:
                 pairs.append((number, other))
     return pairs, ignored
 
@@ -178,7 +186,7 @@ quads = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(quads, quads, st.randoms(use_true_random=False))
 def test_agrees_with_the_rules_taken_pair_by_pair(words, detections, random):
     flags = [random.random() < 0.3 for _ in words]
