@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 from shapely.validation import make_valid
 
 FloatArray = NDArray[np.floating]
@@ -185,7 +186,7 @@ def is_simple(polygon_xy: ArrayLike) -> bool:
     return bool(polygon.is_valid and polygon.area > 0)
 
 
-def valid_polygon(polygon_xy: ArrayLike) -> Polygon:
+def valid_polygon(polygon_xy: ArrayLike) -> BaseGeometry:
     """Build a shapely polygon, repaired where its sides cross.
 
     Args:

@@ -23,8 +23,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps") from None
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device.type)
-    if there is not None and not there():
+    missing = device.type == "cuda" and not torch.cuda.is_available()
+    if missing or (device.type == "mps" and not torch.backends.mps.is_available()):
         raise ValueError(f"device {name!r} was asked for, but torch finds none here; use --device cpu")
     return device
 

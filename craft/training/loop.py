@@ -23,7 +23,7 @@ from craft.models.device import choose_precision
 from craft.models.weights import save_safetensors
 from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.scene import Scene
-from craft.targets.heatmaps import Targets, draw_targets
+from craft.targets.heatmaps import Targets
 from craft.training.distributed import (
     Processes,
     any_process,
@@ -33,7 +33,7 @@ from craft.training.distributed import (
 )
 from craft.training.folder import open_run_folder
 from craft.training.meter import IntervalMeter
-from craft.training.preview import write_map_pictures
+from craft.training.preview import batch_targets, write_map_pictures
 from craft.training.runlog import RunLog
 from craft.training.scenes import read_training_sets, read_validation_scenes
 from craft.training.schedule import learning_rate_at
@@ -156,7 +156,7 @@ def _step(
         batch = next(batches)
         meter.add_wait(time.perf_counter() - start)
         images += len(batch.images)
-        targets = _targets(batch, processes.device)
+        targets = batch_targets(batch, processes.device)
         with _synchronised_only(state.network, last=index == accumulate - 1):
             loss = forward_loss(state.network, batch, targets, config, processes.device)
             (loss.loss / accumulate).backward()
@@ -203,21 +203,6 @@ def forward_loss(network: nn.Module, batch: Batch, targets: Targets, config: Con
         rule=config.ohem.rule,
         ratio=config.ohem.ratio,
         min_negatives=config.ohem.min_negatives,
-    )
-
-
-def _targets(batch: Batch, device: torch.device) -> Targets:
-    count, _, height, width = batch.images.shape
-    return draw_targets(
-        batch.character_quads_xy,
-        batch.character_word,
-        batch.strip_quads_xy,
-        batch.strip_word,
-        batch.word_image,
-        batch.word_confidence,
-        batch_size=count,
-        map_size_hw=(height // 2, width // 2),
-        device=device,
     )
 
 
@@ -272,6 +257,7 @@ def _batches(config: Config, sets: list, state: RunState, processes: Processes) 
             start_position=state.step * config.optimizer.accumulate * global_batch,
             world_size=processes.world_size,
             rank=processes.rank,
+            cache_bytes=config.data.cache_mebibytes << 20,
         )
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -72,11 +73,11 @@ class WarmedAverage:
         self.decay = decay
         self.updates = 0
 
-    def __call__(self, averaged: list[Tensor], current: list[Tensor], _count: Tensor) -> None:
+    def __call__(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _count: Tensor | int) -> None:
         """Move the averaged tensors towards the current ones; whole numbers are copied."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, 1 - decay)
+            torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
         else:
             for average, value in zip(averaged, current, strict=True):
                 average.copy_(value)

@@ -75,7 +75,7 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
         for reason, names in (("missing in it", report.missing), ("of another shape", report.mismatched)):
             if names:
                 say(f"  not loaded, {reason}: {', '.join(names)}")
-    model.to(device=processes.device, memory_format=torch.channels_last)
+    model.to(processes.device).to(memory_format=torch.channels_last)
     model.train()
     if config.freeze:
         freeze_parameters(model, config.freeze)
