@@ -72,7 +72,7 @@ def test_a_detection_mostly_in_a_dont_care_word_counts_neither_way():
 
 
 def test_an_exact_half_stays_a_tie_where_sides_cross_between_pixels():
-    square, turned = box(6, 4, 8, 7), [(6, 4), (7, 4), (8, 6), (5, 7)]  # shared 10/3, together 20/3
+    square, turned = box(6, 4, 8, 7), [(6, 4), (7, 4), (8, 6), (5, 7)]  # shared 11/3, together 22/3
 
     assert evaluate_image([square], [False], [turned]).matches == ()
     assert evaluate_image([turned], [False], [square]).matches == ()
