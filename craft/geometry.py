@@ -118,6 +118,8 @@ def grow_quads(quads_xy: ArrayLike, *, share: float) -> NDArray[np.float64]:
     before = np.roll(outward, 1, axis=-2)
     bisector = outward + before
     scale = 2.0 / np.maximum((bisector**2).sum(axis=-1, keepdims=True), 4.0 / 9.0)
+    one_side = (length == 0) | (np.roll(length, 1, axis=-2) == 0)  # a corner given twice follows its one real side
+    scale = np.where(one_side, 1.0, scale)
     return quads + distance * bisector * scale
 
 
@@ -287,7 +289,7 @@ def polygon_to_strips(polygon_xy: ArrayLike) -> NDArray[np.float32]:
         half = len(points) // 2 + 1
         ends = np.roll(points, -1, axis=0)
         lengths = np.linalg.norm(ends - points, axis=1)
-        lengths[: half - 1] = -1.0
+        lengths[: half if len(points) > 3 else half - 1] = -1.0  # a triangle has no lower side: its right one is cut
         lengths[-1] = -1.0
         cut = int(lengths.argmax())
         points = np.insert(points, cut + 1, 0.5 * (points[cut] + ends[cut]), axis=0)
