@@ -25,7 +25,7 @@ class Components:
             first and last column whose region score is above the low threshold (-1 where none is), number of those.
         offsets: (C + 1,) int64, component c has the runs offsets[c] to offsets[c + 1].
         areas: (C,) int64, pixels.
-        boxes_xyxy: (C, 4) int32, first and last column and row + 1, map indices.
+        boxes_xyxy: (C, 4) int32, first column and row, last column and row + 1, map indices.
         peaks: (C,) float32, largest region score of the pixels above the low threshold; 0 where there is none.
         sums: (C,) float64, sum of these pixels' region scores.
         num_text: (C,) int64, number of these pixels.
@@ -60,6 +60,29 @@ def find_components(
     runs, values = _scan(region, affinity, np.float32(low_text), np.float32(link_threshold))
     component, num_components = _connect(runs)
     return Components(*_gather(runs, values, component, num_components))
+
+
+def label_components(components: Components, kept: NDArray[np.int64], *, size_hw: tuple[int, int]) -> NDArray[np.int32]:
+    """Paint the pixels of some components.
+
+    Args:
+        components: what `find_components` found.
+        kept: (N,) int64, the components wanted.
+        size_hw: height and width of the maps.
+
+    Returns:
+        (H, W) int32: n + 1 on the pixels of component kept[n], 0 elsewhere.
+    """
+    labels = np.zeros(size_hw, dtype=np.int32)
+    _paint(labels, components.runs, components.offsets, kept)
+    return labels
+
+
+@njit(cache=True, nogil=True)
+def _paint(labels, runs, offsets, kept):  # type: ignore[no-untyped-def]
+    for index in range(len(kept)):
+        for run in range(offsets[kept[index]], offsets[kept[index] + 1]):
+            labels[runs[run, ROW], runs[run, START] : runs[run, STOP]] = index + 1
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from craft.detection.components import ROW, START, STOP, find_components
+from craft.detection.components import Components, find_components, label_components
 from craft.detection.rectangles import component_quads
 
 PixelRule = Literal["corner", "centre"]
@@ -26,16 +26,18 @@ class DecodedWords:
     Attributes:
         quads: (N, 4, 2) float32, clockwise on the screen, starting at the smallest x + y.
         scores: (N,) float32, mean region score of the word's pixels above the low threshold.
-        boxes_xyxy: (N, 4) int32, the components' first and last column and row + 1.
-        runs: (R, 4) int32, the words' pixels: row, first column, last column + 1, word.
+        boxes_xyxy: (N, 4) int32, the components' first column and row, last column and row + 1.
         size_hw: height and width of the map.
+        components: every component of the maps.
+        component: (N,) int64, the component that each word is.
     """
 
     quads: NDArray[np.float32]
     scores: NDArray[np.float32]
     boxes_xyxy: NDArray[np.int32]
-    runs: NDArray[np.int32]
     size_hw: tuple[int, int]
+    components: Components
+    component: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.quads)
@@ -81,17 +83,16 @@ def decode_maps(
         low_text=low_text,
         link_threshold=link_threshold,
     )
-    is_word = (found.areas >= _LEAST_AREA) & (found.peaks >= np.float32(text_threshold)) & (found.num_text > 0)
-    kept = np.flatnonzero(is_word)
-    num_runs = np.diff(found.offsets)
-    own_runs = found.runs[np.repeat(is_word, num_runs)]
-    word_of_run = np.repeat(np.arange(len(kept), dtype=np.int32), num_runs[kept])
+    kept = np.flatnonzero(
+        (found.areas >= _LEAST_AREA) & (found.peaks >= np.float32(text_threshold)) & (found.num_text > 0)
+    )
     return DecodedWords(
         quads=component_quads(found, kept, size_hw=size_hw),
         scores=(found.sums[kept] / found.num_text[kept]).astype(np.float32),
         boxes_xyxy=found.boxes_xyxy[kept],
-        runs=np.column_stack([own_runs[:, [ROW, START, STOP]], word_of_run]),
         size_hw=size_hw,
+        components=found,
+        component=kept,
     )
 
 
@@ -104,10 +105,7 @@ def label_map(words: DecodedWords) -> NDArray[np.int32]:
     Returns:
         (H, W) int32, word index + 1, and 0 where no word is.
     """
-    labels = np.zeros(words.size_hw, dtype=np.int32)
-    for row, start, stop, word in words.runs.tolist():
-        labels[row, start:stop] = word + 1
-    return labels
+    return label_components(words.components, words.component, size_hw=words.size_hw)
 
 
 def to_pixels(points_map: ArrayLike, *, rule: PixelRule, scale_xy: ArrayLike = (1.0, 1.0)) -> NDArray[np.float32]:

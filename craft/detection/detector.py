@@ -77,7 +77,9 @@ class Detector:
         """
         weights = read_weights(path)
         carried = weights.metadata.get("detection", {"pixel_rule": "corner", "keep_padding": True})
-        config = validate_config({"detection": {**carried, **overrides}}, where=str(path), given={"detection": overrides})
+        config = validate_config(
+            {"detection": {**carried, **overrides}}, where=str(path), given={"detection": overrides}
+        )
         model = build_model(weights).to(memory_format=torch.channels_last)
         return cls(model, config.detection, device=device, precision=precision)
 

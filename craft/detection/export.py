@@ -28,6 +28,7 @@ from craft.scene import Detections, Problem
 Format = Literal["json", "icdar", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
 _PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
+_DRAWN = ".drawn.jpg"
 _CSV_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
 
@@ -224,12 +225,14 @@ def _write_results(
     if draw:
         drawn = draw_detections(image, found)
         encoded = cv2.imencode(".jpg", drawn[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-        written.append(_write_whole(out / f"{name}.drawn.jpg", encoded.tobytes()))
+        written.append(_write_whole(out / f"{name}{_DRAWN}", encoded.tobytes()))
     return written
 
 
 def _pictures_only(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in _PICTURE_ENDINGS and path.is_file())
+    """Pictures among files, by name, without the drawings of an earlier run into the same folder."""
+    candidates = (path for path in paths if path.suffix.lower() in _PICTURE_ENDINGS)
+    return sorted(path for path in candidates if not path.name.endswith(_DRAWN) and path.is_file())
 
 
 def _rounded(points: NDArray[np.floating]) -> list[Any]:

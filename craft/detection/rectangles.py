@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from craft.detection.components import FIRST_TEXT, LAST_TEXT, ROW, Components
 
 # Rectangles nearer to each other than this are settled by OpenCV, whose float32 arithmetic decides there.
-_AREA_TIE = 1e-3  # relative
-_RATIO_TIE = 1e-3  # of the sides' ratio, at the border of "nearly square"
-_START_TIE = 1e-2  # map pixels of x + y
+_AREA_TIE = 1e-4  # relative
+_RATIO_TIE = 1e-4  # of the sides' ratio, at the border of "nearly square"
+_START_TIE = 2e-3  # map pixels of x + y
 _SQUARE = 0.1  # sides that differ by less than this share make the box axis-aligned
+_ROLLED = np.array([[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]])
 
 
 def component_quads(
@@ -56,7 +57,7 @@ def _fit_with_opencv(hull_xy: NDArray[np.int32]) -> NDArray[np.float32]:
     if abs(1 - ratio) <= _SQUARE:
         (left, top), (right, bottom) = hull_xy.min(axis=0), hull_xy.max(axis=0)
         quad = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float32)
-    return np.roll(quad, -int(quad.sum(axis=1).argmin()), axis=0)
+    return quad[_ROLLED[int(quad.sum(axis=1).argmin())]]
 
 
 @njit(cache=True, nogil=True)
