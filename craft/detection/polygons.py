@@ -14,7 +14,7 @@ from craft.geometry import is_simple, quad_sides, transform_points
 
 _HALF_CHARACTER = 1 / 1.5  # half a character's side where half its enlarged quad is 1 (see targets)
 _SIGMA = 0.4  # of the Gaussian, in the same unit
-_STRAIGHT_SHARE = 0.7  # a word whose columns fill this share of its quad's height is straight
+_STRAIGHT_SHARE = 0.15  # a word whose centre line leaves its chord by less than this share of its height is straight
 _LEAST_SIDE = 6  # map pixels; a smaller word shows no curve
 _NUM_NODES = 7  # of the centre line; a polygon has twice as many corners, as CTW1500's labels do
 _NUM_STRETCHES = 5  # of a word, over which its height is measured
@@ -77,9 +77,12 @@ def _word_polygon(
     tops = mask.argmax(axis=0)[columns]
     bottoms = mask.shape[0] - 1 - mask[::-1].argmax(axis=0)[columns]
     heights = bottoms - tops + 1.0
-    if len(columns) < 2 * _NUM_NODES or heights.max() >= _STRAIGHT_SHARE * size_wh[1]:
+    if len(columns) < 2 * _NUM_NODES:
         return quad
     chains = _follow_curve(columns.astype(np.float64), 0.5 * (tops + bottoms), heights, expansion=expansion)
+    centre_line = 0.5 * (chains[:_NUM_NODES] + chains[: _NUM_NODES - 1 : -1])
+    if _largest_sag(centre_line) < _STRAIGHT_SHARE * np.linalg.norm(chains[0] - chains[-1]):
+        return quad
     corners = transform_points(chains, np.linalg.inv(to_rectangle)) + np.array([left, top], np.float32)
     return corners if is_simple(corners) else quad
 
@@ -102,6 +105,13 @@ def _follow_curve(
     points[-1] += (expansion - 1) * measured * along[-1]
     across = expansion * measured * np.column_stack([-along[:, 1], along[:, 0]])
     return np.concatenate([points - across, (points + across)[::-1]])
+
+
+def _largest_sag(line_xy: NDArray[np.float64]) -> float:
+    """Largest distance of a line's points (P, 2) from the chord between its ends."""
+    chord = line_xy[-1] - line_xy[0]
+    offsets = line_xy - line_xy[0]
+    return float(np.abs(offsets[:, 0] * chord[1] - offsets[:, 1] * chord[0]).max() / np.linalg.norm(chord))
 
 
 def _rectifier(
@@ -145,7 +155,7 @@ def _word_characters(
     plane = np.where(foreign, np.float32(0), region[window])
     scale = min(max(_RECTIFIED_HEIGHT / min(width, height), 1.0), _LARGEST_SCALE)
     to_rectangle, size_wh = _rectifier(quad - low, width=width, height=height, scale=scale)
-    scores = cv2.warpPerspective(plane, to_rectangle, size_wh, flags=cv2.INTER_CUBIC)
+    scores = cv2.warpPerspective(plane, to_rectangle, size_wh, flags=cv2.INTER_LINEAR)
     highest = float(scores.max())
     basins, peaks = _flood(scores, np.float32(_FLOOR * highest), np.float32(_PROMINENCE * highest))
     boxes = _half_peak_boxes(scores, basins, peaks)[peaks >= _LEAST_PEAK * highest]

@@ -1,0 +1,148 @@
+"""Runs over many files: what is written, what is reported, and that one bad file stops nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import nn
+
+from craft.config import DetectionSettings
+from craft.detection.detector import Detector
+from craft.detection.export import detect_paths, detections_as_dict, find_pictures, icdar_text, result_names
+from craft.evaluation.result_files import read_results
+from craft.scene import Detections
+from tests.detection.test_detector import BrightIsText, picture
+
+
+def detector(model: nn.Module | None = None) -> Detector:
+    settings = DetectionSettings(sizing="scale", magnify=2.0)
+    return Detector(model or BrightIsText(), settings, device="cpu", precision="fp32")
+
+
+def save(path: Path, pixels: np.ndarray | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture() if pixels is None else pixels).save(path)
+    return path
+
+
+def test_every_format_holds_the_words(tmp_path):
+    image = save(tmp_path / "in" / "img_1.png")
+
+    run = detect_paths(
+        detector(),
+        [image],
+        tmp_path / "out",
+        formats=("json", "icdar", "csv"),
+        draw=True,
+        characters=True,
+        progress=False,
+    )
+
+    assert (run.num_images, run.num_words, run.failures) == (1, 1, ())
+    record = json.loads((tmp_path / "out" / "img_1.json").read_text())
+    assert record["image"] == str(image)
+    assert (record["height"], record["width"]) == (200, 300)
+    assert record["words"][0]["quad"] == [[54.5, 74.5], [185.5, 74.5], [185.5, 125.5], [54.5, 125.5]]
+    assert record["words"][0]["score"] == 1.0
+    assert len(record["words"][0]["characters"][0]) == 4
+    (result,) = read_results(tmp_path / "out", layout="quads")
+    assert result.name == "res_img_1.txt"
+    np.testing.assert_array_equal(result.polygons_xy[0], [[54, 74], [186, 74], [186, 126], [54, 126]])
+    rows = list(csv.DictReader((tmp_path / "out" / "detections.csv").open()))
+    assert [(row["word"], row["score"], row["x1"]) for row in rows] == [("1", "1.0000", "54.50")]
+    assert Image.open(tmp_path / "out" / "img_1.drawn.jpg").size == (300, 200)
+    assert sorted(path.name for path in run.written) == sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
+def test_bad_files_are_reported_and_the_rest_is_done(tmp_path):
+    save(tmp_path / "good_1.png")
+    save(tmp_path / "good_2.png")
+    (tmp_path / "bad.jpg").write_bytes(b"no picture at all")
+
+    run = detect_paths(detector(), [tmp_path, tmp_path / "missing.png"], tmp_path / "out", progress=False)
+
+    assert (run.num_images, run.num_words) == (2, 2)
+    assert sorted(Path(problem.where).name for problem in run.failures) == ["bad.jpg", "missing.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good_1.json", "good_2.json"]
+
+
+def test_picture_without_words_has_an_empty_result_file(tmp_path):
+    image = save(tmp_path / "img_7.png", np.zeros((40, 50, 3), np.uint8))
+
+    run = detect_paths(detector(), [image], tmp_path / "out", formats=("icdar", "csv"), progress=False)
+
+    assert (run.num_images, run.num_words) == (1, 0)
+    assert (tmp_path / "out" / "res_img_7.txt").read_text() == ""
+    assert (tmp_path / "out" / "detections.csv").read_text().count("\n") == 1
+
+
+def test_nothing_to_do_is_no_error_of_ours(tmp_path):
+    run = detect_paths(detector(), [], tmp_path / "out", progress=False)
+
+    assert (run.num_images, run.num_words, run.failures) == (0, 0, ())
+
+
+def test_unknown_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="format 'xml' is unknown; use json, icdar, csv"):
+        detect_paths(detector(), [], tmp_path, formats=("xml",))  # type: ignore[arg-type]
+
+
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "out").write_text("taken")
+
+    with pytest.raises(ValueError, match="cannot be made a folder"):
+        detect_paths(detector(), [], tmp_path / "out")
+
+
+def test_folders_globs_and_files_are_found_once_each(tmp_path):
+    for name in ("a/2.png", "a/1.JPG", "a/deep/3.gif", "b/4.png"):
+        save(tmp_path / name)
+    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    save(tmp_path / "a" / "1.drawn.jpg")  # of an earlier run into this folder
+
+    found, problems = find_pictures([tmp_path / "a", str(tmp_path / "**" / "*.png"), tmp_path / "a" / "2.png"])
+
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["a/1.JPG", "a/2.png", "a/deep/3.gif", "b/4.png"]
+    assert problems == []
+
+
+def test_path_that_stands_for_nothing_is_a_problem(tmp_path):
+    (tmp_path / "empty").mkdir()
+
+    found, problems = find_pictures([tmp_path / "empty", tmp_path / "*.png"])
+
+    assert found == []
+    assert ["holds no pictures" in problems[0].what, "matches nothing" in problems[1].what] == [True, True]
+
+
+def test_brackets_in_a_file_name_are_no_glob(tmp_path):
+    image = save(tmp_path / "scan [1].png")
+
+    assert find_pictures([image]) == ([image], [])
+
+
+def test_results_of_pictures_with_one_name_do_not_overwrite_each_other():
+    names = result_names([Path("a/1.jpg"), Path("a/1.png"), Path("b/1.png"), Path("b/2.png")])
+
+    assert names == ["1_jpg", "1_png", "1_png_2", "2"]
+
+
+def test_icdar_lines_are_whole_numbers_clockwise():
+    quads = np.array([[[10.4, 5.6], [30.2, 5.4], [30.1, 15.5], [10, 15.6]]], np.float32)
+
+    assert icdar_text(Detections(quads, np.ones(1, np.float32))) == "10,6,30,5,30,16,10,16\n"
+
+
+def test_json_has_polygons_where_they_were_found():
+    quad = np.array([[0, 0], [4, 0], [4, 2], [0, 2]], np.float32)
+    found = Detections(quad[None], np.array([0.5], np.float32), [np.concatenate([quad, quad[:2]])])
+
+    (word,) = detections_as_dict("x.png", (10, 20), found)["words"]
+
+    assert len(word["polygon"]) == 6
+    assert "characters" not in word
