@@ -71,22 +71,26 @@ def pixel_loss(
     _check(scores, maps, confidence, seeds)
     num_images = len(scores)
     difference = scores.to(torch.float32, memory_format=torch.contiguous_format) - maps
-    error = difference * difference * confidence
     with torch.no_grad():
+        error = difference.square().mul_(confidence)
         care = confidence > 0
         # An image's two maps get seeds of their own, or rule random would choose the same pixels in both.
         map_seeds = seeds[:, None] * 2 + torch.arange(2, device=seeds.device)  # (B, 2)
         kept = select_pixels(
             rule,
-            error.detach().flatten(0, 1),
+            error.flatten(0, 1),
             (maps > POSITIVE_TARGET).flatten(0, 1),
             care.flatten(0, 1),
             map_seeds.flatten(),
             ratio=ratio,
             min_negatives=min_negatives,
         )
-    weights = kept.weights.view(scores.shape)
-    region, affinity = (error * weights).sum(dim=(2, 3)).mean(dim=0).unbind()
+        weights = kept.weights.view(scores.shape)
+        slope = torch.mul(weights, confidence, out=error).mul_(difference)
+    # This sum is the weighted error, but has half its gradient. Doubled, less itself held fixed, it has both right,
+    # and going back is one product a pixel instead of the four of a square times two factors.
+    half = (slope * difference).sum(dim=(2, 3))  # (B, 2)
+    region, affinity = (2 * half - half.detach()).mean(dim=0).unbind()
     return PixelLoss(
         loss=region + affinity,
         region=region,

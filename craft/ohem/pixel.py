@@ -9,11 +9,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from craft.ohem.ranking import share_among_highest
+from craft.ohem.ranking import MAGNITUDE, share_among_highest
 
 Rule = Literal["hardest", "random", "all", "none"]
-
-_MAGNITUDE = 0x7FFFFFFF
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,8 +184,8 @@ def _highest(keys: Tensor, positive: Tensor, care: Tensor, *, ratio: float, min_
     wide = torch.float32 if care.device.type == "mps" else torch.float64
     wanted = torch.ceil(ratio * num_positives.to(wide)).clamp(min=min_negatives)
     num_kept = torch.minimum(wanted, num_negatives.to(wide)).to(torch.int64)
-    shares = share_among_highest(keys, negative.flatten(1), num_kept).view(care.shape)
-    weights = torch.where(positive, _per_pixel(num_positives), shares)
+    weights = share_among_highest(keys, negative.flatten(1), num_kept).view(care.shape)
+    torch.where(positive, _per_pixel(num_positives), weights, out=weights)
     return PixelSelection(weights, num_positives, num_kept)
 
 
@@ -247,10 +245,10 @@ def shuffled_order(seeds: Tensor, num_pixels: int) -> Tensor:
     for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
         mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * factor
     mixed = mixed ^ ((mixed >> 31) & 0x1FFFFFFFF)
-    first = (mixed & _MAGNITUDE).to(torch.int32)[:, None]
-    second = ((mixed >> 31) & _MAGNITUDE).to(torch.int32)[:, None]
+    first = (mixed & MAGNITUDE).to(torch.int32)[:, None]
+    second = ((mixed >> 31) & MAGNITUDE).to(torch.int32)[:, None]
 
     keys = torch.arange(num_pixels, dtype=torch.int32, device=seeds.device) ^ first
     for shift, factor, mask in ((16, -2048144789, second), (13, -1028477387, first)):
-        keys = ((keys ^ (keys >> shift)) * factor & _MAGNITUDE) ^ mask
+        keys = ((keys ^ (keys >> shift)) * factor & MAGNITUDE) ^ mask
     return keys ^ (keys >> 16)

@@ -8,7 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-_MAGNITUDE = 0x7FFFFFFF  # every bit of an int32 but the sign
+MAGNITUDE = 0x7FFFFFFF  # every bit of an int32 but the sign
 # The CPU finds the last key that is kept a few bits at a time, highest bits first: (lowest bit, number of bits).
 _DIGITS = ((20, 11), (10, 10), (0, 10))
 
@@ -49,7 +49,7 @@ def share_by_bisection(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> Te
         (N, P) float32.
     """
     num_kept = num_kept[:, None]
-    ranked = torch.where(candidates, keys & _MAGNITUDE, -1)
+    ranked = torch.where(candidates, keys & MAGNITUDE, -1)
     threshold = torch.zeros_like(ranked[:, :1])
     for bit in range(30, -1, -1):
         higher = threshold | (1 << bit)
@@ -82,7 +82,7 @@ def _share_on_cpu(
         share = np.float32(1) / np.float32(kept)
         tied_share = np.float32(kept - num_above) / np.float32(num_tied) * share
         for pixel in range(keys.shape[1]):
-            key = keys[row, pixel] & _MAGNITUDE
+            key = keys[row, pixel] & MAGNITUDE
             value = share if key > threshold else tied_share if key == threshold else np.float32(0)
             shares[row, pixel] = value if candidates[row, pixel] else np.float32(0)
 
@@ -94,11 +94,11 @@ def _last_kept(
     """Return the `kept`-th highest key, how many candidates are above it and how many equal it; `found` is scratch."""
     counts = np.zeros(1 << _DIGITS[0][1], np.int64)
     for pixel in range(len(keys)):
-        counts[(keys[pixel] & _MAGNITUDE) >> _DIGITS[0][0]] += candidates[pixel]
+        counts[(keys[pixel] & MAGNITUDE) >> _DIGITS[0][0]] += candidates[pixel]
     digit, num_above = _digit_of_last(counts, kept, 0)
     num_found = 0
     for pixel in range(len(keys)):
-        key = keys[pixel] & _MAGNITUDE
+        key = keys[pixel] & MAGNITUDE
         found[num_found] = key  # written always and kept by the count alone: no branch to predict
         num_found += candidates[pixel] and key >> _DIGITS[0][0] == digit
 

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import craft.ohem.pixel
+from craft.ohem.loss import pixel_loss
+from craft.ohem.pixel import weights_for_rule
+from craft.ohem.ranking import share_by_bisection
+from tests.ohem.reference import hardest_weights, loss_and_gradient
+from tests.ohem.waiting import NoWaiting
+
+RULES = ("hardest", "random", "all", "none")
+SETTINGS = {"rule": "hardest", "ratio": 3.0, "min_negatives": 4}
+
+
+def random_batch(seed: int, *, size=(3, 2, 6, 8), text=0.2, cared=0.8):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(size, generator=generator) * 1.4 - 0.2
+    is_text = torch.rand(size, generator=generator) < text * 2 * torch.rand(size[0], 2, 1, 1, generator=generator)
+    maps = torch.where(is_text, torch.rand(size, generator=generator), 0.05)
+    confidence = torch.rand(size, generator=generator) * (torch.rand(size, generator=generator) < cared)
+    return scores, maps, confidence, torch.arange(size[0])
+
+
+def test_one_text_pixel_and_the_hardest_of_three_others():
+    scores = torch.tensor([[[[0.5, 0.4, 0.2, 0.3]], [[0.0, 0.0, 0.0, 0.1]]]], requires_grad=True)  # (1, 2, 1, 4)
+    maps = torch.tensor([[[[1.0, 0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 0.0]]]])
+    confidence = torch.tensor([[[[0.5, 1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0, 1.0]]]])
+
+    found = pixel_loss(scores, maps, confidence, torch.tensor([0]), rule="hardest", ratio=1.0, min_negatives=1)
+    found.loss.backward()
+
+    assert found.region.item() == pytest.approx(0.5 * 0.25 + 0.16)  # confidence x 0.5^2, and 0.4^2
+    assert found.affinity.item() == pytest.approx(0.01)
+    assert found.loss.item() == pytest.approx(0.295)
+    assert found.kept_positives.tolist() == [[1, 0]]
+    assert found.kept_negatives.tolist() == [[1, 1]]
+    expected = torch.tensor([[[[-0.5, 0.8, 0, 0]], [[0, 0, 0, 0.2]]]])
+    torch.testing.assert_close(scores.grad, expected)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.tuples(st.integers(1, 4), st.just(2), st.integers(1, 8), st.integers(1, 8)),
+    text=st.sampled_from([0.0, 0.1, 0.5, 10.0]),
+    cared=st.sampled_from([0.0, 0.1, 0.7, 1.0]),
+    ratio=st.floats(0.01, 50),
+    min_negatives=st.integers(0, 80),
+)
+def test_loss_and_gradient_equal_the_reference(seed, size, text, cared, ratio, min_negatives):
+    scores, maps, confidence, seeds = random_batch(seed, size=size, text=text, cared=cared)
+    scores.requires_grad_()
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule="hardest", ratio=ratio, min_negatives=min_negatives)
+    found.loss.backward()
+
+    error = (scores.detach() - maps).square() * confidence
+    weights = hardest_weights(
+        error.flatten(0, 1),
+        (maps > 0.1).flatten(0, 1),
+        (confidence > 0).flatten(0, 1),
+        ratio=ratio,
+        min_negatives=min_negatives,
+    ).view(size)
+    loss, gradient = loss_and_gradient(scores.detach(), maps, confidence, weights)
+    torch.testing.assert_close(found.weights.double(), weights, rtol=1e-6, atol=0)
+    assert found.loss.item() == pytest.approx(loss, rel=1e-5, abs=1e-12)
+    torch.testing.assert_close(scores.grad.double(), gradient, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_the_gradient_of_its_weights_held_fixed(rule):
+    scores, maps, confidence, seeds = random_batch(3)
+    scores.requires_grad_()
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=2.0, min_negatives=3)
+    found.loss.backward()
+
+    loss, gradient = loss_and_gradient(scores.detach(), maps, confidence, found.weights)
+    assert found.loss.item() == pytest.approx(loss, rel=1e-5)
+    torch.testing.assert_close(scores.grad.double(), gradient, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_nothing_cared_for_is_no_loss_and_no_gradient(rule):
+    scores, maps, confidence, seeds = random_batch(0, cared=0.0)
+    scores.requires_grad_()
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
+    found.loss.backward()
+
+    assert float(found.loss.detach()) == 0
+    assert scores.grad.tolist() == torch.zeros_like(scores).tolist()
+    assert not found.kept_positives.any()
+    assert not found.kept_negatives.any()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("text", [0.0, 10.0])
+def test_images_without_text_and_images_of_nothing_else_have_finite_losses(rule, text):
+    scores, maps, confidence, seeds = random_batch(2, text=text, cared=1.0)
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
+
+    assert torch.isfinite(found.loss)
+    assert found.loss > 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("cared", [0.0, 1.0])
+def test_a_map_of_one_pixel_is_fine(rule, cared):
+    scores = torch.full((1, 2, 1, 1), 0.5)
+    confidence = torch.full_like(scores, cared)
+
+    found = pixel_loss(
+        scores, torch.zeros_like(scores), confidence, torch.tensor([1]), rule=rule, ratio=3.0, min_negatives=9
+    )
+
+    assert float(found.loss) == 0.5 * cared  # 0.25 for each of the two maps
+    assert found.kept_negatives.tolist() == [[int(cared)] * 2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_computed_with_in_float32(dtype):
+    scores, maps, confidence, seeds = random_batch(5)
+    rounded = scores.to(dtype).requires_grad_()
+
+    found = pixel_loss(rounded, maps, confidence, seeds, **SETTINGS)
+    found.loss.backward()
+
+    same = pixel_loss(rounded.detach().float(), maps, confidence, seeds, **SETTINGS)
+    assert found.loss.dtype == torch.float32
+    assert torch.equal(found.loss.detach(), same.loss)
+    assert rounded.grad.dtype == dtype
+
+
+def test_a_half_precision_error_that_would_overflow_does_not():
+    scores = torch.full((1, 2, 2, 2), 1000.0, dtype=torch.float16)  # its square is past the largest half, 65,504
+
+    found = pixel_loss(scores, torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, 2), torch.tensor([0]), **SETTINGS)
+
+    assert float(found.loss) == 2e6
+
+
+def test_autocast_changes_nothing():
+    scores, maps, confidence, seeds = random_batch(6)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = pixel_loss(scores, maps, confidence, seeds, **SETTINGS)
+
+    assert torch.equal(inside.loss, pixel_loss(scores, maps, confidence, seeds, **SETTINGS).loss)
+
+
+def test_memory_layout_changes_nothing():
+    scores, maps, confidence, seeds = random_batch(7)
+    expected = pixel_loss(scores, maps, confidence, seeds, **SETTINGS)
+    strided = [plane.contiguous(memory_format=torch.channels_last) for plane in (scores, maps, confidence)]
+
+    found = pixel_loss(*strided, seeds, **SETTINGS)
+
+    assert torch.equal(found.loss, expected.loss)
+    assert torch.equal(found.weights, expected.weights)
+
+
+def test_an_image_counts_the_same_whatever_else_is_in_the_batch():
+    scores, maps, confidence, seeds = random_batch(8, size=(4, 2, 9, 9))
+    for rule in RULES:
+        together = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=2.0, min_negatives=3)
+        alone = [
+            pixel_loss(scores[one], maps[one], confidence[one], seeds[one], rule=rule, ratio=2.0, min_negatives=3)
+            for one in (slice(index, index + 1) for index in range(4))
+        ]
+        assert torch.equal(together.weights, torch.cat([found.weights for found in alone]))
+        mean = sum(float(found.loss) for found in alone) / 4
+        assert float(together.loss) == pytest.approx(mean, rel=1e-6)
+
+
+def test_region_and_affinity_are_ranked_apart_and_drawn_apart():
+    scores, maps, confidence, seeds = random_batch(9, text=0.0, cared=1.0)
+    scores[:, 1], confidence[:, 1] = scores[:, 0], confidence[:, 0]
+
+    for rule, alike in (("hardest", True), ("random", False)):
+        weights = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=1.0, min_negatives=9).weights
+        assert torch.equal(weights[:, 0], weights[:, 1]) == alike
+
+
+def test_random_rule_follows_the_images_seeds():
+    scores, maps, confidence, _ = random_batch(10, text=0.05)
+    numbers = {"rule": "random", "ratio": 1.0, "min_negatives": 5}
+
+    first = pixel_loss(scores, maps, confidence, torch.tensor([7, 8, 9]), **numbers)
+
+    assert torch.equal(first.weights, pixel_loss(scores, maps, confidence, torch.tensor([7, 8, 9]), **numbers).weights)
+    other = pixel_loss(scores, maps, confidence, torch.tensor([7, 8, 10]), **numbers)
+    assert torch.equal(first.weights[:2], other.weights[:2])
+    assert not torch.equal(first.weights[2], other.weights[2])
+
+
+def test_arguments_are_not_changed():
+    arguments = random_batch(11)
+    before = [argument.clone() for argument in arguments]
+
+    pixel_loss(*arguments, **SETTINGS)
+
+    assert all(torch.equal(now, then) for now, then in zip(arguments, before, strict=True))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_host_never_waits_for_the_device(rule, monkeypatch):
+    monkeypatch.setattr(craft.ohem.pixel, "share_among_highest", share_by_bisection)  # as other devices do it
+    scores, maps, confidence, seeds = random_batch(12)
+    expected = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
+
+    with NoWaiting():
+        found = pixel_loss(scores.requires_grad_(), maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
+        found.loss.backward()
+
+    assert torch.equal(found.loss.detach(), expected.loss)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("rule", RULES)
+def test_a_cuda_device_keeps_the_same_pixels_without_a_synchronisation(rule):
+    scores, maps, confidence, seeds = random_batch(13, size=(4, 2, 64, 96))
+    expected = weights_for_rule(
+        rule,
+        ((scores - maps).square() * confidence).flatten(0, 1),
+        (maps > 0.1).flatten(0, 1),
+        (confidence > 0).flatten(0, 1),
+        (seeds[:, None] * 2 + torch.arange(2)).flatten(),
+        ratio=2.0,
+        min_negatives=5,
+    )
+    moved = [tensor.cuda() for tensor in (scores, maps, confidence, seeds)]
+    torch.cuda.synchronize()
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = pixel_loss(*moved, rule=rule, ratio=2.0, min_negatives=5)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+    torch.testing.assert_close(found.weights.cpu().flatten(0, 1), expected)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    scores, maps, confidence, seeds = random_batch(0)
+    with pytest.raises(ValueError, match=r"scores are \(3, 1, 6, 8\)"):
+        pixel_loss(scores[:, :1], maps, confidence, seeds, **SETTINGS)
+    with pytest.raises(ValueError, match="batch of at least 1"):
+        pixel_loss(scores[:0], maps[:0], confidence[:0], seeds[:0], **SETTINGS)
+    with pytest.raises(ValueError, match="confidence"):
+        pixel_loss(scores, maps, confidence[:, :1], seeds, **SETTINGS)
+    with pytest.raises(ValueError, match=r"seeds are \(1,\)"):
+        pixel_loss(scores, maps, confidence, seeds[:1], **SETTINGS)
