@@ -73,9 +73,8 @@ class Typeface:
             raise ValueError(f"{path}: not a font file ({error}); remove it or name another") from None
         self._font = uharfbuzz.Font(self._face)
         self._units = float(self._face.upem)
-        self._codepoints = frozenset(self._face.unicodes)
+        self._codepoints = self._face.unicodes
         self._glyphs: dict[int, Outline] = {}
-        self._shaped: dict[tuple[str, bool], ShapedText] = {}
         self.name = Path(path).stem + (f"#{index}" if index else "")
         extents = self._font.get_font_extents("ltr")
         self.ascent = extents.ascender / self._units
@@ -92,8 +91,33 @@ class Typeface:
         Returns:
             True where nothing of it would be drawn as an empty box.
         """
-        needed = {ord(sign) for sign in text if not sign.isspace() and sign not in "\u200c\u200d"}
-        return needed <= self._codepoints
+        return all(ord(sign) in self._codepoints for sign in text if not sign.isspace() and sign not in "\u200c\u200d")
+
+    def has_ink(self, character: str) -> bool:
+        """Whether the glyph of a character draws something.
+
+        Args:
+            character: one code point that the face covers.
+
+        Returns:
+            False for a space or a glyph left empty.
+        """
+        return len(self._glyph(self._font.get_nominal_glyph(ord(character))).points_xy) > 0
+
+    def names(self) -> dict[str, str]:
+        """What the face says of itself.
+
+        Returns:
+            "family", "full" (its full name) and "licence", the first 160 characters or "not stated".
+        """
+        identifiers = uharfbuzz.OTNameIdPredefined
+
+        def read(identifier: int) -> str:
+            return " ".join((self._face.get_name(identifier) or "").split())
+
+        family = read(identifiers.TYPOGRAPHIC_FAMILY) or read(identifiers.FONT_FAMILY) or self.name
+        full = read(identifiers.FULL_NAME) or self.name
+        return {"family": family, "full": full, "licence": read(identifiers.LICENSE)[:160] or "not stated"}
 
     def shape(self, text: str, *, vertical: bool = False) -> ShapedText:
         """Shape a text: joining, conjuncts, kerning and direction as its script asks.
@@ -109,16 +133,6 @@ class Typeface:
         Raises:
             ValueError: the face lacks a glyph that the text needs.
         """
-        key = (text, vertical)
-        found = self._shaped.get(key)
-        if found is None:
-            found = self._shape(text, vertical)
-            if len(self._shaped) >= 20_000:
-                self._shaped.clear()
-            self._shaped[key] = found
-        return found
-
-    def _shape(self, text: str, vertical: bool) -> ShapedText:
         buffer = uharfbuzz.Buffer()
         buffer.add_str(text)
         buffer.guess_segment_properties()

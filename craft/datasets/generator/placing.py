@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from craft.datasets.generator.fonts import Outline, ShapedText, Typeface
-from craft.geometry import bounding_boxes, transform_points
+from craft.geometry import bounding_boxes, clockwise
+
+_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,13 +21,13 @@ class PlacedText:
     Attributes:
         outline: its contours, image pixels.
         character_quads_xy: (C, 4, 2) float32, image pixels, in reading order; characters without ink have none.
-        quad_xy: (4, 2) float32, the word's ink box on its plane, sent into the picture.
+        polygon_xy: (P, 2) float32, the word's ink box on its plane, sent into the picture; a quad unless bent.
         text: the characters that have a quad, in reading order.
     """
 
     outline: Outline
     character_quads_xy: NDArray[np.float32]
-    quad_xy: NDArray[np.float32]
+    polygon_xy: NDArray[np.float32]
     text: str
 
 
@@ -61,20 +64,28 @@ def box_corners(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         (..., 4, 2) float64.
     """
-    x1, y1, x2, y2 = np.moveaxis(np.asarray(boxes_xyxy, dtype=np.float64), -1, 0)
-    return np.stack([np.stack([x1, x2, x2, x1], -1), np.stack([y1, y1, y2, y2], -1)], -1)
+    return np.asarray(boxes_xyxy, dtype=np.float64)[..., _CORNERS]
 
 
 def place_text(
-    shaped: ShapedText, typeface: Typeface, *, size: float, matrix: NDArray[np.float64], word_height: bool = False
+    shaped: ShapedText,
+    typeface: Typeface,
+    *,
+    size: float,
+    matrix: NDArray[np.float64],
+    origin_xy: tuple[float, float] = (0.0, 0.0),
+    bend: float = 0.0,
+    word_height: bool = False,
 ) -> PlacedText:
-    """Send shaped text through a homography.
+    """Send shaped text through a bend and a homography.
 
     Args:
         shaped: text with at least one character that has ink.
         typeface: the face it was shaped with.
         size: plane pixels per em.
-        matrix: (3, 3) float64, plane pixels (the pen's start at the origin) to image pixels.
+        matrix: (3, 3) float64, plane pixels to image pixels.
+        origin_xy: where the pen starts, plane pixels.
+        bend: curvature of the baseline, 1 / plane pixels, around the plane's x = 0; above 0 its middle is highest.
         word_height: character boxes as high as the word.
 
     Returns:
@@ -82,13 +93,65 @@ def place_text(
     """
     boxes = character_boxes(shaped, typeface, word_height=word_height) * size
     whole = np.array([boxes[:, 0].min(), boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max()])
+    polygon = box_corners(whole)
+    if bend:
+        turn = abs(bend) * (whole[2] - whole[0])
+        along = np.linspace(whole[0], whole[2], 3 + min(round(turn / 0.15), 6))
+        upper, lower = np.full_like(along, whole[1]), np.full_like(along, whole[3])
+        polygon = np.concatenate([np.stack([along, upper], 1), np.stack([along, lower], 1)[::-1]])
+
+    def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return send(_bent(points, origin_xy, bend), matrix)
+
     inked = ~np.isnan(shaped.boxes_xyxy[:, 0])
     return PlacedText(
-        Outline(_send(shaped.outline.points_xy * size, matrix), shaped.outline.contour_ends),
-        transform_points(box_corners(boxes), matrix),
-        transform_points(box_corners(whole), matrix),
+        Outline(moved(shaped.outline.points_xy * size), shaped.outline.contour_ends),
+        moved(box_corners(boxes)).astype(np.float32),
+        moved(polygon).astype(np.float32),
         "".join(character for character, has_ink in zip(shaped.characters, inked, strict=True) if has_ink),
     )
+
+
+def quad_around(polygon_xy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smallest rectangle around a polygon, beginning at the corner nearest to the polygon's first.
+
+    Args:
+        polygon_xy: (P, 2) float32; a quad is returned as it is.
+
+    Returns:
+        (4, 2) float32, clockwise.
+    """
+    if len(polygon_xy) == 4:
+        return polygon_xy
+    corners = clockwise(cv2.boxPoints(cv2.minAreaRect(polygon_xy)))
+    start = int(np.linalg.norm(corners - polygon_xy[0], axis=1).argmin())
+    return np.roll(corners, -start, axis=0)
+
+
+def letter_height(polygon_xy: NDArray[np.float32]) -> float:
+    """Height of a word, or its width where that is less.
+
+    Args:
+        polygon_xy: (P, 2), P even, upper chain and then the lower one backwards.
+
+    Returns:
+        Image pixels.
+    """
+    half = len(polygon_xy) // 2
+    upper, lower = polygon_xy[:half], polygon_xy[half:][::-1]
+    height = np.linalg.norm(upper - lower, axis=1).mean()
+    width = np.linalg.norm(np.diff(0.5 * (upper + lower), axis=0), axis=1).sum()
+    return float(min(height, width))
+
+
+def _bent(points: NDArray[np.float64], origin_xy: tuple[float, float], bend: float) -> NDArray[np.float64]:
+    """Points relative to the pen, moved to where it starts and onto the bent baseline."""
+    if bend == 0:
+        return points + np.array(origin_xy)
+    radius = 1.0 / bend
+    angle = (points[..., 0] + origin_xy[0]) * bend
+    reach = radius - points[..., 1]
+    return np.stack([reach * np.sin(angle), origin_xy[1] + radius - reach * np.cos(angle)], axis=-1)
 
 
 def plane_matrix(
@@ -117,6 +180,33 @@ def plane_matrix(
     return turning @ tilting @ to_centre
 
 
+def plane_in_space(
+    *, target_xy: tuple[float, float], yaw: float, pitch: float, roll: float, distance: float
+) -> NDArray[np.float64]:
+    """Homography of a flat thing seen by a camera; its origin is seen at its true size.
+
+    Args:
+        target_xy: where the plane's origin is seen, image pixels.
+        yaw: turn around the upright axis, degrees; above 0 the right side is further away.
+        pitch: turn around the level axis, degrees; above 0 the top is further away.
+        roll: turn around the line of sight, degrees, clockwise on the screen.
+        distance: from the camera to the plane's origin, plane pixels; small makes the perspective strong.
+
+    Returns:
+        (3, 3) float64, plane pixels to image pixels.
+
+    Source: R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, section 8.1 (image of a plane).
+    """
+    cosines, sines = np.cos(np.deg2rad([yaw, pitch, roll])), np.sin(np.deg2rad([yaw, pitch, roll]))
+    around_upright = np.array([[cosines[0], 0, -sines[0]], [0, 1, 0], [sines[0], 0, cosines[0]]])
+    around_level = np.array([[1, 0, 0], [0, cosines[1], sines[1]], [0, -sines[1], cosines[1]]])
+    around_sight = np.array([[cosines[2], -sines[2], 0], [sines[2], cosines[2], 0], [0, 0, 1]])
+    turned = around_sight @ around_level @ around_upright
+    seen = np.diag([1.0, 1.0, 1.0 / distance]) @ np.column_stack([turned[:, 0], turned[:, 1], [0, 0, distance]])
+    shift = np.array([[1, 0, target_xy[0]], [0, 1, target_xy[1]], [0, 0, 1]])
+    return shift @ seen
+
+
 def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the picture that points, and a margin around them, lie in.
 
@@ -135,6 +225,28 @@ def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tup
     return slice(top, bottom), slice(left, right)
 
 
-def _send(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def send_outline(outline: Outline, matrix: NDArray[np.float64]) -> Outline:
+    """Send an outline through a homography.
+
+    Args:
+        outline: contours in plane pixels.
+        matrix: (3, 3) float64.
+
+    Returns:
+        The contours in image pixels.
+    """
+    return Outline(send(outline.points_xy, matrix), outline.contour_ends)
+
+
+def send(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Send points through a homography, in float64.
+
+    Args:
+        points: (..., 2).
+        matrix: (3, 3).
+
+    Returns:
+        (..., 2) float64.
+    """
     scale = points @ matrix[2, :2] + matrix[2, 2]
-    return (points @ matrix[:2, :2].T + matrix[:2, 2]) / scale[:, None]
+    return (points @ matrix[:2, :2].T + matrix[:2, 2]) / scale[..., None]

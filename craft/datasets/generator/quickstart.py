@@ -55,7 +55,7 @@ def render_quickstart(settings: QuickstartSettings, seed: int, index: int) -> Re
         _draw_word(generator, image, placed)
         words.append(
             Word(
-                placed.quad_xy,
+                placed.polygon_xy,
                 placed.text,
                 "Latin",
                 dont_care=unreadable,
@@ -110,10 +110,10 @@ def _find_place(
             tilt=(float(tilt[0]), float(tilt[1])),
         )
         placed = place_text(shaped, typeface, size=size, matrix=matrix)
-        if placed.quad_xy.min() < 2 or placed.quad_xy.max() > settings.size - 2:
+        if placed.polygon_xy.min() < 2 or placed.polygon_xy.max() > settings.size - 2:
             continue
         spot = np.zeros_like(taken)
-        cv2.fillConvexPoly(spot, np.round(placed.quad_xy / 4).astype(np.int32), 1)
+        cv2.fillConvexPoly(spot, np.round(placed.polygon_xy / 4).astype(np.int32), 1)
         spot = cv2.dilate(spot, np.ones((5, 5), np.uint8))
         if not (spot & taken).any():
             taken |= spot
@@ -123,13 +123,13 @@ def _find_place(
 
 def _draw_word(generator: np.random.Generator, image: Picture, placed: PlacedText) -> None:
     size_hw = image.shape[:2]
-    height = float(np.linalg.norm(placed.quad_xy[3] - placed.quad_xy[0]))
-    rows, columns = pixel_window(placed.quad_xy, margin=3 + 0.4 * height, size_hw=size_hw)
+    height = float(np.linalg.norm(placed.polygon_xy[3] - placed.polygon_xy[0]))
+    rows, columns = pixel_window(placed.polygon_xy, margin=3 + 0.4 * height, size_hw=size_hw)
     patch = image[rows, columns]
     origin = np.array([columns.start, rows.start], np.float64)
     if generator.random() < 0.25:
-        middle = placed.quad_xy.mean(axis=0)
-        panel = middle + (placed.quad_xy - middle) * np.array([1.1, 1.5]) - origin
+        middle = placed.polygon_xy.mean(axis=0)
+        panel = middle + (placed.polygon_xy - middle) * np.array([1.1, 1.5]) - origin
         cv2.fillConvexPoly(patch, np.round(panel).astype(np.int32), _colour(generator), cv2.LINE_AA)
     mask = coverage(placed.outline.points_xy - origin, placed.outline.contour_ends, size_hw=patch.shape[:2])
     behind = patch.reshape(-1, 3).mean(axis=0)

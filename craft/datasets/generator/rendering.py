@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from craft.datasets.generator.full import render_full
 from craft.datasets.generator.quickstart import render_quickstart
 from craft.datasets.generator.rendered import RenderedScene
-from craft.datasets.generator.settings import GeneratorSettings
+from craft.datasets.generator.settings import GeneratorSettings, QuickstartSettings
 
 
 def render_scene(settings: GeneratorSettings, seed: int, index: int) -> RenderedScene:
@@ -16,6 +17,8 @@ def render_scene(settings: GeneratorSettings, seed: int, index: int) -> Rendered
         index: number of the scene in the set, from 0.
 
     Returns:
-        The scene; the same settings, seed and index give the same bytes, in any process and order.
+        The scene; the same settings, seed, index and fonts give the same bytes, in any process and order.
     """
-    return render_quickstart(settings, seed, index)
+    if isinstance(settings, QuickstartSettings):
+        return render_quickstart(settings, seed, index)
+    return render_full(settings, seed, index)

@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from craft.config import Settings
+
+SCRIPTS = {
+    "Latin": 10.0,
+    "Chinese": 1.5,
+    "Japanese": 1.5,
+    "Korean": 1.5,
+    "Arabic": 1.5,
+    "Bangla": 1.5,
+    "Hindi": 0.6,
+    "Cyrillic": 0.6,
+    "Greek": 0.3,
+}
+LAYOUTS = {
+    "word": 3.0,
+    "sign": 5.0,
+    "paragraph": 1.2,
+    "menu": 0.8,
+    "vertical": 0.6,
+    "curved": 1.0,
+    "small_print": 0.5,
+    "huge": 0.6,
+    "numbers": 1.2,
+    "plate": 0.6,
+}
+NEGATIVES = {
+    "bricks": 1.0,
+    "fence": 1.0,
+    "windows": 1.5,
+    "leaves": 1.0,
+    "grille": 1.0,
+    "stripes": 1.5,
+    "checkers": 1.0,
+    "dots": 1.0,
+    "icons": 1.5,
+    "dingbats": 1.0,
+    "arrows": 1.0,
+    "scribbles": 1.0,
+    "circuit": 1.0,
+    "strokes": 1.5,
+    "pseudo_letters": 1.0,
+    "shelf": 1.0,
+    "cables": 0.7,
+    "figures": 0.7,
+}
 
 
 class QuickstartSettings(Settings):
@@ -25,9 +69,89 @@ class QuickstartSettings(Settings):
     clutter: int = Field(6, ge=0, description="Most groups of repeated strokes.")
 
 
-GeneratorSettings = QuickstartSettings
+class StyleSettings(Settings):
+    """How text and hard negatives are painted. Numbers are shares of blocks unless they say otherwise."""
 
-PRESETS = ("quickstart",)
+    low_contrast: float = Field(0.08, ge=0, le=1, description="Text hardly lighter or darker than what is behind it.")
+    outline: float = Field(0.1, ge=0, le=1, description="An edge of another colour.")
+    shadow: float = Field(0.15, ge=0, le=1, description="A cast shadow.")
+    gradient: float = Field(0.15, ge=0, le=1, description="Colours that change over the letters.")
+    texture: float = Field(0.25, ge=0, le=1, description="A texture inside the letters.")
+    emboss: float = Field(0.08, ge=0, le=1, description="Raised or carved letters.")
+    glow: float = Field(0.06, ge=0, le=1, description="Shining letters.")
+    wear: float = Field(0.08, ge=0, le=1, description="Letters partly rubbed off.")
+
+
+class CameraSettings(Settings):
+    """What happens between the scene and the file. Numbers are shares of scenes unless they say otherwise."""
+
+    lighting: float = Field(0.7, ge=0, le=1, description="Uneven light over the scene.")
+    resample: float = Field(0.2, ge=0, le=1, description="Taken small and enlarged, by a factor of up to 2.5.")
+    defocus: float = Field(0.3, ge=0, le=1, description="Out of focus.")
+    motion: float = Field(0.08, ge=0, le=1, description="Moved while exposed.")
+    dark: float = Field(0.12, ge=0, le=1, description="Low light, with its noise.")
+    bright: float = Field(0.08, ge=0, le=1, description="Over-exposed.")
+    colour_cast: float = Field(0.4, ge=0, le=1, description="Tinted light.")
+    grey: float = Field(0.03, ge=0, le=1, description="Without colour.")
+    noise: float = Field(10.0, ge=0, le=60, description="Largest standard deviation of sensor noise, levels.")
+    jpeg: float = Field(0.3, ge=0, le=1, description="Compressed and opened again.")
+    jpeg_quality: tuple[int, int] = Field((25, 90), description="Range of that compression's quality.")
+
+
+class FullSettings(Settings):
+    """Scenes to pretrain on: many scripts, layouts, appearances and hard negatives."""
+
+    preset: Literal["full"] = "full"
+    size_hw: tuple[int, int] = Field((768, 768), description="Height and width of the picture, multiples of 8.")
+    words: tuple[int, int] = Field((4, 36), description="Range of the number of words aimed at.")
+    cap_height: tuple[float, float] = Field((9.0, 60.0), description="Range of capitals' height, pixels; log-uniform.")
+    scripts: dict[str, float] = Field(SCRIPTS, description="Weight of each script; those without a font are left out.")
+    layouts: dict[str, float] = Field(LAYOUTS, description="Weight of each layout.")
+    negatives: dict[str, float] = Field(NEGATIVES, description="Weight of each kind of hard negative.")
+    negative_count: tuple[int, int] = Field((2, 10), description="Range of the number of hard negatives in a scene.")
+    boards: float = Field(0.5, ge=0, le=1, description="Share of blocks of text that stand on a board or panel.")
+    rotation: float = Field(8.0, ge=0, description="Standard deviation of most planes' rotation, degrees.")
+    turned: float = Field(0.08, ge=0, le=1, description="Share of planes turned by up to 90 degrees.")
+    perspective: float = Field(
+        1.0,
+        ge=0,
+        le=1.5,
+        description="Strength of yaw and pitch; 1: standard deviations of 22 and 12 degrees; 0: none.",
+    )
+    occluders: float = Field(0.25, ge=0, le=1, description="Share of scenes with things in front of the text.")
+    readable_height: float = Field(
+        8.0, ge=0, description="Words lower than this (pixels, before enlarging) become don't care; 0 keeps all."
+    )
+    readable_contrast: float = Field(
+        14.0, ge=0, description="Words whose ink differs less than this from what is around (levels) become don't care."
+    )
+    word_height_boxes: bool = Field(False, description="Character boxes as high as their word, for comparison.")
+    photographs: str | None = Field(None, description="Folder of pictures to write on; without it, drawn backgrounds.")
+    photograph_labels: bool = Field(
+        False, description="The folder is a labelled set: its words are kept clear and become don't care."
+    )
+    font_folders: tuple[str, ...] = Field((), description="Folders of fonts beside those of packages.")
+    system_fonts: bool = Field(True, description="Use the system's fonts too.")
+    style: StyleSettings = StyleSettings()
+    camera: CameraSettings = CameraSettings()
+
+    @model_validator(mode="after")
+    def _weights(self) -> Self:
+        for name, known in (("scripts", SCRIPTS), ("layouts", LAYOUTS), ("negatives", NEGATIVES)):
+            weights = getattr(self, name)
+            unknown = sorted(set(weights) - set(known))
+            if unknown:
+                raise ValueError(f"{name}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
+            if min(weights.values(), default=0) < 0 or sum(weights.values()) <= 0:
+                raise ValueError(f"{name}: weights must be 0 or more, and one of them above 0, not {weights}")
+        if min(self.size_hw) < 128 or any(side % 8 for side in self.size_hw):
+            raise ValueError(f"size_hw must be multiples of 8 from 128 up, not {list(self.size_hw)}")
+        return self
+
+
+GeneratorSettings = QuickstartSettings | FullSettings
+
+PRESETS = ("quickstart", "full")
 
 
 def preset(name: str) -> GeneratorSettings:
@@ -37,11 +161,13 @@ def preset(name: str) -> GeneratorSettings:
         name: one of `PRESETS`.
 
     Returns:
-        Its defaults; change them with `model_copy(update=...)`.
+        Its defaults; change them with `changed`.
 
     Raises:
         ValueError: no such preset.
     """
     if name == "quickstart":
         return QuickstartSettings()
+    if name == "full":
+        return FullSettings()
     raise ValueError(f"unknown preset {name!r}; use {' or '.join(PRESETS)}")

@@ -7,6 +7,19 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "word_lists"
 
+# Languages of each script, with the share of its words that each gives.
+LANGUAGES: dict[str, tuple[tuple[str, float], ...]] = {
+    "Latin": (("en", 0.6), ("fr", 0.1), ("de", 0.1), ("it", 0.08), ("es", 0.06), ("pl", 0.03), ("tr", 0.03)),
+    "Chinese": (("zh", 1.0),),
+    "Japanese": (("ja", 1.0),),
+    "Korean": (("ko", 1.0),),
+    "Arabic": (("ar", 1.0),),
+    "Bangla": (("bn", 1.0),),
+    "Hindi": (("hi", 1.0),),
+    "Cyrillic": (("ru", 1.0),),
+    "Greek": (("el", 1.0),),
+}
+
 
 @cache
 def word_list(language: str) -> tuple[str, ...]:

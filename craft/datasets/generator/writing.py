@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 import cv2
-import numpy as np
 from tqdm import tqdm
 
+from craft.datasets.generator.placing import letter_height, quad_around
 from craft.datasets.generator.rendering import render_scene
 from craft.datasets.generator.settings import GeneratorSettings
-from craft.geometry import clockwise, quad_sides
 from craft.scene import Word
 
 FOLDERS = {
@@ -122,24 +121,8 @@ def _write_scene(
         tally["count", "dont_care" if word.dont_care else "cared"] += 1
         if not word.dont_care and word.character_quads_xy is not None:
             tally["count", "characters"] += len(word.character_quads_xy)
-            tally["height", _height_key(float(min(quad_sides(word_quad(word)))))] += 1
+            tally["height", _height_key(letter_height(word.polygon_xy))] += 1
     return tally
-
-
-def word_quad(word: Word) -> np.ndarray:
-    """The quad of a word: its own, or for a polygon the smallest rectangle around it, turned to begin where it does.
-
-    Args:
-        word: any word.
-
-    Returns:
-        (4, 2) float32, clockwise.
-    """
-    if len(word.polygon_xy) == 4:
-        return word.polygon_xy
-    corners = clockwise(cv2.boxPoints(cv2.minAreaRect(word.polygon_xy)))
-    start = int(np.linalg.norm(corners - word.polygon_xy[0], axis=1).argmin())
-    return np.roll(corners, -start, axis=0)
 
 
 def label_line(word: Word) -> str:
@@ -151,7 +134,7 @@ def label_line(word: Word) -> str:
     Returns:
         The line, without its end.
     """
-    corners = ",".join(str(round(float(value))) for value in word_quad(word).ravel())
+    corners = ",".join(str(round(float(value))) for value in quad_around(word.polygon_xy).ravel())
     return f"{corners},{word.script or 'None'},{'###' if word.dont_care else word.text}"
 
 
