@@ -198,7 +198,7 @@ def _read_keys(keys: Tensor, cover_keys: Tensor) -> Targets:
     halves = keys.view(torch.int32).unflatten(-1, (-1, 2))  # (B, 2, H, W, 2), the low half first
     maps = halves[..., 1].contiguous().view(torch.float32)
     distrust = torch.where(maps > 0, halves[..., 0], cover_keys)
-    dont_care = (cover_keys == ONE_BITS) & (maps <= POSITIVE_TARGET)
+    dont_care = (maps <= POSITIVE_TARGET).logical_and_(cover_keys == ONE_BITS)
     return Targets(maps, (ONE_BITS - distrust).view(torch.float32).masked_fill_(dont_care, 0.0))
 
 

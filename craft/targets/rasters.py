@@ -13,7 +13,7 @@ from torch import Tensor
 from craft.targets.shapes import Shapes
 
 # Pairs handled at once. Each takes about 100 bytes, so this bounds the memory; fewer do not make a CPU faster.
-PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 24}
+PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -54,7 +54,7 @@ def ellipses(
 
     Returns:
         The ellipses that touch the maps. The three functions of each are the homogeneous coordinates (u, v, w) that
-        the inverse homography gives; inside is u^2 + v^2 <= w^2. The payload is `distrust`.
+        the inverse homography gives, all times one factor; inside is u^2 + v^2 <= w^2. The payload is `distrust`.
     """
     quads = enlarge_quads(convex_or_parallelograms(quads_xy), factor=ENLARGEMENT)
     solid = np.abs(signed_area(quads)) > LEAST_AREA
@@ -65,7 +65,7 @@ def ellipses(
     middle = dual[:, :2, 2] / dual[:, 2:, 2]
     reach = np.sqrt(np.maximum(middle**2 - dual[:, [0, 1], [0, 1]] / dual[:, 2:, 2], 0))
     bounds = np.concatenate([middle - reach, middle + reach], axis=1)
-    return _select(bounds, plane[solid], np.linalg.inv(forward), distrust(confidence[solid]), map_size_hw=map_size_hw)
+    return _select(bounds, plane[solid], _adjugates(forward), distrust(confidence[solid]), map_size_hw=map_size_hw)
 
 
 def grown_strips(
@@ -135,14 +135,21 @@ def convex_or_parallelograms(quads_xy: NDArray[np.float64]) -> NDArray[np.float6
     return np.where(convex, quads_xy, parallelograms)
 
 
+def _adjugates(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(Q, 3, 3) inverses times the determinant, which homogeneous coordinates do not feel."""
+    first, second, third = matrices.transpose(2, 0, 1)  # columns
+    return np.stack([np.cross(second, third), np.cross(third, first), np.cross(first, second)], axis=1)
+
+
 def _turned_clockwise(quads_xy: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where((signed_area(quads_xy) < 0).reshape(-1, 1, 1), quads_xy[:, [0, 3, 2, 1]], quads_xy)
 
 
 def _corner_areas(quads_xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """(Q, 4) signed areas of the triangles that each corner makes with its neighbours."""
-    before, after = np.roll(quads_xy, 1, axis=1), np.roll(quads_xy, -1, axis=1)
-    return signed_area(np.stack([before, quads_xy, after], axis=2))
+    side = np.roll(quads_xy, -1, axis=1) - quads_xy
+    before = np.roll(side, 1, axis=1)
+    return 0.5 * (before[..., 0] * side[..., 1] - before[..., 1] * side[..., 0])
 
 
 def _convex_pieces(quads_xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
