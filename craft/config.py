@@ -162,6 +162,9 @@ class TrainingSettings(Settings):
     save_every: int = Field(500, gt=0, description="Steps between two checkpoints.")
     validate_every: int = Field(1000, gt=0, description="Steps between two validations; the last step always has one.")
     pictures_every: int = Field(1000, gt=0, description="Steps between two pictures of maps.")
+    snapshots: tuple[int, ...] = Field(
+        (), description="Steps after which the network's weights are kept too, as snapshots/step_N.safetensors."
+    )
     tensorboard: bool = Field(False, description="Write TensorBoard events too (needs the tensorboard extra).")
 
 
@@ -232,11 +235,11 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
         ValueError: the file cannot be read, a key is unknown (the nearest known one is named), a value is out of
             range, or a setting is given that would have no effect. The message names the file.
     """
-    own = _read_yaml(Path(path))
+    own = read_yaml(Path(path))
     inherited = _inherited(own, Path(path), seen=(Path(path).resolve(),))
-    given = _deep_merge(own, parse_settings(overrides))
+    given = deep_merge(own, parse_settings(overrides))
     where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
-    return validate_config(_deep_merge(inherited, given), where=where, given=given)
+    return validate_config(deep_merge(inherited, given), where=where, given=given)
 
 
 def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any] | None = None) -> Config:
@@ -257,7 +260,7 @@ def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any]
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise ValueError("\n".join(f"{where}: {_explain(item)}" for item in error.errors())) from None
+        raise ValueError("\n".join(f"{where}: {explain_error(item)}" for item in error.errors())) from None
     _refuse_idle(config, given or {}, where)
     return config
 
@@ -296,11 +299,22 @@ def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
         nested: Any = value
         for part in reversed(key.split(".")):
             nested = {part: nested}
-        values = _deep_merge(values, nested)
+        values = deep_merge(values, nested)
     return values
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file of settings.
+
+    Args:
+        path: YAML file.
+
+    Returns:
+        Its settings, nested; none of an empty file.
+
+    Raises:
+        ValueError: the file cannot be read, is not YAML, or holds no settings.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -322,31 +336,49 @@ def _inherited(values: dict[str, Any], path: Path, *, seen: tuple[Path, ...]) ->
     base_path = (path.parent / str(base)).resolve()
     if base_path in seen:
         raise ValueError(f"{path}: extends {base}, which extends it in turn; remove one of the two")
-    base_values = _read_yaml(base_path)
-    merged = _deep_merge(_inherited(base_values, base_path, seen=(*seen, base_path)), base_values)
+    base_values = read_yaml(base_path)
+    merged = deep_merge(_inherited(base_values, base_path, seen=(*seen, base_path)), base_values)
     merged.pop("extends", None)
     return merged
 
 
-def _deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested settings over others.
+
+    Args:
+        base: nested dictionaries and lists.
+        changes: what replaces or joins it; {"0": value} replaces the first item of a list.
+
+    Returns:
+        Both merged; neither is changed.
+    """
     merged = dict(base)
     for key, value in changes.items():
         before = merged.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
-            merged[key] = _deep_merge(before, value)
+            merged[key] = deep_merge(before, value)
         elif isinstance(value, dict) and isinstance(before, list) and all(str(index).isdigit() for index in value):
-            numbered = _deep_merge({str(index): item for index, item in enumerate(before)}, value)
+            numbered = deep_merge({str(index): item for index, item in enumerate(before)}, value)
             merged[key] = list(numbered.values())
         else:
             merged[key] = value
     return merged
 
 
-def _explain(error: Any) -> str:
+def explain_error(error: Any, settings: type[Settings] = Config) -> str:
+    """Say in a line what is wrong with a setting.
+
+    Args:
+        error: an entry of `ValidationError.errors()`.
+        settings: the class that was validated.
+
+    Returns:
+        The setting's name, what is wrong, and the nearest known name for an unknown one.
+    """
     place = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
     name = ".".join(str(part) for part in place)
     if error["type"] == "extra_forbidden":
-        known = _known_keys(place[:-1])
+        known = _known_keys(place[:-1], settings)
         nearest = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0)
         return f"unknown setting '{name}'" + (
             f"; did you mean '{'.'.join([*map(str, place[:-1]), nearest[0]])}'?" if nearest else ""
@@ -354,15 +386,20 @@ def _explain(error: Any) -> str:
     return f"{name}: {error['msg']} (got {error['input']!r})"
 
 
-def _known_keys(place: list[Any]) -> list[str]:
-    model: Any = Config
+def _known_keys(place: list[Any], settings: type[Settings]) -> list[str]:
+    model: Any = settings
     for part in place:
-        if isinstance(part, int):
-            continue
+        if isinstance(part, int) or part not in model.model_fields:
+            continue  # an item of a list, or a name that the user chose
         annotation = model.model_fields[part].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(item for item in candidates if isinstance(item, type) and issubclass(item, Settings))
+        model = next(item for item in _types_in(annotation) if issubclass(item, Settings))
     return list(model.model_fields)
+
+
+def _types_in(annotation: Any) -> list[type]:
+    """The classes that an annotation is made of: of dict[str, tuple[A, ...]] str and A."""
+    inner = [item for argument in getattr(annotation, "__args__", ()) for item in _types_in(argument)]
+    return inner if inner else [annotation] * isinstance(annotation, type)
 
 
 def _refuse_idle(config: Config, given: dict[str, Any], where: str) -> None:

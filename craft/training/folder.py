@@ -22,6 +22,7 @@ _FREE_TO_CHANGE = (
     "training.log_every",
     "training.save_every",
     "training.pictures_every",
+    "training.snapshots",
     "training.tensorboard",
 )
 

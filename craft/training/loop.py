@@ -31,13 +31,14 @@ from craft.training.distributed import (
     stop_processes,
     wait_for_all,
 )
+from craft.training.fingerprint import batch_digest, weights_digest
 from craft.training.folder import open_run_folder
 from craft.training.meter import IntervalMeter
 from craft.training.preview import batch_targets, write_map_pictures
 from craft.training.runlog import RunLog
 from craft.training.scenes import read_training_sets, read_validation_scenes
 from craft.training.schedule import learning_rate_at
-from craft.training.state import RunState, build_state, restore_state, save_state
+from craft.training.state import RunState, build_state, restore_state, save_snapshot, save_state
 from craft.training.validation import validate
 from craft.training.watch import FiniteWatch
 
@@ -100,6 +101,8 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
     batches = _batches(config, sets, state, processes)
     meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
     progress = tqdm(total=settings.steps, initial=state.step, desc="train", disable=not processes.writes)
+    if state.step == 0 and processes.writes:
+        log.write("start", 0, {"weights": weights_digest(state.model)})
 
     stopped = False
     while state.step < settings.steps and not stopped:
@@ -116,6 +119,10 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
             stopped = any_process(bool(stop), processes)
 
         pause = time.perf_counter()
+        if state.step in (1, settings.steps) and processes.writes:
+            log.write("batch", state.step, {"digest": batch_digest(batch), "scenes": batch.names})
+        if state.step in settings.snapshots and processes.writes:
+            save_snapshot(state, folder, config)
         if state.step % settings.pictures_every == 0 and processes.writes:
             write_map_pictures(folder / "maps", state.step, state.validated_model, batch, targets, loss.weights)
         if validation and (state.step % settings.validate_every == 0 or state.step == settings.steps):

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 import craft
 from craft.config import Config, dump_config
 from craft.models.craft import CRAFT, freeze_batch_norm, freeze_parameters
-from craft.models.weights import load_imagenet_backbone, load_into, read_weights
+from craft.models.weights import load_imagenet_backbone, load_into, read_weights, save_safetensors
 from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craft.training.distributed import Processes
 from craft.training.schedule import WarmedAverage, build_average, build_optimizer
@@ -131,6 +131,19 @@ def save_state(state: RunState, path: Path, config: Config) -> None:
         version=craft.__version__,
     )
     write_checkpoint(path, checkpoint)
+
+
+def save_snapshot(state: RunState, folder: Path, config: Config) -> None:
+    """Keep the weights that are being trained, not their average, as snapshots/step_N.safetensors.
+
+    Args:
+        state: the run's state.
+        folder: the run folder.
+        config: the run's settings.
+    """
+    path = folder / "snapshots" / f"step_{state.step}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_safetensors(state.model, path, {"step": state.step, "width": config.model.width})
 
 
 def _wrap(model: CRAFT, processes: Processes) -> nn.Module:

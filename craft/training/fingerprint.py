@@ -1,0 +1,53 @@
+"""Short fingerprints of batches and weights, by which runs show that they saw the same."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import nn
+
+from craft.datasets.loader import Batch
+
+
+def batch_digest(batch: Batch) -> str:
+    """Fingerprint everything that training takes from a batch: pixels, quads, confidences, seeds and names.
+
+    Args:
+        batch: the crops, as loaded.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(batch.images.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
+    for array in (
+        batch.character_quads_xy,
+        batch.character_word,
+        batch.strip_quads_xy,
+        batch.strip_word,
+        batch.word_image,
+        batch.word_confidence,
+        batch.seeds.numpy(),
+    ):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update("\n".join(batch.names).encode())
+    return digest.hexdigest()
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Fingerprint a network's parameters and buffers.
+
+    Args:
+        model: the network, on any device.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        values = tensor.detach().cpu().contiguous()
+        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
