@@ -22,6 +22,9 @@ _BACKBONE = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 51
 # Where torchvision's numbering of those layers is cut: a slice holds the layers from its start up to the next start.
 _SLICE_STARTS = (0, 13, 20, 30)
 _NUM_MAPS = 2
+# Features that others may read: channels at width 1, and network input pixels per feature pixel.
+LEVEL_CHANNELS = {"vgg4": 256, "vgg8": 512, "decoder8": 128, "decoder4": 64, "decoder2": 32}
+LEVEL_STRIDES = {"vgg4": 4, "vgg8": 8, "decoder8": 8, "decoder4": 4, "decoder2": 2}
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 
@@ -32,6 +35,7 @@ class CRAFT(nn.Module):
     Attributes:
         width: factor on every channel count, as given.
         gradient_checkpointing: whether the backward pass computes the activations once more instead of keeping them.
+        region: the region-level path on this network's features (region_head.py), None where there is none.
 
     Source: CRAFT, Baek et al., CVPR 2019, figure 2. In the authors' release the skips of the first three slices are
         rectified only because the next slice begins with a ReLU that works in place; here that ReLU ends the slice.
@@ -57,7 +61,8 @@ class CRAFT(nn.Module):
             raise ValueError(f"width {width!r} is not a positive number; 1 is the paper's network, 0.25 a small one")
         self.width = width
         self.gradient_checkpointing = gradient_checkpointing
-        scaled = partial(_scale_channels, width=width)
+        self.region: nn.Module | None = None
+        scaled = partial(scale_channels, width=width)
         self.basenet = _Backbone(scaled)
         self.upconv1 = _Merge(scaled(1024) + scaled(512), scaled(512), scaled(256))
         self.upconv2 = _Merge(scaled(256) + scaled(512), scaled(256), scaled(128))
@@ -76,16 +81,29 @@ class CRAFT(nn.Module):
             Maps (B, 2, H // 2, W // 2), region then affinity, unbounded, about 0 to 1 once trained; and the features
             that they are computed from, (B, 32 * width, H // 2, W // 2), >= 0.
         """
+        maps, levels = self.forward_levels(images)
+        return maps, levels["decoder2"]
+
+    def forward_levels(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Score the pixels of pictures, and give the features at every level that LEVEL_CHANNELS names.
+
+        Args:
+            images: as in `forward`.
+
+        Returns:
+            Maps as in `forward`, and features (B, LEVEL_CHANNELS * width, H // stride, W // stride) by level.
+        """
         second = self._run(self.basenet.slice1, images)  # (B, 128 * width, H / 2, W / 2)
         third = self._run(self.basenet.slice2, second)  # (B, 256 * width, H / 4, W / 4)
         fourth = self._run(self.basenet.slice3, third)  # (B, 512 * width, H / 8, W / 8)
         fifth = self._run(self.basenet.slice4, fourth)  # (B, 512 * width, H / 16, W / 16)
         deepest = self._run(self.basenet.slice5, fifth)  # (B, 1024 * width, H / 16, W / 16)
         features = self._run(self.upconv1, deepest, fifth)
-        features = self._run(self.upconv2, features, fourth)
-        features = self._run(self.upconv3, features, third)
-        features = self._run(self.upconv4, features, second)
-        return self._run(self.conv_cls, features), features
+        decoder8 = self._run(self.upconv2, features, fourth)
+        decoder4 = self._run(self.upconv3, decoder8, third)
+        decoder2 = self._run(self.upconv4, decoder4, second)
+        levels = {"vgg4": third, "vgg8": fourth, "decoder8": decoder8, "decoder4": decoder4, "decoder2": decoder2}
+        return self._run(self.conv_cls, decoder2), levels
 
     def train(self, mode: bool = True) -> CRAFT:
         """Set training or evaluation mode; a batch norm layer whose parameters are all frozen stays in evaluation mode.
@@ -170,7 +188,16 @@ def _score_head(scaled: Callable[[int], int]) -> nn.Sequential:
     )
 
 
-def _scale_channels(channels: int, *, width: float) -> int:
+def scale_channels(channels: int, *, width: float) -> int:
+    """Channel count of a layer at a width.
+
+    Args:
+        channels: the layer's channels at width 1.
+        width: factor, > 0.
+
+    Returns:
+        At least 1.
+    """
     units = max(1, round(1024 * width))  # the same rounding from the width as given and as read off a file's shapes
     return max(1, (channels * units + 512) // 1024)
 
