@@ -165,11 +165,19 @@ def _draw_ellipses(
 def _ellipse_keys(pairs: Pairs) -> Tensor:
     """(N,) int64. Floats that are not negative are in the order of their bits, so one maximum over whole numbers
     finds the largest target and, of several equal ones, the least trusted."""
-    u, v, w = pairs.function
-    squared_radius, squared_scale = u.square().addcmul_(v, v), w.square()
-    target = torch.exp(squared_radius.div(squared_scale).mul_(-0.5 / SIGMA**2))
-    key = (target.view(torch.int32).to(torch.int64) << 32).bitwise_or_(pairs.payload)
-    return key.mul_(squared_radius <= squared_scale)
+    (u, v, w), (u_slope, v_slope, w_slope) = pairs.start, pairs.slope
+    # Along a row u^2 + v^2 is a parabola: steepness * (column - lowest)^2 + depth, with no term below 0. The steepness
+    # is not 0: only the infinitely far could be the middle of a quad in every column.
+    steepness = u_slope.square() + v_slope.square()
+    lowest = -(u * u_slope + v * v_slope) / steepness
+    depth = (u * v_slope - v * u_slope).square() / steepness
+    squared_radius = (pairs.column - pairs.of_rows(lowest)).square_()
+    squared_radius.mul_(pairs.of_rows(steepness)).add_(pairs.of_rows(depth))
+    squared_scale = pairs.of_rows(w).addcmul_(pairs.of_rows(w_slope), pairs.column).square_()
+    inside = squared_radius <= squared_scale
+    target = squared_radius.div_(squared_scale).mul_(-0.5 / SIGMA**2).exp_()
+    key = (target.view(torch.int32).to(torch.int64) << 32).bitwise_or_(pairs.of_rows(pairs.payload))
+    return key.mul_(inside)
 
 
 def _draw_strips(
@@ -187,10 +195,18 @@ def _draw_strips(
     shapes = grown_strips(strips, word_image[strip_word], word_confidence[strip_word], map_size_hw=map_size_hw)
     keys = torch.zeros((batch_size, 1, *map_size_hw), dtype=torch.int32, device=device)
     for pairs in list_pairs(shapes, map_size_hw=map_size_hw, device=device):
-        first, second, third, fourth = pairs.function
-        nearest_side = torch.minimum(torch.minimum(first, second), torch.minimum(third, fourth))
-        keys.view(-1).scatter_reduce_(0, pairs.pixel, pairs.payload.to(torch.int32) * (nearest_side >= 0), "amax")
+        keys.view(-1).scatter_reduce_(0, pairs.pixel, _strip_keys(pairs), "amax")
     return keys
+
+
+def _strip_keys(pairs: Pairs) -> Tensor:
+    """(N,) int32. In a row the inside of a convex piece runs from where the last side comes in to where one goes out."""
+    crossing = -pairs.start / pairs.slope  # (4, R) columns; whatever it is for a side along the row is not used
+    beside = (pairs.slope == 0) & (pairs.start < 0)  # a side along the row that leaves all of it outside
+    first = crossing.masked_fill(pairs.slope <= 0, -torch.inf).amax(dim=0)
+    last = crossing.masked_fill(pairs.slope >= 0, torch.inf).amin(dim=0).masked_fill(beside.any(dim=0), -torch.inf)
+    inside = (pairs.column >= pairs.of_rows(first)).logical_and_(pairs.column <= pairs.of_rows(last))
+    return pairs.of_rows(pairs.payload.to(torch.int32)).mul_(inside)
 
 
 def _read_keys(keys: Tensor, cover_keys: Tensor) -> Targets:

@@ -18,17 +18,27 @@ PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of shapes and pixels. On the device.
+    """Pairs of shapes and pixels, in rows: runs of neighbouring pixels of one shape. On the device.
 
     Attributes:
         pixel: (N,) int64, index into the flattened stack of maps.
-        function: K tensors (N,) float32, the shape's linear functions at the pixel's centre.
-        payload: (N,) int64, the shape's payload.
+        row: (N,) int64, the row each pair is in.
+        column: (N,) float32, which pixel of its row, from 0.
+        slope: (K, R) float32, how much the shape's linear functions grow from one pixel of a row to the next.
+        start: (K, R) float32, the linear functions at the centre of a row's first pixel.
+        payload: (R,) int64, the payload of each row's shape.
     """
 
     pixel: Tensor
-    function: tuple[Tensor, ...]
+    row: Tensor
+    column: Tensor
+    slope: Tensor
+    start: Tensor
     payload: Tensor
+
+    def of_rows(self, values: Tensor) -> Tensor:
+        """(N,) for every pair, what (R,) values say of its row."""
+        return values.index_select(0, self.row)
 
 
 def list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.device) -> Iterator[Pairs]:
@@ -64,7 +74,6 @@ def _expand(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) 
     """Shapes to rows of their boxes to pixels of the rows."""
     map_height, map_width = map_size_hw
     left, top, width, height = shapes.box.T
-    num_functions = shapes.function.shape[1]
     # Measured from the box's first pixel centre, the functions lose no digits in float32.
     origin = np.stack([left + 0.5, top + 0.5, np.ones(len(shapes))], axis=1)
     constant = np.einsum("skc,sc->sk", shapes.function, origin)
@@ -76,8 +85,7 @@ def _expand(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) 
     num_rows = int(height.sum())
     row_shape = _repeat(whole[2], num_rows)  # (R,)
     row = torch.arange(num_rows, device=device) - _starts(whole[2]).index_select(0, row_shape)
-    row_real = real.index_select(1, row_shape)  # (3K, R)
-    row_constant = row_real[2 * num_functions :] + row_real[num_functions : 2 * num_functions] * row  # (K, R)
+    slope, slope_down, start = real.index_select(1, row_shape).unflatten(0, (3, -1))  # (K, R) each
     row_width = whole[1].index_select(0, row_shape)
     row_start = _starts(row_width)
     row_pixel = whole[0].index_select(0, row_shape) + row * map_width - row_start
@@ -85,13 +93,14 @@ def _expand(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) 
     num_pairs = int((width * height).sum())
     pair_row = _repeat(row_width, num_pairs)  # (N,)
     counter = torch.arange(num_pairs, device=device)
-    column = (counter - row_start.index_select(0, pair_row)).to(torch.float32)
-    function = tuple(
-        row_constant[k].index_select(0, pair_row).addcmul_(row_real[k].index_select(0, pair_row), column)
-        for k in range(num_functions)
+    return Pairs(
+        pixel=row_pixel.index_select(0, pair_row).add_(counter),
+        row=pair_row,
+        column=(counter - row_start.index_select(0, pair_row)).to(torch.float32),
+        slope=slope,
+        start=start + slope_down * row,
+        payload=whole[3].index_select(0, row_shape),
     )
-    pixel = row_pixel.index_select(0, pair_row).add_(counter)
-    return Pairs(pixel, function, whole[3].index_select(0, row_shape).index_select(0, pair_row))
 
 
 def _repeat(counts: Tensor, total: int) -> Tensor:
