@@ -129,6 +129,65 @@ class OhemSettings(Settings):
     )
 
 
+class RegionProposalSettings(Settings):
+    """Where RoIs come from, and the most that each source gives an image; 0 switches a source off."""
+
+    network: int = Field(1000, ge=0, le=2000, description="From a region proposal network on the VGG features.")
+    components: int = Field(300, ge=0, le=2000, description="Components of the current score maps.")
+    component_thresholds: tuple[float, ...] = Field(
+        (0.15, 0.25, 0.4, 0.55, 0.7), description="Thresholds on the score maps, for components."
+    )
+    truth: int = Field(200, ge=0, le=2000, description="Labelled words, jittered. In training only.")
+    grid: int = Field(500, ge=0, le=5000, description="A dense grid of several sizes and shapes.")
+
+    @model_validator(mode="after")
+    def _any_source(self) -> Self:
+        if self.network + self.components + self.truth + self.grid == 0:
+            raise ValueError("every source of proposals is 0; leave at least one on")
+        return self
+
+
+class RegionSettings(Settings):
+    """Region-level OHEM: a head that judges boxes, trained on the RoIs that a sampler chooses."""
+
+    enabled: bool = Field(False, description="Train a region head on the network's features.")
+    train: Literal["joint", "alone"] = Field(
+        "joint", description="joint: together with the score maps. alone: on frozen features; the maps stay as they are."
+    )
+    weight: float = Field(0.1, gt=0, description="Weight of the region path's loss beside the score maps'.")
+    sampler: Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"] = Field(
+        "ohem",
+        description="heuristic: at random, a quarter text (Fast R-CNN). all: every RoI. ohem: the worst by a read-only pass, "
+        "then a second pass over these. ohem-zeroed: the same in one pass over all. bootstrap: false positives collected "
+        "between stretches of training (needs train: alone).",
+    )
+    rois_per_image: int = Field(64, ge=1, description="RoIs trained on per image, for every sampler but all.")
+    background_low: float = Field(
+        0.1, ge=0, lt=0.5, description="Least IoU of background RoIs with a word, for heuristic."
+    )
+    nms_iou: float = Field(0.7, gt=0, le=1, description="IoU above which two RoIs count as one spot, for mining.")
+    bootstrap_every: int = Field(
+        500, ge=1, description="Steps between two collections of false positives, for bootstrap."
+    )
+    bootstrap_crops: int = Field(1000, ge=1, description="Crops looked at in a collection, for bootstrap.")
+    levels: tuple[Literal["decoder2", "decoder4", "decoder8", "vgg4", "vgg8"], ...] = Field(
+        ("decoder2",), min_length=1, description="Features the head reads, by part of the network and stride."
+    )
+    pool: tuple[int, int] = Field((7, 7), description="Cells of RoIAlign, down and across.")
+    hidden: int = Field(256, ge=1, description="Width of the head's two fully connected layers.")
+    proposals: RegionProposalSettings = RegionProposalSettings()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if min(self.pool) < 1:
+            raise ValueError(f"pool must be two numbers of cells, at least 1 each, not {list(self.pool)}")
+        if self.enabled and self.sampler == "bootstrap" and self.train != "alone":
+            raise ValueError(
+                "sampler: bootstrap keeps the features of what it collected, so they must not change; set train: alone"
+            )
+        return self
+
+
 class OptimizerSettings(Settings):
     """AdamW and its schedule."""
 
@@ -189,6 +248,16 @@ class DetectionSettings(Settings):
     keep_padding: bool = Field(
         False, description="Leave the padding to a multiple of 32 in the map, as the original does."
     )
+    region_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the region head in a word's score: maps^(1 - share) * head^share. Where there is a head.",
+    )
+    region_threshold: float = Field(
+        0.2, ge=0, le=1, description="Words that the region head gives less are dropped; 0 drops none."
+    )
+    region_refine: bool = Field(False, description="Take the region head's box for axis-aligned words.")
 
 
 class Config(Settings):
@@ -203,6 +272,7 @@ class Config(Settings):
     augment: AugmentSettings = AugmentSettings()
     model: ModelSettings = ModelSettings()
     ohem: OhemSettings = OhemSettings()
+    region: RegionSettings = RegionSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     training: TrainingSettings = TrainingSettings()
     detection: DetectionSettings = DetectionSettings()
@@ -218,6 +288,13 @@ _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("detection.magnify", "detection.sizing", ("original", "scale")),
     ("detection.canvas", "detection.sizing", ("original",)),
     ("detection.long_side", "detection.sizing", ("long_side",)),
+    ("region.background_low", "region.sampler", ("heuristic",)),
+    ("region.nms_iou", "region.sampler", ("ohem", "ohem-zeroed")),
+    ("region.rois_per_image", "region.sampler", ("heuristic", "ohem", "ohem-zeroed", "bootstrap")),
+    ("region.bootstrap_every", "region.sampler", ("bootstrap",)),
+    ("region.bootstrap_crops", "region.sampler", ("bootstrap",)),
+    *((f"region.{name}", "region.enabled", (True,)) for name in RegionSettings.model_fields if name != "enabled"),
+    *((f"detection.{name}", "region.enabled", (True,)) for name in DetectionSettings.model_fields if "region_" in name),
 )
 
 
@@ -267,11 +344,14 @@ def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any]
 
 def dump_config(config: Config) -> str:
     """Write out every setting that has an effect as YAML, in the order of the classes above."""
+    everything = config.model_dump(mode="json")
     values = config.model_dump(mode="json")
     for key, other, users in _USED_ONLY_WITH:
-        if _lookup(values, other) not in users:
+        if _lookup(everything, other) not in users:
             section, _, name = key.rpartition(".")
-            del _lookup(values, section)[name]
+            _lookup(values, section).pop(name, None)
+    if not config.region.enabled:
+        del values["region"]
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
