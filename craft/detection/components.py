@@ -57,9 +57,45 @@ def find_components(
     Source: run-length labelling with union-find, after He, Chao and Suzuki, A Run-Based Two-Scan Labeling Algorithm,
         IEEE Transactions on Image Processing 2008.
     """
-    runs, values = _scan(region, affinity, np.float32(low_text), np.float32(link_threshold))
-    component, num_components = _connect(runs)
-    return Components(*_gather(runs, values, component, num_components))
+    runs, values = _find_runs(region, affinity, np.float32(low_text), np.float32(link_threshold))
+    component = np.arange(len(runs))
+    num_components = _connect(runs, component)
+    return _gather(runs, values, component, num_components)
+
+
+# Arrays are made in Python and filled in by the kernels: numba compiles in seconds instead of tens of seconds where
+# a kernel neither allocates nor copies slices.
+
+
+def _find_runs(
+    region: NDArray[np.float32], affinity: NDArray[np.float32], low_text: np.float32, link_threshold: np.float32
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The runs of both maps, row by row: the table of integers (R, 6), and peaks and sums (R, 2)."""
+    mask = np.zeros((region.shape[1] // 8 + 2) * 8, np.uint8)  # the zeros behind a row end its last run
+    capacity = max(1024, region.size // 32)
+    while True:
+        runs, values = np.empty((capacity, 6), np.int32), np.empty((capacity, 2), np.float64)
+        num_runs = _scan(region, affinity, low_text, link_threshold, mask, mask.view(np.uint64), runs, values)
+        if num_runs <= capacity:
+            return runs[:num_runs], values[:num_runs]
+        capacity = num_runs  # maps as dense as that are noise
+
+
+def _gather(
+    runs: NDArray[np.int32], values: NDArray[np.float64], component: NDArray[np.int64], num_components: int
+) -> Components:
+    """Sort the runs by component and sum up each component."""
+    found = Components(
+        runs=runs[np.argsort(component, kind="stable")],
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(component, minlength=num_components))]),
+        areas=np.zeros(num_components, np.int64),
+        boxes_xyxy=np.tile(np.array([[np.iinfo(np.int32).max] * 2 + [0] * 2], np.int32), (num_components, 1)),
+        peaks=np.zeros(num_components, np.float32),
+        sums=np.zeros(num_components, np.float64),
+        num_text=np.zeros(num_components, np.int64),
+    )
+    _sum_up(runs, values, component, found.areas, found.boxes_xyxy, found.peaks, found.sums, found.num_text)
+    return found
 
 
 def label_components(components: Components, kept: NDArray[np.int64], *, size_hw: tuple[int, int]) -> NDArray[np.int32]:
@@ -82,41 +118,37 @@ def label_components(components: Components, kept: NDArray[np.int64], *, size_hw
 def _paint(labels, runs, offsets, kept):  # type: ignore[no-untyped-def]
     for index in range(len(kept)):
         for run in range(offsets[kept[index]], offsets[kept[index] + 1]):
-            labels[runs[run, ROW], runs[run, START] : runs[run, STOP]] = index + 1
+            for column in range(runs[run, START], runs[run, STOP]):
+                labels[runs[run, ROW], column] = index + 1
 
 
 @njit(cache=True, nogil=True)
-def _scan(region, affinity, low_text, link_threshold):  # type: ignore[no-untyped-def]
-    """Find the runs of both maps, row by row: the table of integers and (R, 2) float64 peaks and sums."""
+def _scan(region, affinity, low_text, link_threshold, mask, mask_words, runs, values):  # type: ignore[no-untyped-def]
+    """Fill in the runs of both maps, as many as there is room for, and return how many there are.
+
+    `mask` has room for a row and zeros behind it, `mask_words` is the same memory as 64-bit words.
+    """
     height, width = region.shape
-    runs = np.empty((1024, 6), np.int32)
-    values = np.empty((1024, 2), np.float64)
-    num_runs = 0
-    mask = np.zeros((width // 8 + 2) * 8, np.uint8)  # the zeros behind the row end its last run
-    words = mask.view(np.uint64)
+    num_runs = np.int64(0)  # a plain 0 would have the kernels below compiled twice, once for the constant
     for row in range(height):
         for column in range(width):
             mask[column] = (region[row, column] > low_text) | (affinity[row, column] > link_threshold)
-        if num_runs + width // 2 + 1 > len(runs):
-            capacity = 2 * len(runs) + width
-            more_runs, more_values = np.empty((capacity, 6), np.int32), np.empty((capacity, 2), np.float64)
-            more_runs[:num_runs], more_values[:num_runs] = runs[:num_runs], values[:num_runs]
-            runs, values = more_runs, more_values
-        column = 0
+        column = np.int64(0)
         while column < width:
-            if column % 8 == 0 and words[column // 8] == 0:  # most of a map is empty: pass eight pixels at once
+            if column % 8 == 0 and mask_words[column // 8] == 0:  # most of a map is empty: pass eight pixels at once
                 column += 8
             elif mask[column] == 0:
                 column += 1
             else:
-                column = _measure_run(region, low_text, mask, row, column, runs[num_runs], values[num_runs])
+                slot = min(num_runs, len(runs) - 1)
+                column = _measure_run(region, low_text, mask, row, column, runs, values, slot)
                 num_runs += 1
-    return runs[:num_runs], values[:num_runs]
+    return num_runs
 
 
 @njit(cache=True, nogil=True)
-def _measure_run(region, low_text, mask, row, start, run, value):  # type: ignore[no-untyped-def]
-    """Fill in one run's row of the tables, and return the column behind it."""
+def _measure_run(region, low_text, mask, row, start, runs, values, slot):  # type: ignore[no-untyped-def]
+    """Fill in one run's row of the tables, and return the column behind the run."""
     first, last, num_text = _NO_TEXT, _NO_TEXT, 0
     peak, total = 0.0, 0.0
     column = start
@@ -130,9 +162,9 @@ def _measure_run(region, low_text, mask, row, start, run, value):  # type: ignor
             total += score
             peak = max(peak, score)
         column += 1
-    run[ROW], run[START], run[STOP] = row, start, column
-    run[FIRST_TEXT], run[LAST_TEXT], run[NUM_TEXT] = first, last, num_text
-    value[0], value[1] = peak, total
+    runs[slot, ROW], runs[slot, START], runs[slot, STOP] = row, start, column
+    runs[slot, FIRST_TEXT], runs[slot, LAST_TEXT], runs[slot, NUM_TEXT] = first, last, num_text
+    values[slot, 0], values[slot, 1] = peak, total
     return column
 
 
@@ -145,10 +177,13 @@ def _find_root(parent, index):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _connect(runs):  # type: ignore[no-untyped-def]
-    """Number each run's component: runs that share a column in neighbouring rows belong together."""
+def _connect(runs, component):  # type: ignore[no-untyped-def]
+    """Number each run's component, and return how many there are.
+
+    Runs that share a column in neighbouring rows belong together. `component` holds each run's own number at first
+    and is the forest of union-find on the way; the root is the earliest run, which gives the order.
+    """
     num_runs = len(runs)
-    parent = np.arange(num_runs)
     above = 0
     for run in range(num_runs):
         row, start, stop = runs[run, ROW], runs[run, START], runs[run, STOP]
@@ -158,44 +193,31 @@ def _connect(runs):  # type: ignore[no-untyped-def]
             above += 1
         other = above
         while other < run and runs[other, ROW] == row - 1 and runs[other, START] < stop:
-            first, second = _find_root(parent, run), _find_root(parent, other)
-            parent[max(first, second)] = min(first, second)  # the root is the earliest run: it gives the order
+            first, second = _find_root(component, run), _find_root(component, other)
+            component[max(first, second)] = min(first, second)
             other += 1
-    component = np.empty(num_runs, np.int64)
     num_components = 0
     for run in range(num_runs):
-        root = _find_root(parent, run)
-        if root == run:
+        parent = component[run]
+        if parent == run:
             component[run] = num_components
             num_components += 1
-        else:
-            component[run] = component[root]
-    return component, num_components
+        else:  # the parent is an earlier run, which has its number by now
+            component[run] = component[parent]
+    return num_components
 
 
 @njit(cache=True, nogil=True)
-def _gather(runs, values, component, num_components):  # type: ignore[no-untyped-def]
-    """Sort the runs by component and sum up each component: the fields of `Components`."""
-    offsets = np.zeros(num_components + 1, np.int64)
-    areas, num_text = np.zeros(num_components, np.int64), np.zeros(num_components, np.int64)
-    peaks, sums = np.zeros(num_components, np.float32), np.zeros(num_components, np.float64)
-    boxes = np.empty((num_components, 4), np.int32)
-    boxes[:, :2] = np.iinfo(np.int32).max
-    boxes[:, 2:] = 0
+def _sum_up(runs, values, component, areas, boxes_xyxy, peaks, sums, num_text):  # type: ignore[no-untyped-def]
+    """Add every run to its component's area, box, peak, sum and number of text pixels."""
     for run in range(len(runs)):
         index = component[run]
-        row, start, stop = runs[run, ROW], runs[run, START], runs[run, STOP]
-        offsets[index + 1] += 1
-        areas[index] += stop - start
+        areas[index] += runs[run, STOP] - runs[run, START]
         num_text[index] += runs[run, NUM_TEXT]
-        peaks[index] = max(peaks[index], np.float32(values[run, 0]))
         sums[index] += values[run, 1]
-        boxes[index, 0], boxes[index, 1] = min(boxes[index, 0], start), min(boxes[index, 1], row)
-        boxes[index, 2], boxes[index, 3] = max(boxes[index, 2], stop), max(boxes[index, 3], row + 1)
-    offsets = np.cumsum(offsets)
-    filled = offsets[:-1].copy()
-    grouped = np.empty_like(runs)
-    for run in range(len(runs)):
-        grouped[filled[component[run]]] = runs[run]
-        filled[component[run]] += 1
-    return grouped, offsets, areas, boxes, peaks, sums, num_text
+        if values[run, 0] > peaks[index]:
+            peaks[index] = values[run, 0]
+        boxes_xyxy[index, 0] = min(boxes_xyxy[index, 0], runs[run, START])
+        boxes_xyxy[index, 1] = min(boxes_xyxy[index, 1], runs[run, ROW])
+        boxes_xyxy[index, 2] = max(boxes_xyxy[index, 2], runs[run, STOP])
+        boxes_xyxy[index, 3] = max(boxes_xyxy[index, 3], runs[run, ROW] + 1)

@@ -155,10 +155,12 @@ def _word_characters(
     plane = np.where(foreign, np.float32(0), region[window])
     scale = min(max(_RECTIFIED_HEIGHT / min(width, height), 1.0), _LARGEST_SCALE)
     to_rectangle, size_wh = _rectifier(quad - low, width=width, height=height, scale=scale)
-    scores = cv2.warpPerspective(plane, to_rectangle, size_wh, flags=cv2.INTER_LINEAR)
+    scores = np.asarray(cv2.warpPerspective(plane, to_rectangle, size_wh, flags=cv2.INTER_LINEAR), np.float32)
     highest = float(scores.max())
-    basins, peaks = _flood(scores, np.float32(_FLOOR * highest), np.float32(_PROMINENCE * highest))
-    boxes = _half_peak_boxes(scores, basins, peaks)[peaks >= _LEAST_PEAK * highest]
+    basins, peaks = _find_basins(scores, floor=_FLOOR * highest, prominence=_PROMINENCE * highest)
+    boxes = np.tile(np.array([[np.inf, np.inf, -np.inf, -np.inf]]), (len(peaks), 1))
+    _half_peak_boxes(scores, basins, peaks, boxes)
+    boxes = boxes[peaks >= _LEAST_PEAK * highest]
     boxes = _in_reading_order(boxes, axis=1 if height > 1.5 * width else 0)
     corners = boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]  # (C, 4, 2)
     return transform_points(corners, np.linalg.inv(to_rectangle)) + low.astype(np.float32)
@@ -177,85 +179,74 @@ def _in_reading_order(boxes_xyxy: NDArray[np.float64], *, axis: int) -> NDArray[
     return boxes
 
 
-@njit(cache=True, nogil=True)
-def _half_peak_boxes(scores, basins, peaks):  # type: ignore[no-untyped-def]
-    """Boxes (C, 4) float64 around each basin's pixels above half its peak, from first to last pixel's outer border."""
-    height, width = scores.shape
-    boxes = np.empty((len(peaks), 4), np.float64)
-    boxes[:, :2], boxes[:, 2:] = np.inf, -np.inf
-    for row in range(height):
-        for column in range(width):
-            basin = basins[row, column]
-            if basin >= 0 and scores[row, column] > _HALF_PEAK * peaks[basin]:
-                boxes[basin, 0], boxes[basin, 1] = min(boxes[basin, 0], column - 0.5), min(boxes[basin, 1], row - 0.5)
-                boxes[basin, 2], boxes[basin, 3] = max(boxes[basin, 2], column + 0.5), max(boxes[basin, 3], row + 0.5)
-    return boxes
+def _find_basins(
+    scores: NDArray[np.float32], *, floor: float, prominence: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Basins of the peaks of a map (H, W): each pixel's basin, -1 at or below `floor`, and each basin's peak (C,)."""
+    order = np.argsort(-scores, axis=None, kind="stable")
+    order = order[: int(np.count_nonzero(scores > np.float32(floor)))]
+    basins = np.full(scores.shape, -1, np.int64)
+    parent, peaks = np.empty(len(order), np.int64), np.empty(len(order), np.float32)
+    num_basins = _flood(scores, np.float32(prominence), order, basins, parent, peaks)
+    parent, peaks = parent[:num_basins], peaks[:num_basins]
+    is_root = parent == np.arange(num_basins)
+    number = np.append(np.cumsum(is_root) - 1, -1)  # the last one is for pixels without a basin
+    while not is_root[parent].all():
+        parent = parent[parent]
+    return number[np.append(parent, num_basins)[basins]], peaks[is_root]
 
 
 @njit(cache=True, nogil=True)
-def _flood(scores, floor, prominence):  # type: ignore[no-untyped-def]
-    """Basins of the peaks of a map: (H, W) int64, -1 below `floor`, and each basin's peak.
+def _flood(scores, prominence, order, basins, parent, peaks):  # type: ignore[no-untyped-def]
+    """Give every pixel of `order`, the highest first, a basin; return how many there are.
 
-    Pixels are taken from the highest down. One with no neighbour taken yet starts a basin, others join the basin of
-    their highest neighbour; where two basins meet, the one that rises less than `prominence` above is swallowed.
+    A pixel with no neighbour taken yet starts a basin, others join the basin of their highest neighbour; where two
+    basins meet, the one that rises less than `prominence` above there gets the other one as its parent.
     """
     height, width = scores.shape
-    order = np.argsort(-scores.ravel(), kind="mergesort")
-    basins = np.full((height, width), -1, np.int64)
-    parent, peaks = np.empty(height * width, np.int64), np.empty(height * width, scores.dtype)
-    num_basins = 0
+    num_basins = np.int64(0)
     for pixel in order:
         row, column = pixel // width, pixel % width
-        score = scores[row, column]
-        if not score > floor:
-            break
-        nearest, nearest_score = -1, score
+        nearest, nearest_score = np.int64(-1), scores[row, column]
         for other_row in range(max(0, row - 1), min(height, row + 2)):
             for other_column in range(max(0, column - 1), min(width, column + 2)):
                 other = basins[other_row, other_column]
                 if other >= 0 and (nearest < 0 or scores[other_row, other_column] > nearest_score):
                     nearest, nearest_score = other, scores[other_row, other_column]
         if nearest < 0:
-            parent[num_basins], peaks[num_basins] = num_basins, score
-            basins[row, column] = num_basins
+            parent[num_basins], peaks[num_basins] = num_basins, scores[row, column]
+            nearest = num_basins
             num_basins += 1
-            continue
         basins[row, column] = nearest
         for other_row in range(max(0, row - 1), min(height, row + 2)):
             for other_column in range(max(0, column - 1), min(width, column + 2)):
                 other = basins[other_row, other_column]
-                if other >= 0:
-                    _swallow(parent, peaks, _root(parent, nearest), _root(parent, other), score + prominence)
-    return _renumber(basins, parent[:num_basins], peaks)
-
-
-@njit(cache=True, nogil=True)
-def _root(parent, index):  # type: ignore[no-untyped-def]
-    while parent[index] != index:
-        index = parent[index]
-    return index
+                if other >= 0 and other != nearest:
+                    _swallow(parent, peaks, nearest, other, scores[row, column] + prominence)
+    return num_basins
 
 
 @njit(cache=True, nogil=True)
 def _swallow(parent, peaks, first, second, least):  # type: ignore[no-untyped-def]
     """Join two basins that meet, unless the lower one's peak is at least `least`."""
-    low, high = (first, second) if peaks[first] < peaks[second] else (second, first)
-    if low != high and peaks[low] < least:
-        parent[low] = high
+    while parent[first] != first:
+        first = parent[first]
+    while parent[second] != second:
+        second = parent[second]
+    if peaks[first] < peaks[second]:
+        first, second = second, first
+    if first != second and peaks[second] < least:
+        parent[second] = first
 
 
 @njit(cache=True, nogil=True)
-def _renumber(basins, parent, peaks):  # type: ignore[no-untyped-def]
-    """Give the basins that were not swallowed numbers from 0, and pixels the number of theirs."""
-    number = np.empty(len(parent), np.int64)
-    kept = np.empty(len(parent), peaks.dtype)
-    num_kept = 0
-    for basin in range(len(parent)):
-        if parent[basin] == basin:
-            number[basin], kept[num_kept] = num_kept, peaks[basin]
-            num_kept += 1
-    for row in range(basins.shape[0]):
-        for column in range(basins.shape[1]):
-            if basins[row, column] >= 0:
-                basins[row, column] = number[_root(parent, basins[row, column])]
-    return basins, kept[:num_kept]
+def _half_peak_boxes(scores, basins, peaks, boxes_xyxy):  # type: ignore[no-untyped-def]
+    """Widen boxes (C, 4) to each basin's pixels above half its peak, from first to last pixel's outer border."""
+    for row in range(scores.shape[0]):
+        for column in range(scores.shape[1]):
+            basin = basins[row, column]
+            if basin >= 0 and scores[row, column] > _HALF_PEAK * peaks[basin]:
+                boxes_xyxy[basin, 0] = min(boxes_xyxy[basin, 0], column - 0.5)
+                boxes_xyxy[basin, 1] = min(boxes_xyxy[basin, 1], row - 0.5)
+                boxes_xyxy[basin, 2] = max(boxes_xyxy[basin, 2], column + 0.5)
+                boxes_xyxy[basin, 3] = max(boxes_xyxy[basin, 3], row + 0.5)

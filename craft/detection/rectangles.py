@@ -40,12 +40,22 @@ def component_quads(
     Source: CRAFT's released decoder. The widening is a Minkowski sum with a rectangle, so that the hull of each
         row's shifted ends is the hull of the widened mask; the rectangle's edge lies on a hull edge.
     """
-    height, width = size_hw
-    hulls, hull_offsets, quads, unsettled = _fit_all(
-        components.runs, components.offsets, components.areas, components.boxes_xyxy, kept, height, width
+    num_words, height = len(kept), size_hw[0]
+    boxes = components.boxes_xyxy
+    # A row adds two points, and a component of r rows fills at most 2 r rows of the hull's ends.
+    most_points = 4 * int((boxes[kept, 3] - boxes[kept, 1]).sum())
+    hulls, hull_offsets = np.empty((most_points, 2), np.int32), np.zeros(num_words + 1, np.int64)
+    quads, settled = np.empty((num_words, 4, 2), np.float32), np.zeros(num_words, np.bool_)
+    _fit_all(
+        (components.runs, components.offsets, components.areas, boxes),
+        kept,
+        np.empty((2, height), np.int64),
+        size_hw,
+        (hulls, hull_offsets, quads, settled),
+        np.empty(most_points, np.float64),
     )
-    for index in np.flatnonzero(unsettled):
-        quads[index] = _fit_with_opencv(hulls[hull_offsets[index, 0] : hull_offsets[index, 1]])
+    for index in np.flatnonzero(~settled):
+        quads[index] = _fit_with_opencv(hulls[hull_offsets[index] : hull_offsets[index + 1]])
     return quads
 
 
@@ -61,74 +71,81 @@ def _fit_with_opencv(hull_xy: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def _fit_all(runs, offsets, areas, boxes_xyxy, kept, height, width):  # type: ignore[no-untyped-def]
-    """Hulls and boxes of the kept components, and which of the boxes need OpenCV to settle a tie."""
-    num_words = len(kept)
-    quads = np.empty((num_words, 4, 2), np.float32)
-    unsettled = np.zeros(num_words, np.bool_)
-    hull_offsets = np.empty((num_words, 2), np.int64)
-    capacity = 0
-    for word in range(num_words):
+def _fit_all(components, kept, sides, size_hw, found, rectangle_areas):  # type: ignore[no-untyped-def]
+    """Fill in hulls and boxes of the kept components, and which of the boxes hold without OpenCV's word on a tie.
+
+    `sides` and `rectangle_areas` are room to work in.
+    """
+    runs, offsets, areas, boxes_xyxy = components
+    hulls, hull_offsets, quads, settled = found
+    for word in range(len(kept)):
         component = kept[word]
-        capacity += 2 * (boxes_xyxy[component, 3] - boxes_xyxy[component, 1]) * 2
-    hulls = np.empty((capacity, 2), np.int32)
-    left, right = np.empty(height, np.int64), np.empty(height, np.int64)
-    used = 0
-    for word in range(num_words):
-        component = kept[word]
-        box = boxes_xyxy[component]
-        box_width, box_height = box[2] - box[0], box[3] - box[1]
+        box_width = boxes_xyxy[component, 2] - boxes_xyxy[component, 0]
+        box_height = boxes_xyxy[component, 3] - boxes_xyxy[component, 1]
         share = areas[component] * min(box_width, box_height) / (box_width * box_height)
         reach = int(math.sqrt(share) * 2)
         own_runs = runs[offsets[component] : offsets[component + 1]]
-        num_points = _widened_hull(own_runs, box, reach, height, width, left, right, hulls[used:])
-        hull_offsets[word, 0], hull_offsets[word, 1] = used, used + num_points
-        unsettled[word] = not _fit_rectangle(hulls[used : used + num_points], quads[word])
-        used += num_points
-    return hulls, hull_offsets, quads, unsettled
+        _widen(own_runs, reach, size_hw, sides, boxes_xyxy[component])
+        hull_offsets[word + 1] = _hull_of_sides(sides, boxes_xyxy[component], reach, size_hw, hulls, hull_offsets[word])
+        hull = hulls[hull_offsets[word] : hull_offsets[word + 1]]
+        settled[word] = _fit_rectangle(hull, rectangle_areas, quads[word])
 
 
 @njit(cache=True, nogil=True)
-def _widened_hull(runs, box, reach, height, width, left, right, hull):  # type: ignore[no-untyped-def]
-    """Write the convex hull of the widened pixels above the low threshold into `hull`; return its length.
+def _rows_reached(box_xyxy, reach, height):  # type: ignore[no-untyped-def]
+    """First and last row of a box that grows by `reach`, inside the map."""
+    return max(0, box_xyxy[1] - reach), min(height - 1, box_xyxy[3] - 1 + reach)
+
+
+@njit(cache=True, nogil=True)
+def _widen(runs, reach, size_hw, sides, box_xyxy):  # type: ignore[no-untyped-def]
+    """Fill in the first and last column of the widened pixels above the low threshold in each row that can matter.
 
     OpenCV anchors a rectangle of side n at n // 2: a pixel spreads that far right and down, the rest left and up.
+    Only the highest and the lowest row that a run spreads to are filled in: between them the hull is no wider.
     """
+    height, width = size_hw
     forward = (reach + 1) // 2
     backward = reach - forward
-    first_row, last_row = max(0, box[1] - backward), min(height - 1, box[3] - 1 + forward)
-    left[first_row : last_row + 1] = width
-    right[first_row : last_row + 1] = -1
+    first_row, last_row = _rows_reached(box_xyxy, reach, height)
+    for row in range(first_row, last_row + 1):
+        sides[0, row], sides[1, row] = width, -1
     for run in range(len(runs)):
-        if runs[run, FIRST_TEXT] < 0:
-            continue
-        start = max(0, runs[run, FIRST_TEXT] - backward)
-        stop = min(width - 1, runs[run, LAST_TEXT] + forward)
-        for row in (max(0, runs[run, ROW] - backward), min(height - 1, runs[run, ROW] + forward)):
-            left[row] = min(left[row], start)
-            right[row] = max(right[row], stop)
-    num_points = 0
-    for row in range(first_row, last_row + 1):  # the right side, downwards
-        if right[row] >= 0:
-            num_points = _add_to_chain(hull, 0, num_points, right[row], row)
-    bottom = num_points
-    for row in range(last_row, first_row - 1, -1):  # the left side, upwards
-        if right[row] >= 0:
-            num_points = _add_to_chain(hull, bottom, num_points, left[row], row)
-    return num_points
+        if runs[run, FIRST_TEXT] >= 0:
+            start = max(0, runs[run, FIRST_TEXT] - backward)
+            stop = min(width - 1, runs[run, LAST_TEXT] + forward)
+            upper, lower = max(0, runs[run, ROW] - backward), min(height - 1, runs[run, ROW] + forward)
+            sides[0, upper], sides[1, upper] = min(sides[0, upper], start), max(sides[1, upper], stop)
+            sides[0, lower], sides[1, lower] = min(sides[0, lower], start), max(sides[1, lower], stop)
 
 
 @njit(cache=True, nogil=True)
-def _add_to_chain(hull, start, stop, x, y):  # type: ignore[no-untyped-def]
-    """Put (x, y) behind hull[start:stop], dropping the points that would not be corners; return the new end."""
+def _hull_of_sides(sides, box_xyxy, reach, size_hw, hulls, start):  # type: ignore[no-untyped-def]
+    """Write the convex hull of what `_widen` filled in into `hulls` from `start` on, clockwise; return its end."""
+    first_row, last_row = _rows_reached(box_xyxy, reach, size_hw[0])
+    stop = start
+    for side in range(2):  # the right side downwards, then the left side upwards
+        chain_start = stop
+        for step in range(last_row - first_row + 1):
+            row = first_row + step if side == 0 else last_row - step
+            if sides[1, row] >= 0:
+                x = sides[1 - side, row]
+                stop = _end_of_chain(hulls, chain_start, stop, x, row)
+                hulls[stop, 0], hulls[stop, 1] = x, row
+                stop += 1
+    return stop
+
+
+@njit(cache=True, nogil=True)
+def _end_of_chain(hulls, start, stop, x, y):  # type: ignore[no-untyped-def]
+    """Where (x, y) belongs behind hulls[start:stop], whose last points may be no corners any more."""
     while stop - start >= 2:
-        before_x, before_y = hull[stop - 2, 0], hull[stop - 2, 1]
-        last_x, last_y = hull[stop - 1, 0], hull[stop - 1, 1]
+        before_x, before_y = hulls[stop - 2, 0], hulls[stop - 2, 1]
+        last_x, last_y = hulls[stop - 1, 0], hulls[stop - 1, 1]
         if (last_x - before_x) * (y - last_y) - (last_y - before_y) * (x - last_x) > 0:
             break
         stop -= 1
-    hull[stop, 0], hull[stop, 1] = x, y
-    return stop + 1
+    return stop
 
 
 @njit(cache=True, nogil=True)
@@ -145,28 +162,23 @@ def _extents(hull, dx, dy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fit_rectangle(hull, quad):  # type: ignore[no-untyped-def]
+def _fit_rectangle(hull, rectangle_areas, quad):  # type: ignore[no-untyped-def]
     """Write the box around a hull into `quad` (4, 2); return False where a tie leaves it to OpenCV."""
     num_points = len(hull)
-    rectangle_areas = np.empty(num_points, np.float64)
     best = -1
     for edge in range(num_points):
-        following = (edge + 1) % num_points
-        dx, dy = hull[following, 0] - hull[edge, 0], hull[following, 1] - hull[edge, 1]
+        dx, dy = _edge(hull, edge)
         rectangle_areas[edge] = np.inf
-        if dx == 0 and dy == 0:
-            continue
-        along_low, along_high, across_low, across_high = _extents(hull, dx, dy)
-        rectangle_areas[edge] = (along_high - along_low) * (across_high - across_low) / (dx * dx + dy * dy)
-        if best < 0 or rectangle_areas[edge] < rectangle_areas[best]:
-            best = edge
+        if dx != 0 or dy != 0:
+            along_low, along_high, across_low, across_high = _extents(hull, dx, dy)
+            rectangle_areas[edge] = (along_high - along_low) * (across_high - across_low) / (dx * dx + dy * dy)
+            if best < 0 or rectangle_areas[edge] < rectangle_areas[best]:
+                best = edge
     if best < 0 or rectangle_areas[best] <= 0:
         return False
-    following = (best + 1) % num_points
-    best_dx, best_dy = hull[following, 0] - hull[best, 0], hull[following, 1] - hull[best, 1]
+    best_dx, best_dy = _edge(hull, best)
     for edge in range(num_points):
-        following = (edge + 1) % num_points
-        dx, dy = hull[following, 0] - hull[edge, 0], hull[following, 1] - hull[edge, 1]
+        dx, dy = _edge(hull, edge)
         turned = dx * best_dy != dy * best_dx and dx * best_dx != -dy * best_dy
         if turned and rectangle_areas[edge] <= rectangle_areas[best] * (1 + _AREA_TIE):
             return False
@@ -174,33 +186,40 @@ def _fit_rectangle(hull, quad):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _edge(hull, index):  # type: ignore[no-untyped-def]
+    """From a hull's corner to the next one."""
+    following = index + 1 if index + 1 < len(hull) else 0
+    return np.int64(hull[following, 0] - hull[index, 0]), np.int64(hull[following, 1] - hull[index, 1])
+
+
+@njit(cache=True, nogil=True)
 def _write_corners(hull, dx, dy, quad):  # type: ignore[no-untyped-def]
     """Write the rectangle along (dx, dy) around a hull, or the axis-aligned one; False where a tie leaves it open."""
     along_low, along_high, across_low, across_high = _extents(hull, dx, dy)
-    squared = dx * dx + dy * dy
-    length = math.sqrt(squared)
-    long_side = max(along_high - along_low, across_high - across_low) / length
-    short_side = min(along_high - along_low, across_high - across_low) / length
-    excess = abs(1 - long_side / (short_side + 1e-5))
+    length = math.sqrt(dx * dx + dy * dy)
+    first_side, second_side = (along_high - along_low) / length, (across_high - across_low) / length
+    excess = abs(1 - max(first_side, second_side) / (min(first_side, second_side) + 1e-5))
     if abs(excess - _SQUARE) < _RATIO_TIE:
         return False
-    corners = np.empty((4, 2), np.float64)
     if excess <= _SQUARE:
-        x_low, x_high, y_low, y_high = _extents(hull, 1, 0)
-        corners[0], corners[1] = (x_low, y_low), (x_high, y_low)
-        corners[2], corners[3] = (x_high, y_high), (x_low, y_high)
-    else:
-        pairs = ((along_low, across_low), (along_high, across_low), (along_high, across_high), (along_low, across_high))
-        for corner in range(4):
-            along, across = pairs[corner]
-            corners[corner, 0] = (along * dx - across * dy) / squared
-            corners[corner, 1] = (along * dy + across * dx) / squared
-    sums = corners[:, 0] + corners[:, 1]
-    start = np.argmin(sums)
+        dx, dy = np.int64(1), np.int64(0)
+        along_low, along_high, across_low, across_high = _extents(hull, dx, dy)
+    squared = dx * dx + dy * dy
+    start, least, second_least = 0, np.inf, np.inf
     for corner in range(4):
-        if corner != start and sums[corner] - sums[start] < _START_TIE:
-            return False
-    for corner in range(4):
-        quad[corner, 0] = corners[(start + corner) % 4, 0] + hull[0, 0]
-        quad[corner, 1] = corners[(start + corner) % 4, 1] + hull[0, 1]
+        along = along_low if corner == 0 or corner == 3 else along_high
+        across = across_low if corner < 2 else across_high
+        total = ((along + across) * dx + (along - across) * dy) / squared  # x + y
+        if total < least:
+            start, least, second_least = corner, total, least
+        else:
+            second_least = min(second_least, total)
+    if second_least - least < _START_TIE:
+        return False
+    for position in range(4):
+        corner = (start + position) % 4
+        along = along_low if corner == 0 or corner == 3 else along_high
+        across = across_low if corner < 2 else across_high
+        quad[position, 0] = (along * dx - across * dy) / squared + hull[0, 0]
+        quad[position, 1] = (along * dy + across * dx) / squared + hull[0, 1]
     return True
