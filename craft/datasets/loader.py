@@ -268,6 +268,7 @@ class _FileCache:
 def _start_worker(worker_id: int) -> None:
     """Make a process a loader process."""
     cv2.setNumThreads(0)
-    # Ctrl-C reaches the whole process group: the training process saves and leaves, and its loaders end with it.
+    # Ctrl-C, and a cluster's SIGTERM, reach the loaders too: the training process finishes its step, saves and
+    # leaves, and its loaders end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,10 @@ def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
         ValueError: the file is not such a checkpoint, or cannot be read.
     """
     try:
+        if path.exists() and not zipfile.is_zipfile(path):
+            raise ValueError("it is cut short or of another kind")
         fields = torch.load(str(path), map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise ValueError(
             f"{path}: cannot be read as a checkpoint ({error}); start anew in another run folder"
         ) from error

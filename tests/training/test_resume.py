@@ -1,0 +1,193 @@
+"""A run that was stopped, or killed, and resumed ends exactly as one that never stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from craft.config import dump_config, validate_config
+from craft.training.checkpoint import read_checkpoint
+from craft.training.loop import train
+from craft.training.runlog import read_metrics
+
+# Trains in a process of its own that kills itself at a place of our choosing.
+KILLED = """
+import os, pathlib, signal, sys
+import torch
+torch.set_num_threads(1)
+from craft.config import load_config
+from craft.training import checkpoint, loop
+
+config, folder, place = load_config(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
+
+def die(*_arguments, **_names):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if place == "in the second write":
+    save, calls = torch.save, []
+    def torn(fields, file):
+        calls.append(1)
+        if len(calls) == 2:
+            file.write(b"half a checkpoint")
+            file.flush()
+            die()
+        save(fields, file)
+    torch.save = torn
+elif place == "before the second rename":
+    replace, calls = os.replace, []
+    def late(source, target):
+        if str(target).endswith("last.pt"):
+            calls.append(1)
+            if len(calls) == 2:
+                die()
+        replace(source, target)
+    os.replace = late
+elif place == "in a step":
+    clip, calls = torch.nn.utils.clip_grad_norm_, []
+    def fatal(*arguments, **names):
+        calls.append(1)
+        return die() if len(calls) == 4 else clip(*arguments, **names)
+    torch.nn.utils.clip_grad_norm_ = fatal
+loop.train(config, folder)
+"""
+
+
+def weights_of(folder):
+    checkpoint = read_checkpoint(folder / "last.pt", device=torch.device("cpu"))
+    tensors = {f"model.{name}": value for name, value in checkpoint.model.items()}
+    tensors |= {f"average.{name}": value for name, value in checkpoint.average.items()}
+    for index, state in checkpoint.optimizer["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    return tensors
+
+
+def assert_same_run(first, second):
+    one, other = weights_of(first), weights_of(second)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+    steady = [
+        [
+            {name: value for name, value in line.items() if name not in ("images_per_second", "data_wait", "seconds")}
+            for kind in ("train", "validation")
+            for line in read_metrics(folder / "metrics.jsonl", kind=kind)
+        ]
+        for folder in (first, second)
+    ]
+    assert steady[0] == steady[1]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_set, tmp_path_factory):
+    """Settings and the folder of a run of six steps that nothing stopped."""
+    values = {
+        "data": {
+            "train": [{"path": str(tiny_set), "format": "icdar2017"}],
+            "validation": [{"path": str(tiny_set), "format": "icdar2017", "numbers": [1, 2]}],
+            "crop_size": 64,
+            "workers": 0,
+        },
+        "model": {"width": 0.0625},
+        "ohem": {"rule": "random", "min_negatives": 16},
+        "training": {
+            "steps": 6, "batch_size": 2, "device": "cpu", "precision": "fp32",
+            "log_every": 1, "save_every": 2, "validate_every": 3, "pictures_every": 4,
+        },
+        "detection": {"sizing": "scale", "magnify": 1.0},
+    }  # fmt: skip
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    train(validate_config(values, where="test"), folder)
+    return values, folder
+
+
+@pytest.mark.parametrize("place", ["in the second write", "before the second rename", "in a step"])
+def test_run_killed_and_resumed_equals_the_uninterrupted_one(uninterrupted, tmp_path, place):
+    values, whole = uninterrupted
+    config = validate_config(values, where="test")
+    settings, folder = tmp_path / "config.yaml", tmp_path / "run"
+    settings.write_text(dump_config(config), encoding="utf-8")
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(settings), str(folder), place], capture_output=True)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert read_checkpoint(folder / "last.pt", device=torch.device("cpu")).step == 2
+    assert len(read_metrics(folder / "metrics.jsonl", kind="train")) > 2  # lines that the resumed run writes anew
+    train(config, folder, resume=True)
+    assert_same_run(whole, folder)
+
+
+def test_number_of_workers_and_checkpointing_change_nothing(uninterrupted, tmp_path):
+    values, whole = uninterrupted
+    changed = {
+        **values,
+        "data": {**values["data"], "workers": 2},
+        "model": {**values["model"], "gradient_checkpointing": True},
+    }
+
+    train(validate_config(changed, where="test"), tmp_path / "run")
+
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_run_may_resume_with_other_workers(uninterrupted, tmp_path, monkeypatch):
+    values, whole = uninterrupted
+    config = validate_config(values, where="test")
+    clip, calls = torch.nn.utils.clip_grad_norm_, []
+
+    def interrupt(*arguments, **names):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return clip(*arguments, **names)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", interrupt)
+    outcome = train(config, tmp_path / "run")
+    monkeypatch.undo()
+    assert (outcome.finished, outcome.step) == (False, 3)
+
+    with_workers = {**values, "data": {**values["data"], "workers": 1}}
+    train(validate_config(with_workers, where="test"), tmp_path / "run", resume=True)
+
+    assert_same_run(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_stopped_by_a_signal_saves_and_says_how_to_go_on(uninterrupted, tmp_path, number):
+    values, _ = uninterrupted
+    long = {**values, "data": {**values["data"], "workers": 1}, "training": {**values["training"], "steps": 100_000}}
+    settings, folder = tmp_path / "config.yaml", tmp_path / "run"
+    settings.write_text(dump_config(validate_config(long, where="test")), encoding="utf-8")
+    command = [sys.executable, "-m", "craft", "train", str(settings), "--out", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True)
+    _wait_for(folder / "last.pt", process)
+    os.killpg(process.pid, number)  # to the workers too, as a terminal or a cluster does
+    _, said = process.communicate(timeout=120)
+
+    assert process.returncode == 143, said.decode()
+    assert b"--resume" in said
+    steps = [line["step"] for line in read_metrics(folder / "metrics.jsonl", kind="train")]
+    assert read_checkpoint(folder / "last.pt", device=torch.device("cpu")).step == steps[-1]
+
+
+def _wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read().decode()
+        time.sleep(0.1)
+
+
+def test_file_that_is_no_checkpoint_is_refused_by_name(tmp_path):
+    path = tmp_path / "last.pt"
+    path.write_bytes(b"half a checkpoint")
+
+    with pytest.raises(ValueError, match=r"last\.pt: cannot be read"):
+        read_checkpoint(path, device=torch.device("cpu"))
+
+    torch.save({"model": {}}, str(path))
+    with pytest.raises(ValueError, match="not a checkpoint of a training run"):
+        read_checkpoint(path, device=torch.device("cpu"))
