@@ -59,8 +59,8 @@ def test_every_word_lies_inside_with_one_quad_a_character():
 
 
 def test_the_same_bytes_with_one_and_two_workers(tmp_path):
-    one = write_set(tmp_path / "one", settings=preset("quickstart"), count=6, seed=7, workers=1)
-    two = write_set(tmp_path / "two", settings=preset("quickstart"), count=6, seed=7, workers=2)
+    one = write_set(tmp_path / "one", settings=preset("quickstart"), count=3, seed=7, workers=1)
+    two = write_set(tmp_path / "two", settings=preset("quickstart"), count=3, seed=7, workers=2)
 
     assert one == two
     assert _folder_hash(tmp_path / "one") == _folder_hash(tmp_path / "two")

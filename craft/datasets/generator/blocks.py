@@ -70,15 +70,12 @@ def add_block(canvas: Canvas) -> bool:
         return False
     padding = float(generator.uniform(0.15, 0.9)) * cap_height
     board = kind == "plate" or generator.random() < settings.boards
-    if board:
-        block_bounds = block.bounds + np.array([-1, -1, 1, 1]) * padding
-    else:
-        block_bounds = block.bounds
-    matrix = _find_room(canvas, block_bounds)
+    bounds = block.bounds + np.array([-1, -1, 1, 1]) * (padding if board else 0.0)
+    matrix = _find_room(canvas, bounds)
     if matrix is None:
         return False
     if board:
-        _paint_board(canvas, block_bounds, matrix, padding, bordered=kind == "plate")
+        _paint_board(canvas, bounds, matrix, padding, bordered=kind == "plate")
     _paint_block(canvas, block, matrix)
     return True
 
@@ -107,7 +104,7 @@ def _new_block(canvas: Canvas, writer: Writer, kind: str, cap_height: float) -> 
         if symbol is not None:
             left = generator.random() < 0.5
             x = bounds[0] - 0.8 * tall if left else bounds[2] + 0.8 * tall
-            symbol = Outline(symbol.points_xy + [x, 0.5 * (bounds[1] + bounds[3])], symbol.contour_ends)
+            symbol = Outline(symbol.points_xy + np.array([x, 0.5 * (bounds[1] + bounds[3])]), symbol.contour_ends)
             bounds = bounding_boxes(np.concatenate([box_corners(bounds), symbol.points_xy]))
     return Block(items, bounds, cap_height, symbol)
 
@@ -117,7 +114,7 @@ def _plane_corners(item: Item) -> NDArray[np.float64]:
         placed = place_text(
             item.shaped, item.typeface, size=item.size, matrix=np.eye(3), origin_xy=item.origin_xy, bend=item.bend
         )
-        return placed.polygon_xy
+        return placed.polygon_xy.astype(np.float64)
     boxes = item.shaped.boxes_xyxy * item.size
     return np.stack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]) + item.origin_xy
 
@@ -129,11 +126,11 @@ def _find_room(canvas: Canvas, bounds: NDArray[np.float64]) -> NDArray[np.float6
     lean = np.array([[generator.uniform(0.75, 1.25), generator.normal(0, 0.06), 0], [0, 1, 0], [0, 0, 1]])
     shrink = min(1.0, 0.95 * width / (bounds[2] - bounds[0]), 0.95 * height / (bounds[3] - bounds[1]))
     slack = 0.06 * width if generator.random() < 0.08 else 0.0
-    corners = box_corners(bounds)
+    corners, inverse = box_corners(bounds), np.array(np.linalg.inv(canvas.wall))
     for _ in range(_TRIES):
         target = generator.uniform(0.02, 0.98, 2) * [width, height]
         if generator.random() < 0.6:
-            at = send(target, np.linalg.inv(canvas.wall))
+            at = send(target, inverse)
             if np.abs(at).max() > 1.5 * max(height, width):
                 continue
             matrix = canvas.wall @ np.array([[1, 0, at[0]], [0, 1, at[1]], [0, 0, 1]])
@@ -233,5 +230,5 @@ def _behind(canvas: Canvas, outline: Outline) -> NDArray[np.float64]:
 
 
 def _contrast(canvas: Canvas, painted: Painted, text: PlacedText) -> float:
-    x1, y1, x2, y2 = (int(value) for value in np.round(bounding_boxes(text.polygon_xy) + [-1, -1, 1, 1]))
+    x1, y1, x2, y2 = (int(value) for value in np.round(bounding_boxes(text.polygon_xy) + np.array([-1, -1, 1, 1])))
     return float(ink_contrast(canvas.image, painted.mask, painted.rows.start, painted.columns.start, y1, x1, y2, x2))

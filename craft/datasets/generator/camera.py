@@ -113,7 +113,7 @@ def photograph(generator: np.random.Generator, image: Picture, shot: Shot) -> tu
         image = cv2.resize(image, size, interpolation=how)
     if shot.jpeg:
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, shot.jpeg])[1]
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
     return image, gain
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +40,12 @@ class ShapedText:
 
     Attributes:
         outline: its contours, in em.
-        point_character: (P,) int64, the grapheme cluster that each corner of the outline belongs to; spaces count.
         characters: its grapheme clusters, spaces included, in reading order.
         boxes_xyxy: (len(characters), 4) float64, ink box of each in em; NaN for one without ink, such as a space.
         advance: em that the pen moved, to the right (or down, for vertical text).
     """
 
     outline: Outline
-    point_character: NDArray[np.int64]
     characters: tuple[str, ...]
     boxes_xyxy: NDArray[np.float64]
     advance: float
@@ -58,29 +58,29 @@ class Typeface:
         path: font file.
         index: face inside a collection.
         name: file name without its ending, with "#index" where the file holds several faces.
-        ascent: em from the baseline up to the top of the line, > 0.
-        descent: em from the baseline down to the bottom of the line, > 0.
-        x_height: em, height of x, or half of the letters' where there is no x.
-        cap_height: em, height of H, or of the first letter there is.
     """
 
     def __init__(self, path: str | Path, index: int = 0):
         self.path = str(path)
         self.index = index
-        try:
-            self._face = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(self.path), index)
-        except Exception as error:
-            raise ValueError(f"{path}: not a font file ({error}); remove it or name another") from None
+        self._face = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(self.path), index)
+        if self._face.glyph_count == 0:
+            raise ValueError(f"{path}: not a font file, or no face {index} in it; remove it or name another")
         self._font = uharfbuzz.Font(self._face)
         self._units = float(self._face.upem)
         self._codepoints = self._face.unicodes
-        self._glyphs: dict[int, Outline] = {}
+        self._glyphs: dict[int, tuple[Outline, tuple[float, ...]]] = {}
         self.name = Path(path).stem + (f"#{index}" if index else "")
-        extents = self._font.get_font_extents("ltr")
-        self.ascent = extents.ascender / self._units
-        self.descent = -extents.descender / self._units
-        self.cap_height = self._letter_height(_TALL_LETTERS)
-        self.x_height = self._letter_height("x") or 0.5 * self.cap_height
+
+    @cached_property
+    def cap_height(self) -> float:
+        """Height of H in em, or of the first tall letter that there is."""
+        return self._letter_height(_TALL_LETTERS) or 0.7
+
+    @cached_property
+    def x_height(self) -> float:
+        """Height of x in em, or half of the capitals' where there is no x."""
+        return self._letter_height("x") or 0.5 * self.cap_height
 
     def covers(self, text: str) -> bool:
         """Whether the face has a glyph with ink for every character of a text (spaces and joiners aside).
@@ -102,7 +102,7 @@ class Typeface:
         Returns:
             False for a space or a glyph left empty.
         """
-        return len(self._glyph(self._font.get_nominal_glyph(ord(character))).points_xy) > 0
+        return bool(self._glyph(self._font.get_nominal_glyph(ord(character)))[1])
 
     def names(self) -> dict[str, str]:
         """What the face says of itself.
@@ -140,46 +140,54 @@ class Typeface:
             buffer.direction = "ttb"
         uharfbuzz.shape(self._font, buffer, {})
         clusters = regex.findall(r"\X", text)
-        starts = np.cumsum([0] + [len(cluster) for cluster in clusters])
-        points, ends, owners = [], [], []
+        starts = list(accumulate((len(cluster) for cluster in clusters), initial=0))
+        infos, positions = buffer.glyph_infos, buffer.glyph_positions
+        following = _following({info.cluster for info in infos}, len(text))
+        boxes = np.full((len(clusters), 4), np.nan)
+        points, ends = [], []
         pen_x, pen_y, size = 0.0, 0.0, 0
-        glyph_clusters = [info.cluster for info in buffer.glyph_infos]
-        for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
+        for info, position in zip(infos, positions, strict=True):
             if info.codepoint == 0:
                 raise ValueError(f"{self.path}: no glyph for {text!r}; choose a font that has it")
-            glyph = self._glyph(info.codepoint)
-            offset = np.array([pen_x + position.x_offset, -(pen_y + position.y_offset)]) / self._units
-            moved = glyph.points_xy + offset
-            points.append(moved)
-            ends.append(glyph.contour_ends + size)
-            owners.append(_owners(moved, info.cluster, glyph_clusters, starts, len(text), buffer.direction == "rtl"))
-            size += len(moved)
+            glyph, ink = self._glyph(info.codepoint)
+            if ink:
+                x = (pen_x + position.x_offset) / self._units
+                y = -(pen_y + position.y_offset) / self._units
+                points.append(glyph.points_xy + np.array([x, y]))
+                ends.append(glyph.contour_ends + size)
+                size += len(glyph.points_xy)
+                first = bisect_right(starts, info.cluster) - 1
+                last = max(bisect_left(starts, following[info.cluster]), first + 1)
+                box = (ink[0] + x, ink[1] + y, ink[2] + x, ink[3] + y)
+                _add_ink(boxes, box, first, last, right_to_left=buffer.direction == "rtl")
             pen_x += position.x_advance
             pen_y += position.y_advance
         outline = Outline(
             np.concatenate(points) if points else np.empty((0, 2)),
             np.concatenate(ends) if ends else np.empty(0, np.int64),
         )
-        owner = np.concatenate(owners) if owners else np.empty(0, np.int64)
-        boxes = ink_boxes(outline.points_xy, owner, len(clusters))
         advance = (-pen_y if vertical else pen_x) / self._units
-        return ShapedText(outline, owner, tuple(clusters), boxes, advance)
+        return ShapedText(outline, tuple(clusters), boxes, advance)
 
-    def _glyph(self, glyph: int) -> Outline:
+    def _glyph(self, glyph: int) -> tuple[Outline, tuple[float, ...]]:
+        """Outline of a glyph and its ink box x1, y1, x2, y2 in em; the box is empty where there is no ink."""
         found = self._glyphs.get(glyph)
         if found is None:
             recorder = _Recorder(self._units)
             self._font.draw_glyph(glyph, _draw_functions(), recorder)
-            found = self._glyphs[glyph] = recorder.outline()
+            outline = recorder.outline()
+            points = outline.points_xy
+            box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist()) if len(points) else ()
+            found = self._glyphs[glyph] = outline, box
         return found
 
     def _letter_height(self, letters: str) -> float:
         for letter in letters:
             if ord(letter) in self._codepoints:
-                points = self._glyph(self._font.get_nominal_glyph(ord(letter))).points_xy
-                if len(points):
-                    return float(-points[:, 1].min())
-        return 0.0 if letters == "x" else 0.7
+                box = self._glyph(self._font.get_nominal_glyph(ord(letter)))[1]
+                if box:
+                    return -box[1]
+        return 0.0
 
 
 @cache
@@ -199,42 +207,25 @@ def load_typeface(path: str, index: int = 0) -> Typeface:
     return Typeface(path, index)
 
 
-def ink_boxes(points_xy: NDArray[np.float64], owner: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """Axis-aligned boxes of the points of each owner.
-
-    Args:
-        points_xy: (P, 2).
-        owner: (P,) int64 from 0 to count - 1.
-        count: number of owners.
-
-    Returns:
-        (count, 4) float64 as x1, y1, x2, y2; NaN for an owner without points.
-    """
-    low, high = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
-    np.minimum.at(low, owner, points_xy)
-    np.maximum.at(high, owner, points_xy)
-    boxes = np.concatenate([low, high], axis=1)
-    boxes[~np.isfinite(boxes)] = np.nan
-    return boxes
+def _following(clusters: set[int], end: int) -> dict[int, int]:
+    """For each cluster of glyphs the first code point after it."""
+    ordered = sorted(clusters)
+    return dict(zip(ordered, [*ordered[1:], end], strict=True))
 
 
-def _owners(
-    points: NDArray[np.float64],
-    cluster: int,
-    glyph_clusters: list[int],
-    starts: NDArray[np.int64],
-    text_length: int,
-    right_to_left: bool,
-) -> NDArray[np.int64]:
-    """Grapheme cluster of each point of a glyph; a ligature of several is cut evenly from left to right."""
-    after = min((other for other in glyph_clusters if other > cluster), default=text_length)
-    first = int(np.searchsorted(starts, cluster, side="right")) - 1
-    count = max(int(np.searchsorted(starts, after, side="left")) - first, 1)
-    if count == 1 or not len(points):
-        return np.full(len(points), first, np.int64)
-    low, high = points[:, 0].min(), points[:, 0].max()
-    part = np.clip(((points[:, 0] - low) / max(high - low, 1e-9) * count).astype(np.int64), 0, count - 1)
-    return first + (count - 1 - part if right_to_left else part)
+def _add_ink(
+    boxes: NDArray[np.float64], ink: tuple[float, float, float, float], first: int, last: int, *, right_to_left: bool
+) -> None:
+    """Grow the boxes of the characters that a glyph draws; the box of a ligature is cut evenly between its own."""
+    x1, y1, x2, y2 = ink
+    count = last - first
+    for part in range(count):
+        left, right = x1 + (x2 - x1) * part / count, x1 + (x2 - x1) * (part + 1) / count
+        box = boxes[last - 1 - part if right_to_left else first + part]
+        if np.isnan(box[0]):
+            box[:] = (left, y1, right, y2)
+        else:
+            box[:] = (min(box[0], left), min(box[1], y1), max(box[2], right), max(box[3], y2))
 
 
 class _Recorder:

@@ -40,7 +40,7 @@ def render_full(settings: FullSettings, seed: int, index: int) -> RenderedScene:
     canvas, foreign = _new_canvas(generator, settings)
     shot = choose_shot(generator, settings.camera)
     negatives = int(generator.integers(settings.negative_count[0], settings.negative_count[1] + 1))
-    before = int(round(0.6 * negatives))
+    before = round(0.6 * negatives)
     for _ in range(before):
         add_negative(canvas, over_everything=not foreign)
     low, high = settings.words
@@ -83,7 +83,9 @@ def _new_canvas(generator: np.random.Generator, settings: FullSettings) -> tuple
 def _label(word: DrawnWord, covered: Picture, settings: FullSettings, shot: Shot, gain: float) -> Word | None:
     """The label a person would give a word: don't care where it cannot be read, none where it is out of the picture."""
     placed = word.placed
-    visible = float(visible_shares([placed.polygon_xy], size_hw=settings.size_hw)[0])
+    height, width = settings.size_hw
+    inside = placed.polygon_xy.min() >= 0 and (placed.polygon_xy <= [width, height]).all()
+    visible = 1.0 if inside else float(visible_shares([placed.polygon_xy], size_hw=settings.size_hw)[0])
     if visible == 0:
         return None
     hidden = visible < 1 - OUTSIDE_LIMIT or _covered_share(placed.polygon_xy, covered) > COVERED_LIMIT

@@ -196,7 +196,7 @@ def _pseudo_letters(generator: Generator) -> Outline:
     kept = [generator.permutation(len(nodes))[: int(generator.integers(4, 7))] for _ in range(6)]
     for _ in range(int(generator.integers(3, 10))):
         path = nodes[kept[int(generator.integers(len(kept)))]]
-        parts.append(polylines((path + [left, 0.0])[None], thick))
+        parts.append(polylines((path + np.array([left, 0.0]))[None], thick))
         left += 0.85 + thick
     return joined(parts)
 

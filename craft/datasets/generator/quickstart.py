@@ -48,7 +48,7 @@ def render_quickstart(settings: QuickstartSettings, seed: int, index: int) -> Re
     fonts: list[str] = []
     for number in range(int(generator.integers(settings.words[0], settings.words[1] + 1))):
         unreadable = number > 0 and generator.random() < settings.unreadable
-        typeface = load_typeface(_font_path(FONTS[int(generator.integers(len(FONTS)))]))
+        typeface = quickstart_face(FONTS[int(generator.integers(len(FONTS)))])
         placed = _find_place(generator, settings, typeface, taken, unreadable=unreadable)
         if placed is None:
             continue
@@ -64,6 +64,18 @@ def render_quickstart(settings: QuickstartSettings, seed: int, index: int) -> Re
         )
         fonts.append(typeface.name)
     return RenderedScene(_photograph(generator, image), tuple(words), tuple(fonts))
+
+
+def quickstart_face(name: str) -> Typeface:
+    """Open one of the preset's fonts.
+
+    Args:
+        name: one of `FONTS`.
+
+    Returns:
+        The face.
+    """
+    return load_typeface(_font_path(name))
 
 
 @cache

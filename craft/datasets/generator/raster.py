@@ -61,23 +61,40 @@ def _add_side(change, x0, y0, x1, y1, sign):  # type: ignore[no-untyped-def]
     for row in range(max(0, int(np.floor(y0))), min(height, int(np.ceil(y1)))):
         top, bottom = max(float(row), y0), min(row + 1.0, y1)
         tall = (bottom - top) * sign
-        left = min(max(x0 + (top - y0) * slope, 0.0), float(width))
-        right = min(max(x0 + (bottom - y0) * slope, 0.0), float(width))
+        left, right = x0 + (top - y0) * slope, x0 + (bottom - y0) * slope
         if left > right:
             left, right = right, left
-        first, last = int(left), int(right)
-        if first == last:
-            inside = 1.0 - (0.5 * (left + right) - first)
-            change[row, first] += tall * inside
-            change[row, first + 1] += tall * (1.0 - inside)
-        else:
-            per_column = tall / (right - left)
-            covered = 0.0
-            for column in range(first, last + 1):
-                begin, stop = max(left, float(column)), min(right, column + 1.0)
-                # area right of the side inside this column, plus what earlier columns let through
-                own = per_column * (stop - begin) * (column + 1.0 - 0.5 * (begin + stop))
-                passed = per_column * (begin - left)
-                change[row, column] += passed + own - covered
-                covered = passed + own
-            change[row, last + 1] += tall - covered
+        if right <= 0.0:
+            change[row, 0] += tall
+            continue
+        if left >= width:
+            continue
+        if left < 0.0:
+            outside = tall * (-left / (right - left))
+            change[row, 0] += outside
+            tall -= outside
+            left = 0.0
+        if right > width:
+            tall *= (width - left) / (right - left)
+            right = float(width)
+        _add_part(change, row, left, right, tall)
+
+
+@njit(cache=True, nogil=True)
+def _add_part(change, row, left, right, tall):  # type: ignore[no-untyped-def]
+    """Record one row's part of a side, from column `left` to `right` inside the mask."""
+    first, last = int(left), int(right)
+    if first == last:
+        inside = 1.0 - (0.5 * (left + right) - first)
+        change[row, first] += tall * inside
+        change[row, first + 1] += tall * (1.0 - inside)
+        return
+    per_column = tall / (right - left)
+    covered = 0.0
+    for column in range(first, last + 1):
+        begin, stop = max(left, float(column)), min(right, column + 1.0)
+        # area right of the side inside this column, plus what earlier columns let through
+        reached = per_column * (begin - left) + per_column * (stop - begin) * (column + 1.0 - 0.5 * (begin + stop))
+        change[row, column] += reached - covered
+        covered = reached
+    change[row, last + 1] += tall - covered

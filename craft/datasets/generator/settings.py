@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -151,23 +151,39 @@ class FullSettings(Settings):
 
 GeneratorSettings = QuickstartSettings | FullSettings
 
-PRESETS = ("quickstart", "full")
+# What `sample` changes in `full`: small pictures from a kind camera, for data/sample, tests and the README.
+_SAMPLE: dict[str, Any] = {
+    "size_hw": (480, 640),
+    "words": (4, 18),
+    "cap_height": (11.0, 60.0),
+    "negative_count": (2, 7),
+    "camera": {"resample": 0.1, "defocus": 0.2, "motion": 0.04, "dark": 0.08, "noise": 5.0, "jpeg": 0.0},
+}
+PRESETS = ("quickstart", "full", "sample")
 
 
-def preset(name: str) -> GeneratorSettings:
+def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSettings:
     """The settings of a preset.
 
     Args:
         name: one of `PRESETS`.
+        changes: settings that differ from the preset's, nested: {"camera": {"noise": 4.0}}.
 
     Returns:
-        Its defaults; change them with `changed`.
+        The settings.
 
     Raises:
-        ValueError: no such preset.
+        ValueError: no such preset, an unknown setting, or a value out of range.
     """
-    if name == "quickstart":
-        return QuickstartSettings()
-    if name == "full":
-        return FullSettings()
-    raise ValueError(f"unknown preset {name!r}; use {' or '.join(PRESETS)}")
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; use {' or '.join(PRESETS)}")
+    values = _merged(_SAMPLE if name == "sample" else {}, changes or {})
+    return (QuickstartSettings if name == "quickstart" else FullSettings).model_validate(values)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict) and key in ("style", "camera")
+        merged[key] = _merged(merged[key], value) if nested else value
+    return merged

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
 from craft.datasets.generator.rendered import Picture, RenderedScene
+from craft.datasets.generator.rendering import render_scene
+from craft.datasets.generator.settings import GeneratorSettings
 
 WORD, CHARACTER, DONT_CARE = (0, 220, 0), (255, 220, 0), (255, 40, 40)
 
@@ -30,6 +34,32 @@ def contact_sheet(scenes: list[RenderedScene], *, columns: int = 8, side: int = 
         top, left = number // columns * height, number % columns * width
         sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return sheet
+
+
+def write_sheet(
+    path: str | Path, *, settings: GeneratorSettings, count: int, seed: int, columns: int = 8, labels: bool = True
+) -> None:
+    """Draw the first scenes of a set and write them as one picture.
+
+    Args:
+        path: picture to write; its ending says the format.
+        settings: settings of a preset.
+        count: number of scenes, >= 1.
+        seed: seed of the set.
+        columns: scenes in a row.
+        labels: draw what is known about them.
+
+    Raises:
+        ValueError: the picture cannot be written.
+    """
+    scenes = [render_scene(settings, seed, index) for index in range(count)]
+    sheet = contact_sheet(scenes, columns=columns, labels=labels)
+    try:
+        written = cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        written = False
+    if not written:
+        raise ValueError(f"{path}: cannot be written; name a .png or .jpg file in a folder that exists")
 
 
 def _tile(scene: RenderedScene, side: int, labels: bool) -> Picture:

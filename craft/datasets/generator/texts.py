@@ -12,7 +12,13 @@ from craft.datasets.generator.words import LANGUAGES, word_list
 
 # Scripts whose lines have no spaces: several listed words make one label, as ICDAR's labels have it.
 UNSPACED = ("Chinese", "Japanese")
-_PUNCTUATION = {"Chinese": "，。、！", "Japanese": "、。！", "Arabic": "،؟!", "Bangla": "।,!", "Hindi": "।,!"}
+_PUNCTUATION = {
+    "Chinese": "\uff0c\u3002\u3001\uff01",
+    "Japanese": "\u3001\u3002\uff01",
+    "Arabic": "،؟!",
+    "Bangla": "।,!",
+    "Hindi": "।,!",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +125,13 @@ class Writer:
         return shaped if not np.isnan(shaped.boxes_xyxy).any() else None
 
     def _listed(self) -> str:
-        languages = LANGUAGES[self.script]
-        draw, total = self.generator.random(), 0.0
-        for name, share in languages:
-            total += share
-            if draw < total:
+        draw, chosen = self.generator.random(), ""
+        for language, share in LANGUAGES[self.script]:
+            chosen = language
+            draw -= share
+            if draw < 0:
                 break
-        words = word_list(name)
+        words = word_list(chosen)
         return words[int(len(words) * self.generator.random() ** 1.3)]
 
     def _cased(self, text: str) -> str:

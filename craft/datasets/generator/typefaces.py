@@ -125,6 +125,19 @@ def font_pool(folders: tuple[str, ...], *, system: bool) -> FontPool:
     return FontPool(families, tuple(record for record in ordered if "icons" in record.scripts))
 
 
+def licences(pool: FontPool) -> dict[str, str]:
+    """What the fonts say of their licences.
+
+    Args:
+        pool: fonts.
+
+    Returns:
+        Licence per typeface, under the names that `Typeface.name` gives.
+    """
+    records = [record for families in pool.families.values() for faces in families for record in faces]
+    return {load_typeface(record.path, record.index).name: record.licence for record in records}
+
+
 def _package_files() -> Iterator[Path]:
     import matplotlib
 

@@ -7,23 +7,30 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 from craft.datasets.generator.placing import letter_height, quad_around
+from craft.datasets.generator.quickstart import FONTS as QUICKSTART_FONTS
+from craft.datasets.generator.quickstart import quickstart_face
+from craft.datasets.generator.rendered import RenderedScene
 from craft.datasets.generator.rendering import render_scene
-from craft.datasets.generator.settings import GeneratorSettings
-from craft.scene import Word
+from craft.datasets.generator.settings import GeneratorSettings, QuickstartSettings
+from craft.datasets.generator.typefaces import font_pool, licences
+from craft.datasets.jsonlines import write_scenes
+from craft.scene import Scene, Word
 
 FOLDERS = {
     "train": ("ch8_training_images_1", "ch8_training_localization_transcription_gt_v2"),
     "validation": ("ch8_validation_images", "ch8_validation_localization_transcription_gt_v2"),
 }
+WORD_LISTS = "frequent words from wordfreq 3.1.1 by Robyn Speer, CC BY-SA 4.0"
 HEIGHT_EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
@@ -58,9 +65,12 @@ def write_set(
     seed: int,
     workers: int = 1,
     split: Literal["train", "validation"] = "train",
+    quality: int = 92,
     progress: bool = False,
 ) -> SetSummary:
     """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
+
+    `generator.json` records settings, counts, and the fonts and word lists used, with their licences.
 
     Args:
         out: folder, made where it is missing; files of the same name are replaced.
@@ -69,6 +79,7 @@ def write_set(
         seed: seed of the set; the bytes do not depend on `workers`.
         workers: processes that draw, >= 1.
         split: which of the official folders are filled.
+        quality: of the JPEG files, 1 to 100.
         progress: show a progress bar.
 
     Returns:
@@ -82,47 +93,89 @@ def write_set(
     folder = Path(out)
     for name in FOLDERS[split]:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    tallies: list[Counter[tuple[str, str]]] = []
-    for tally in tqdm(_tallies(folder, settings, count, seed, workers, split), total=count, disable=not progress):
-        tallies.append(tally)
-    summary = _summary(sum(tallies, Counter()), count)
-    record = {"seed": seed, "count": count, "settings": settings.model_dump(mode="json"), "summary": asdict(summary)}
+    task = _Task(folder, settings, seed, split, quality)
+    tally: Counter[tuple[str, str]] = Counter()
+    scenes: list[Scene] = []
+    for scene, counts in tqdm(_written(task, count, workers), total=count, disable=not progress):
+        scenes.append(scene)
+        tally.update(counts)
+    write_scenes(folder / "scenes.jsonl", scenes)
+    summary = _summary(tally, count)
+    record = {
+        "seed": seed,
+        "count": count,
+        "settings": settings.model_dump(mode="json"),
+        "summary": asdict(summary),
+        "font_licences": _licences(settings, summary),
+        "word_lists": WORD_LISTS,
+    }
     (folder / "generator.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return summary
 
 
-def _tallies(
-    folder: Path, settings: GeneratorSettings, count: int, seed: int, workers: int, split: str
-) -> Iterator[Counter[tuple[str, str]]]:
-    constant = (repeat(folder), repeat(settings), repeat(seed), repeat(split))
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is the same for every scene of a set; the fields are the arguments of `write_set`."""
+
+    folder: Path
+    settings: GeneratorSettings
+    seed: int
+    split: str
+    quality: int
+
+
+def _written(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Counter[tuple[str, str]]]]:
     if workers == 1:
-        yield from map(_write_scene, range(count), *constant)
+        yield from map(_write_scene, repeat(task), range(count))
         return
     context = multiprocessing.get_context("spawn")  # a forked child would inherit threads of whoever calls
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_write_scene, range(count), *constant, chunksize=4)
+        yield from pool.map(_write_scene, repeat(task), range(count), chunksize=4)
 
 
-def _write_scene(
-    index: int, folder: Path, settings: GeneratorSettings, seed: int, split: str
-) -> Counter[tuple[str, str]]:
+def _write_scene(task: _Task, index: int) -> tuple[Scene, Counter[tuple[str, str]]]:
     cv2.setNumThreads(1)
-    rendered = render_scene(settings, seed, index)
-    images, labels = FOLDERS[split]
+    rendered = render_scene(task.settings, task.seed, index)
+    images, labels = FOLDERS[task.split]
     name = f"img_{index + 1}"
-    encoded = cv2.imencode(".jpg", rendered.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-    (folder / images / f"{name}.jpg").write_bytes(encoded.tobytes())
+    encoded = cv2.imencode(".jpg", rendered.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, task.quality])[1]
+    image_path = task.folder / images / f"{name}.jpg"
+    image_path.write_bytes(encoded.tobytes())
     lines = "".join(label_line(word) + "\n" for word in rendered.words)
-    (folder / labels / f"gt_{name}.txt").write_text(lines, encoding="utf-8")
+    (task.folder / labels / f"gt_{name}.txt").write_text(lines, encoding="utf-8")
+    words = tuple(_rounded(word) for word in rendered.words)
+    return Scene(str(image_path), words, name), _tally(rendered)
+
+
+def _tally(rendered: RenderedScene) -> Counter[tuple[str, str]]:
     tally: Counter[tuple[str, str]] = Counter()
     for word, font in zip(rendered.words, rendered.fonts, strict=True):
-        tally["script", word.script] += 1
-        tally["font", font] += 1
+        tally["script", word.script or "None"] += 1
+        tally["font", font] += bool(font)
         tally["count", "dont_care" if word.dont_care else "cared"] += 1
         if not word.dont_care and word.character_quads_xy is not None:
             tally["count", "characters"] += len(word.character_quads_xy)
             tally["height", _height_key(letter_height(word.polygon_xy))] += 1
     return tally
+
+
+def _rounded(word: Word) -> Word:
+    """The word with coordinates of two decimals, which is what a file needs."""
+    quads = word.character_quads_xy
+    return replace(
+        word,
+        polygon_xy=np.round(word.polygon_xy, 2),
+        character_quads_xy=None if quads is None else np.round(quads, 2),
+    )
+
+
+def _licences(settings: GeneratorSettings, summary: SetSummary) -> dict[str, str]:
+    """Licences of the fonts that were used."""
+    if isinstance(settings, QuickstartSettings):
+        known = {face.name: face.names()["licence"] for face in map(quickstart_face, QUICKSTART_FONTS)}
+    else:
+        known = licences(font_pool(settings.font_folders, system=settings.system_fonts))
+    return {name: known[name] for name in summary.fonts}
 
 
 def label_line(word: Word) -> str:
@@ -147,7 +200,7 @@ def _height_key(height: float) -> str:
 
 def _summary(tally: Counter[tuple[str, str]], count: int) -> SetSummary:
     def of(kind: str) -> dict[str, int]:
-        return {name: number for (key, name), number in sorted(tally.items()) if key == kind}
+        return {name: number for (key, name), number in sorted(tally.items()) if key == kind and number}
 
     counts = of("count")
     heights = of("height")
