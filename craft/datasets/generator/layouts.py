@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,16 +51,7 @@ def arrange(kind: str, writer: Writer, *, size: float) -> list[Item]:
         return items
     boxes = np.concatenate([item.shaped.boxes_xyxy * item.size + np.tile(item.origin_xy, 2) for item in items])
     middle = 0.5 * (boxes[:, :2].min(axis=0) + boxes[:, 2:].max(axis=0))
-    return [
-        Item(
-            item.shaped,
-            item.typeface,
-            item.script,
-            item.size,
-            (item.origin_xy[0] - middle[0], item.origin_xy[1] - middle[1]),
-        )
-        for item in items
-    ]
+    return [replace(item, origin_xy=(item.origin_xy[0] - middle[0], item.origin_xy[1] - middle[1])) for item in items]
 
 
 def _row(
@@ -131,19 +122,28 @@ def _paragraph(writer: Writer, size: float) -> list[Item]:
 def _menu(writer: Writer, size: float) -> list[Item]:
     """Rows of an item at the left and its price at the right, now and then in two columns."""
     draw = writer.generator
-    width = size * float(draw.uniform(8, 13))
     items: list[Item] = []
-    for column in range(int(draw.integers(1, 3))):
-        rows = int(draw.integers(3, 8))
+    left = 0.0
+    for _ in range(int(draw.integers(1, 3))):
         leading = size * float(draw.uniform(1.2, 1.9))
-        for line in range(rows):
-            row = _row(writer, writer.line(int(draw.integers(1, 3))), size, line * leading)
-            row += _row(writer, [writer.price()], size, line * leading, align="right", width=width)
-            shift = column * width * 1.15
-            items += [
-                Item(i.shaped, i.typeface, i.script, i.size, (i.origin_xy[0] + shift, i.origin_xy[1])) for i in row
-            ]
+        names, prices = [], []
+        for line in range(int(draw.integers(3, 8))):
+            names.append(_row(writer, writer.line(int(draw.integers(1, 3))), size, line * leading))
+            prices.append(_row(writer, [writer.price()], size, line * leading, align="right"))
+        longest = max((_end(row) for row in names if row), default=0.0)
+        width = longest + size * float(draw.uniform(3.5, 6.0))
+        items += [_shifted(item, left) for row in names for item in row]
+        items += [_shifted(item, left + width) for row in prices for item in row]
+        left += width + size
     return items
+
+
+def _end(row: list[Item]) -> float:
+    return max(item.origin_xy[0] + item.shaped.advance * item.size for item in row)
+
+
+def _shifted(item: Item, distance: float) -> Item:
+    return replace(item, origin_xy=(item.origin_xy[0] + distance, item.origin_xy[1]))
 
 
 def _vertical(writer: Writer, size: float) -> list[Item]:
@@ -174,11 +174,9 @@ def _curved(writer: Writer, size: float) -> list[Item]:
     row = _row(writer, writer.line(int(draw.integers(1, 4))), size, 0.0)
     if not row:
         return row
-    length = row[-1].origin_xy[0] + row[-1].shaped.advance * size
+    length = _end(row)
     bend = float(draw.uniform(0.5, 2.6)) / length * (1 if draw.random() < 0.75 else -1)
-    return [
-        Item(i.shaped, i.typeface, i.script, i.size, (i.origin_xy[0] - 0.5 * length, i.origin_xy[1]), bend) for i in row
-    ]
+    return [replace(_shifted(item, -0.5 * length), bend=bend) for item in row]
 
 
 LAYOUTS: dict[str, Callable[[Writer, float], list[Item]]] = {

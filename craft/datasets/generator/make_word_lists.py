@@ -34,7 +34,10 @@ LISTS: dict[str, tuple[int, str]] = {
 }
 
 # Words that have no place on a sign that people will look at.
-UNWANTED = regex.compile(r"f+u+c?k|shit|bitch|nigg|cunt|porn|rape|\bsex|fag|whore|slut|\bkill|penis|nazi|hitler")
+UNWANTED = regex.compile(
+    r"f+u+c?k|shit|bitch|nigg|cunt|porn|rape|\bsex|fag|whore|slut|\bkill|penis|nazi|hitler|arsch|schei[sß]|\bfick|\bhure"
+    r"|merde|\bputa|salope|cazzo|\bmerda|puttan|\btroia|stronz|joder|mierda|cojon|kurw|\bchuj|\borospu"
+)
 
 
 def make_list(language: str) -> list[str]:

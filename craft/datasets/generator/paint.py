@@ -208,7 +208,7 @@ def _fill(generator: np.random.Generator, mask: Picture, style: Style, height: f
 
 
 def _worn(generator: np.random.Generator, mask: Picture, share: float) -> Picture:
-    noise = np.ascontiguousarray(texture_patch(generator, (mask.shape[0], mask.shape[1]))[..., 0])
+    noise = texture_patch(generator, (mask.shape[0], mask.shape[1]))
     threshold = 128 - 42 * (1.3 - 2.2 * share)
     kept = np.clip((noise.astype(np.float32) - threshold) * 8, 0, 255).astype(np.uint8)
     return cv2.multiply(mask, kept, scale=1 / 255)
@@ -243,24 +243,29 @@ def mix_picture(patch: Picture, mask: Picture, picture: Picture, opacity: float)
 def _mix_flat(patch, mask, red, green, blue, opacity):  # type: ignore[no-untyped-def]
     for row in range(mask.shape[0]):
         for column in range(mask.shape[1]):
-            share = np.int64(mask[row, column]) * opacity  # 0 to 65280
+            share = (np.int32(mask[row, column]) * opacity + 128) >> 8  # 0 to 255
             if share:
-                rest = 65280 - share
-                patch[row, column, 0] = np.uint8((patch[row, column, 0] * rest + red * share + 32640) // 65280)
-                patch[row, column, 1] = np.uint8((patch[row, column, 1] * rest + green * share + 32640) // 65280)
-                patch[row, column, 2] = np.uint8((patch[row, column, 2] * rest + blue * share + 32640) // 65280)
+                patch[row, column, 0] = _mixed(patch[row, column, 0], red, share)
+                patch[row, column, 1] = _mixed(patch[row, column, 1], green, share)
+                patch[row, column, 2] = _mixed(patch[row, column, 2], blue, share)
 
 
 @njit(cache=True, nogil=True)
 def _mix_picture(patch, mask, picture, opacity):  # type: ignore[no-untyped-def]
     for row in range(mask.shape[0]):
         for column in range(mask.shape[1]):
-            share = np.int64(mask[row, column]) * opacity
+            share = (np.int32(mask[row, column]) * opacity + 128) >> 8
             if share:
-                rest = 65280 - share
                 for channel in range(3):
-                    mixed = patch[row, column, channel] * rest + picture[row, column, channel] * share + 32640
-                    patch[row, column, channel] = np.uint8(mixed // 65280)
+                    value = patch[row, column, channel]
+                    patch[row, column, channel] = _mixed(value, picture[row, column, channel], share)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _mixed(below, above, share):  # type: ignore[no-untyped-def]
+    """Weighted mean of two levels, rounded: a division by 255 without dividing."""
+    total = np.int32(below) * (255 - share) + np.int32(above) * share + 128
+    return np.uint8((total + (total >> 8)) >> 8)
 
 
 @njit(cache=True, nogil=True)

@@ -21,14 +21,13 @@ def texture(kind: str) -> Picture:
         kind: one of `KINDS`.
 
     Returns:
-        (1024, 1024, 3) uint8, the same in every process; not to be written to.
+        (1024, 1024) uint8, or (1024, 1024, 3) for "grain", the same in every process; not to be written to.
     """
     generator = np.random.default_rng([KINDS.index(kind), 77])
     if kind == "grain":
         values = generator.normal(0, 1, (_SIDE, _SIDE, 3)).astype(np.float32)
     else:
-        values = np.repeat(_PLANES[kind](generator)[..., None], 3, axis=2)
-        values = values + 0.12 * cv2.resize(generator.normal(0, 1, (16, 16, 3)).astype(np.float32), (_SIDE, _SIDE))
+        values = _PLANES[kind](generator)
     values = (values - values.mean()) / values.std()
     tile = np.clip(128 + 42 * values, 0, 255).astype(np.uint8)
     tile.flags.writeable = False
@@ -78,11 +77,11 @@ def texture_patch(generator: np.random.Generator, size_hw: tuple[int, int], *, s
         stretch: largest magnification, >= 1; the two axes are magnified apart.
 
     Returns:
-        (H, W, 3) uint8, mean about 128.
+        (H, W) uint8, mean about 128.
     """
     tile = texture(KINDS[1 + int(generator.integers(len(KINDS) - 1))])
     if generator.random() < 0.5:
-        tile = tile.transpose(1, 0, 2)
+        tile = tile.T
     magnify = np.exp(generator.uniform(0, np.log(max(stretch, 1.0)) + 1e-9, 2)) if stretch > 1 else np.ones(2)
     high, wide = (min(max(int(side / by), 2), _SIDE) for side, by in zip(size_hw, magnify, strict=True))
     top, left = int(generator.integers(_SIDE - high + 1)), int(generator.integers(_SIDE - wide + 1))
@@ -97,10 +96,10 @@ def add_texture(image: Picture, patch: Picture, strength: float) -> Picture:
 
     Args:
         image: (H, W, 3) uint8.
-        patch: (H, W, 3) uint8 of `texture_patch`.
+        patch: (H, W) uint8 of `texture_patch`.
         strength: 0 to 1; 1 adds the noise as it is, a standard deviation of about 42 levels.
 
     Returns:
         (H, W, 3) uint8.
     """
-    return cv2.addWeighted(image, 1.0, patch, strength, -128.0 * strength)
+    return cv2.addWeighted(image, 1.0, cv2.cvtColor(patch, cv2.COLOR_GRAY2RGB), strength, -128.0 * strength)
