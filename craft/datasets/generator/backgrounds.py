@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from craft.datasets.generator.paint import Colour, mix_flat, natural_colour
+from craft.datasets.generator.mixing import mix_flat
+from craft.datasets.generator.palette import Colour, natural_colour
 from craft.datasets.generator.rendered import Picture
 from craft.datasets.generator.textures import add_texture, texture_patch
 

@@ -10,15 +10,9 @@ from numpy.typing import NDArray
 from craft.datasets.generator.canvas import Canvas, DrawnWord, new_pose, weighted_choice
 from craft.datasets.generator.fonts import Outline
 from craft.datasets.generator.layouts import Item, arrange
-from craft.datasets.generator.paint import (
-    Painted,
-    Style,
-    choose_style,
-    contrasting_colour,
-    ink_contrast,
-    natural_colour,
-    paint,
-)
+from craft.datasets.generator.mixing import ink_contrast
+from craft.datasets.generator.paint import Painted, Style, choose_style, effect_contrast, paint
+from craft.datasets.generator.palette import contrasting_colour, natural_colour
 from craft.datasets.generator.placing import PlacedText, box_corners, place_text, send, send_outline
 from craft.datasets.generator.scattering import symbol_outline
 from craft.datasets.generator.strokes import joined, polygons
@@ -200,11 +194,13 @@ def _paint_block(canvas: Canvas, block: Block, matrix: NDArray[np.float64]) -> N
     for size in sizes:
         chosen = [pair for pair in zip(block.items, placed, strict=True) if size is None or pair[0].size == size]
         outline = joined([text.outline for _, text in chosen])
-        style = choose_style(generator, canvas.settings.style, _behind(canvas, outline))
+        behind = _behind(canvas, outline)
+        style = choose_style(generator, canvas.settings.style, behind)
+        effects = effect_contrast(style, behind)
         height = block.cap_height * float(scale)
         painted = paint(generator, canvas.image, outline, style, height=height)
         for item, text in chosen:
-            canvas.words.append(DrawnWord(text, item, _contrast(canvas, painted, text)))
+            canvas.words.append(DrawnWord(text, item, max(_contrast(canvas, painted, text), effects)))
     if block.symbol is not None:
         symbol = send_outline(block.symbol, matrix)
         paint(generator, canvas.image, symbol, style, height=block.cap_height * float(scale))
@@ -231,4 +227,5 @@ def _behind(canvas: Canvas, outline: Outline) -> NDArray[np.float64]:
 
 def _contrast(canvas: Canvas, painted: Painted, text: PlacedText) -> float:
     x1, y1, x2, y2 = (int(value) for value in np.round(bounding_boxes(text.polygon_xy) + np.array([-1, -1, 1, 1])))
-    return float(ink_contrast(canvas.image, painted.mask, painted.rows.start, painted.columns.start, y1, x1, y2, x2))
+    top, left = painted.rows.start, painted.columns.start
+    return abs(float(ink_contrast(canvas.image, painted.mask, top, left, y1, x1, y2, x2)))

@@ -24,7 +24,7 @@ class DrawnWord:
     Attributes:
         placed: where it is.
         item: what it is.
-        contrast: luminance of its ink less that of what is around it, levels.
+        contrast: how far its ink or its effects differ from what is around it, levels of luminance.
     """
 
     placed: PlacedText

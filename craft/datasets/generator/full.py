@@ -106,7 +106,7 @@ def _readable(word: DrawnWord, settings: FullSettings, shot: Shot, gain: float) 
             return False
     if settings.readable_contrast > 0:
         needed = settings.readable_contrast + 0.8 * shot.noise
-        if abs(word.contrast) * min(gain, 1.0) < needed:
+        if word.contrast * min(gain, 1.0) < needed:
             return False
     return True
 

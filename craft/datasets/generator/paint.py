@@ -6,18 +6,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
 from craft.datasets.generator.fonts import Outline
+from craft.datasets.generator.mixing import mix_flat, mix_picture
+from craft.datasets.generator.palette import LUMINANCE, Colour, contrasting_colour, natural_colour, with_luminance
 from craft.datasets.generator.placing import pixel_window
 from craft.datasets.generator.raster import coverage
 from craft.datasets.generator.rendered import Picture
 from craft.datasets.generator.settings import StyleSettings
 from craft.datasets.generator.textures import add_texture, texture_patch
-
-Colour = NDArray[np.float64]
-LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,56 +61,6 @@ class Painted:
     mask: Picture
 
 
-def natural_colour(generator: np.random.Generator, *, vivid: float = 0.2) -> Colour:
-    """A colour as things have them: mostly dull, now and then vivid.
-
-    Args:
-        generator: source of randomness.
-        vivid: share of vivid ones.
-
-    Returns:
-        (3,) float64, RGB 0 to 255.
-    """
-    saturation = generator.uniform(0.5, 1.0) if generator.random() < vivid else generator.beta(1.2, 4.5)
-    value, hue = generator.uniform(0.08, 1.0), generator.random() * 6
-    ramp = np.clip(np.abs((hue + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
-    return 255 * value * (1 - saturation * (1 - ramp))
-
-
-def with_luminance(colour: Colour, target: float) -> Colour:
-    """The colour mixed with black or white until its luminance is the one wanted.
-
-    Args:
-        colour: (3,) RGB 0 to 255.
-        target: luminance, 0 to 255.
-
-    Returns:
-        (3,) RGB.
-    """
-    own = float(LUMINANCE @ colour)
-    if own >= target:
-        return colour * (target / max(own, 1e-6))
-    return colour + (255 - colour) * ((target - own) / max(255 - own, 1e-6))
-
-
-def contrasting_colour(generator: np.random.Generator, behind: float, *, low_contrast: float) -> Colour:
-    """A colour that can be told from what is behind it, sometimes only just.
-
-    Args:
-        generator: source of randomness.
-        behind: luminance behind, 0 to 255.
-        low_contrast: probability of a small difference.
-
-    Returns:
-        (3,) RGB.
-    """
-    brighter = generator.random() < (255 - behind) / 255
-    room = 255 - behind if brighter else behind
-    difference = generator.uniform(10, 45) if generator.random() < low_contrast else generator.uniform(60, 240)
-    target = behind + min(difference, room) * (1 if brighter else -1)
-    return with_luminance(natural_colour(generator, vivid=0.45), target)
-
-
 def choose_style(generator: np.random.Generator, settings: StyleSettings, behind: Colour) -> Style:
     """A style for a block of text or a hard negative.
 
@@ -148,6 +95,20 @@ def choose_style(generator: np.random.Generator, settings: StyleSettings, behind
         wear=float(generator.uniform(0.1, 0.4)) if chance(settings.wear) else 0.0,
         opacity=float(generator.uniform(0.75, 1.0)) if chance(0.4) else 1.0,
     )
+
+
+def effect_contrast(style: Style, behind: Colour) -> float:
+    """How far edge and relief alone set letters off from what is behind them.
+
+    Args:
+        style: how they are painted.
+        behind: (3,) mean colour behind.
+
+    Returns:
+        Levels, 0 for plain letters.
+    """
+    edge = 0.0 if style.edge is None else 0.7 * abs(float(LUMINANCE @ (style.edge - behind)))
+    return max(edge, 40 * abs(style.emboss))
 
 
 def paint(generator: np.random.Generator, image: Picture, outline: Outline, style: Style, *, height: float) -> Painted:
@@ -212,92 +173,3 @@ def _worn(generator: np.random.Generator, mask: Picture, share: float) -> Pictur
     threshold = 128 - 42 * (1.3 - 2.2 * share)
     kept = np.clip((noise.astype(np.float32) - threshold) * 8, 0, 255).astype(np.uint8)
     return cv2.multiply(mask, kept, scale=1 / 255)
-
-
-def mix_flat(patch: Picture, mask: Picture, colour: Colour, opacity: float) -> None:
-    """Lay one colour over a picture where a mask says so, in place.
-
-    Args:
-        patch: (H, W, 3) uint8, changed; may be a view.
-        mask: (H, W) uint8, 255 where the colour covers wholly.
-        colour: (3,) RGB 0 to 255.
-        opacity: 0 to 1, of the whole.
-    """
-    red, green, blue = (int(np.clip(round(float(value)), 0, 255)) for value in colour)
-    _mix_flat(patch, mask, red, green, blue, round(256 * opacity))
-
-
-def mix_picture(patch: Picture, mask: Picture, picture: Picture, opacity: float) -> None:
-    """Lay a picture over another where a mask says so, in place.
-
-    Args:
-        patch: (H, W, 3) uint8, changed; may be a view.
-        mask: (H, W) uint8, 255 where the picture covers wholly.
-        picture: (H, W, 3) uint8.
-        opacity: 0 to 1, of the whole.
-    """
-    _mix_picture(patch, mask, picture, round(256 * opacity))
-
-
-@njit(cache=True, nogil=True)
-def _mix_flat(patch, mask, red, green, blue, opacity):  # type: ignore[no-untyped-def]
-    for row in range(mask.shape[0]):
-        for column in range(mask.shape[1]):
-            share = (np.int32(mask[row, column]) * opacity + 128) >> 8  # 0 to 255
-            if share:
-                patch[row, column, 0] = _mixed(patch[row, column, 0], red, share)
-                patch[row, column, 1] = _mixed(patch[row, column, 1], green, share)
-                patch[row, column, 2] = _mixed(patch[row, column, 2], blue, share)
-
-
-@njit(cache=True, nogil=True)
-def _mix_picture(patch, mask, picture, opacity):  # type: ignore[no-untyped-def]
-    for row in range(mask.shape[0]):
-        for column in range(mask.shape[1]):
-            share = (np.int32(mask[row, column]) * opacity + 128) >> 8
-            if share:
-                for channel in range(3):
-                    value = patch[row, column, channel]
-                    patch[row, column, channel] = _mixed(value, picture[row, column, channel], share)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _mixed(below, above, share):  # type: ignore[no-untyped-def]
-    """Weighted mean of two levels, rounded: a division by 255 without dividing."""
-    total = np.int32(below) * (255 - share) + np.int32(above) * share + 128
-    return np.uint8((total + (total >> 8)) >> 8)
-
-
-@njit(cache=True, nogil=True)
-def ink_contrast(image, mask, top, left, y1, x1, y2, x2):  # type: ignore[no-untyped-def]
-    """Mean luminance of the ink of a word less that of what is around it.
-
-    Args:
-        image: (H, W, 3) uint8.
-        mask: (h, w) uint8, ink, its first pixel at row `top` and column `left` of the picture.
-        top: see above.
-        left: see above.
-        y1: first row of the word's box, picture pixels.
-        x1: first column.
-        y2: row after the last.
-        x2: column after the last.
-
-    Returns:
-        Levels, 0 where there is no ink or nothing around it.
-    """
-    ink, around, ink_count, around_count = 0.0, 0.0, 0, 0
-    for row in range(max(y1, top), min(y2, top + mask.shape[0])):
-        for column in range(max(x1, left), min(x2, left + mask.shape[1])):
-            share = mask[row - top, column - left]
-            if 50 < share < 200:
-                continue
-            level = 0.299 * image[row, column, 0] + 0.587 * image[row, column, 1] + 0.114 * image[row, column, 2]
-            if share >= 200:
-                ink += level
-                ink_count += 1
-            else:
-                around += level
-                around_count += 1
-    if ink_count == 0 or around_count == 0:
-        return 0.0
-    return ink / ink_count - around / around_count

@@ -9,7 +9,8 @@ import numpy as np
 from craft.datasets.generator.canvas import Canvas, new_pose, weighted_choice
 from craft.datasets.generator.fonts import Outline, Typeface, load_typeface
 from craft.datasets.generator.negatives import glyph_outline, negative_outline
-from craft.datasets.generator.paint import Style, choose_style, natural_colour, paint
+from craft.datasets.generator.paint import Style, choose_style, paint
+from craft.datasets.generator.palette import natural_colour
 from craft.datasets.generator.placing import pixel_window, send, send_outline
 from craft.datasets.generator.raster import coverage
 from craft.datasets.generator.rendered import Picture

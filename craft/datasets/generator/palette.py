@@ -1,0 +1,59 @@
+"""Colours as things have them, and colours that can be told from what is behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Colour = NDArray[np.float64]
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+
+
+def natural_colour(generator: np.random.Generator, *, vivid: float = 0.2) -> Colour:
+    """A colour as things have them: mostly dull, now and then vivid.
+
+    Args:
+        generator: source of randomness.
+        vivid: share of vivid ones.
+
+    Returns:
+        (3,) float64, RGB 0 to 255.
+    """
+    saturation = generator.uniform(0.5, 1.0) if generator.random() < vivid else generator.beta(1.2, 4.5)
+    value, hue = generator.uniform(0.08, 1.0), generator.random() * 6
+    ramp = np.clip(np.abs((hue + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
+    return 255 * value * (1 - saturation * (1 - ramp))
+
+
+def with_luminance(colour: Colour, target: float) -> Colour:
+    """The colour mixed with black or white until its luminance is the one wanted.
+
+    Args:
+        colour: (3,) RGB 0 to 255.
+        target: luminance, 0 to 255.
+
+    Returns:
+        (3,) RGB.
+    """
+    own = float(LUMINANCE @ colour)
+    if own >= target:
+        return colour * (target / max(own, 1e-6))
+    return colour + (255 - colour) * ((target - own) / max(255 - own, 1e-6))
+
+
+def contrasting_colour(generator: np.random.Generator, behind: float, *, low_contrast: float) -> Colour:
+    """A colour that can be told from what is behind it, sometimes only just.
+
+    Args:
+        generator: source of randomness.
+        behind: luminance behind, 0 to 255.
+        low_contrast: probability of a small difference.
+
+    Returns:
+        (3,) RGB.
+    """
+    brighter = generator.random() < (255 - behind) / 255
+    room = 255 - behind if brighter else behind
+    difference = generator.uniform(10, 45) if generator.random() < low_contrast else generator.uniform(60, 240)
+    target = behind + min(difference, room) * (1 if brighter else -1)
+    return with_luminance(natural_colour(generator, vivid=0.45), target)
