@@ -19,7 +19,6 @@ from torchvision.ops import roi_align
 from craft.models.craft import CRAFT, LEVEL_CHANNELS, LEVEL_STRIDES, scale_channels
 from craft.models.proposal_network import ProposalNetwork
 
-REGION_PREFIX = "region."
 # Fast R-CNN's: a correction by a tenth of the side counts 1 in centre, by a fifth in the logarithm of the size.
 BOX_CODER = BoxCoder(weights=(10.0, 10.0, 5.0, 5.0))
 _SAMPLES_PER_CELL = 2  # points along each side of a cell of RoIAlign

@@ -27,6 +27,7 @@ _PREFIXES = ("module.", "_orig_mod.")
 # How the authors' code turns maps into pixels, for files that say nothing about detection.
 _ORIGINAL_DETECTION = {"pixel_rule": "corner", "keep_padding": True}
 _METADATA_KEY = "craft"
+_REGION_PREFIX = "region."  # starts the names of the region path's tensors, see region_head.py
 _WIDEST_LAYER, _WIDEST_CHANNELS = "basenet.slice5.2.weight", 1024
 
 
@@ -130,7 +131,8 @@ def build_model(weights: Weights) -> CRAFT:
         weights: what was read.
 
     Returns:
-        The network on the CPU in training mode, its width taken from the tensors' shapes.
+        The network on the CPU in training mode, its width taken from the tensors' shapes; with a region path where the
+        weights hold one.
 
     Raises:
         ValueError: these are not a CRAFT's weights, or not all of them.
@@ -142,6 +144,8 @@ def build_model(weights: Weights) -> CRAFT:
             f"{_first_of(weights.state)}); give a file that `craft train` or the authors' release made"
         )
     model = CRAFT(widest.shape[0] / _WIDEST_CHANNELS)
+    if any(name.startswith(_REGION_PREFIX) for name in weights.state):
+        _add_region_path(model, weights)
     load_into(model, weights, strict=True)
     return model
 
@@ -161,14 +165,15 @@ def save_safetensors(model: nn.Module | Mapping[str, Tensor], path: str | Path, 
 def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> None:
     """Write weights as the authors' release does, for their code, EasyOCR and others that load theirs.
 
-    That format has no place for detection settings: read back, the file counts as theirs. Their network has width 1
-    only, so others load no other width.
+    That format has no place for detection settings nor for a region path: read back, the file counts as theirs. Their
+    network has width 1 only, so others load no other width.
 
     Args:
         model: a network, or its tensors by name.
         path: file to write, .pth; ".partial" behind its name is used on the way.
     """
-    state = OrderedDict(_plain_state(model))
+    plain = _plain_state(model)
+    state = OrderedDict((name, value) for name, value in plain.items() if not name.startswith(_REGION_PREFIX))
     _write_whole(Path(path), lambda file: torch.save(state, file))
 
 
@@ -242,11 +247,35 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     metadata: dict[str, Any] = {key: value for key, value in content.items() if isinstance(value, str | int | float)}
     if "average" in content and isinstance(content.get("config"), str):  # a checkpoint of ours
-        metadata["detection"] = yaml.safe_load(content["config"])["detection"]
+        config = yaml.safe_load(content["config"])
+        metadata["detection"] = config["detection"]
+        if "region" in config:
+            region = config["region"]
+            network = region["proposals"]["network"] > 0
+            metadata["region"] = {
+                "levels": region["levels"],
+                "pool_hw": region["pool"],
+                "hidden": region["hidden"],
+                "proposal_network": network,
+            }
     else:
         metadata["detection"] = dict(_ORIGINAL_DETECTION)
     state = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict) and content[key]), content)
     return state, metadata
+
+
+def _add_region_path(model: CRAFT, weights: Weights) -> None:
+    from craft.models.region_head import RegionArchitecture, add_region_path  # here: else torchvision is not needed
+
+    if "region" not in weights.metadata:
+        raise ValueError(
+            f"{weights.source}: holds a region head, but nothing says how it is built; give the file that training wrote"
+        )
+    try:
+        architecture = RegionArchitecture.from_dict(weights.metadata["region"])
+        add_region_path(model, architecture, seed=0)
+    except ValueError as error:
+        raise ValueError(f"{weights.source}: {error}") from None
 
 
 def _without_prefixes(name: str) -> str:

@@ -87,6 +87,7 @@ def _whole_grid(size_hw: tuple[int, int]) -> NDArray[np.float32]:
             left = np.arange(0, width - box_width + 1, _GRID_STEP * box_width)
             top = np.arange(0, height - box_height + 1, _GRID_STEP * box_height)
             corners = np.stack(np.meshgrid(left, top), axis=-1).reshape(-1, 2)
-            parts.append(np.concatenate([corners, corners + (box_width, box_height)], axis=1))
+            opposite = corners + np.array([box_width, box_height])
+            parts.append(np.concatenate([corners, opposite], axis=1))
     boxes = np.concatenate(parts) if parts else np.zeros((0, 4))
     return inside(boxes, size_hw=size_hw)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from craft.targets.heatmaps import Targets
 from craft.training.distributed import (
     Processes,
     any_process,
+    share_buffers,
     start_processes,
     stop_processes,
     wait_for_all,
@@ -35,10 +37,11 @@ from craft.training.fingerprint import batch_digest, weights_digest
 from craft.training.folder import open_run_folder
 from craft.training.meter import IntervalMeter
 from craft.training.preview import batch_targets, write_map_pictures
+from craft.training.regions import RegionTraining
 from craft.training.runlog import RunLog
 from craft.training.scenes import read_training_sets, read_validation_scenes
 from craft.training.schedule import learning_rate_at
-from craft.training.state import RunState, build_state, restore_state, save_snapshot, save_state
+from craft.training.state import RunState, build_state, network_metadata, restore_state, save_snapshot, save_state
 from craft.training.validation import validate
 from craft.training.watch import FiniteWatch
 
@@ -100,6 +103,9 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
     log = RunLog(folder, writes=processes.writes, after_step=state.step, tensorboard=settings.tensorboard)
     batches = _batches(config, sets, state, processes)
     meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
+    regions = RegionTraining(config, state.model, sets, folder, processes) if config.region.enabled else None
+    if regions is not None:
+        regions.resume(state.step)
     progress = tqdm(total=settings.steps, initial=state.step, desc="train", disable=not processes.writes)
     if state.step == 0 and processes.writes:
         log.write("start", 0, {"weights": weights_digest(state.model)})
@@ -107,11 +113,17 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
     stopped = False
     while state.step < settings.steps and not stopped:
         rate = learning_rate_at(state.step, steps=settings.steps, settings=config.optimizer)
-        batch, targets, loss = _step(config, state, batches, processes, meter, watch, rate)
+        if regions is not None and regions.collects_before(state.step):
+            pause = time.perf_counter()
+            log.write("bootstrap", state.step, regions.collect(state.model, state.step))
+            meter.skip(time.perf_counter() - pause)
+        batch, targets, loss = _step(config, state, batches, processes, meter, watch, rate, regions)
         progress.update()
 
         if state.step % settings.log_every == 0 or state.step == settings.steps:
-            values = meter.read() | {"learning_rate": rate}
+            values: dict[str, float | None] = {**meter.read(), "learning_rate": rate}
+            if regions is not None:
+                values |= regions.meter.read()
             log.write("train", state.step, values)
             progress.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
         # Processes agree on stopping only now and then, since asking each other makes the devices wait.
@@ -125,6 +137,8 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
             save_snapshot(state, folder, config)
         if state.step % settings.pictures_every == 0 and processes.writes:
             write_map_pictures(folder / "maps", state.step, state.validated_model, batch, targets, loss.weights)
+            if regions is not None:
+                regions.write_pictures(state.model, state.step)
         if validation and (state.step % settings.validate_every == 0 or state.step == settings.steps):
             watch.check(wait=True)
             _evaluate(config, state, validation, folder, processes, log)
@@ -153,6 +167,7 @@ def _step(
     meter: IntervalMeter,
     watch: FiniteWatch,
     rate: float,
+    regions: RegionTraining | None,
 ) -> tuple[Batch, Targets, PixelLoss]:
     """One optimizer step over `accumulate` batches. Returns the last batch, its targets and its loss."""
     accumulate = config.optimizer.accumulate
@@ -165,8 +180,12 @@ def _step(
         images += len(batch.images)
         targets = batch_targets(batch, processes.device)
         with _synchronised_only(state.network, last=index == accumulate - 1):
-            loss = forward_loss(state.network, batch, targets, config, processes.device)
-            (loss.loss / accumulate).backward()
+            maps, features = forward_maps(state.network, batch, config, processes.device)
+            loss = maps_loss(maps, batch, targets, config)
+            total = loss.loss
+            if regions is not None:
+                total = total + config.region.weight * regions.loss(maps, features, batch)
+            (total / accumulate).backward()
         measured += _measures(loss) / accumulate
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optimizer.gradient_clip)
     state.step += 1
@@ -185,7 +204,7 @@ def _step(
 
 
 def forward_loss(network: nn.Module, batch: Batch, targets: Targets, config: Config, device: torch.device) -> PixelLoss:
-    """Run the network over a batch and compute its loss.
+    """Run the network over a batch and compute the loss of its score maps.
 
     Args:
         network: the network, wrapped or not.
@@ -197,16 +216,45 @@ def forward_loss(network: nn.Module, batch: Batch, targets: Targets, config: Con
     Returns:
         The loss and what it kept.
     """
+    maps, _features = forward_maps(network, batch, config, device)
+    return maps_loss(maps, batch, targets, config)
+
+
+def forward_maps(network: nn.Module, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, Any]:
+    """Run the network over a batch.
+
+    Args:
+        network: the network, wrapped or not.
+        batch: crops, as loaded.
+        config: precision.
+        device: where the network runs.
+
+    Returns:
+        What the network gives: score maps (B, 2, H, W), and features, by level where there is a region path.
+    """
     images = batch.images.to(device, non_blocking=True)
-    seeds = batch.seeds.to(device, non_blocking=True)
     precision = choose_precision(config.training.precision, device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
-        maps, _features = network(normalise_images(images).contiguous(memory_format=torch.channels_last))
+        return network(normalise_images(images).contiguous(memory_format=torch.channels_last))
+
+
+def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config) -> PixelLoss:
+    """Compute the loss of a batch's score maps.
+
+    Args:
+        maps: (B, 2, H, W), from `forward_maps`.
+        batch: crops, as loaded.
+        targets: the batch's maps on the device.
+        config: OHEM settings.
+
+    Returns:
+        The loss and what it kept.
+    """
     return pixel_loss(
         maps,
         targets.maps,
         targets.confidence,
-        seeds,
+        batch.seeds.to(maps.device, non_blocking=True),
         rule=config.ohem.rule,
         ratio=config.ohem.ratio,
         min_negatives=config.ohem.min_negatives,
@@ -224,6 +272,7 @@ def _evaluate(
 ) -> None:
     """Score the validated model; the best so far is kept as best.safetensors."""
     start = time.perf_counter()
+    share_buffers(state.validated_model, processes)
     scores = validate(state.validated_model, scenes, config.detection, processes=processes)
     values = {
         "precision": scores.precision,
@@ -247,7 +296,8 @@ def _evaluate(
 
 
 def _save_weights(state: RunState, path: Path, config: Config) -> None:
-    metadata = {"step": state.step, "width": config.model.width, "detection": config.detection.model_dump(mode="json")}
+    detection = config.detection.model_dump(mode="json")
+    metadata = {"step": state.step, **network_metadata(config), "detection": detection}
     save_safetensors(state.validated_model, path, metadata)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,9 +15,11 @@ from torch.optim.swa_utils import AveragedModel
 import craft
 from craft.config import Config, dump_config
 from craft.models.craft import CRAFT, freeze_batch_norm, freeze_parameters
+from craft.models.region_head import LevelsNetwork, add_region_path
 from craft.models.weights import load_imagenet_backbone, load_into, read_weights, save_safetensors
 from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craft.training.distributed import Processes
+from craft.training.regions import architecture_of
 from craft.training.schedule import WarmedAverage, build_average, build_optimizer
 
 
@@ -26,7 +29,8 @@ class RunState:
 
     Attributes:
         model: the network; its parameters are what the optimizer changes.
-        network: what the loop calls: the model, wrapped for several processes where there are several.
+        network: what the loop calls: the model, or its features at all levels too where there is a region path;
+            wrapped for several processes where there are several.
         optimizer: AdamW.
         average: the moving average, None where it is off.
         average_rule: counts the average's updates.
@@ -64,6 +68,8 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
     """
     torch.manual_seed(config.training.seed)
     model = CRAFT(config.model.width, gradient_checkpointing=config.model.gradient_checkpointing)
+    if config.region.enabled:
+        add_region_path(model, architecture_of(config.region), seed=config.training.seed)
     if config.model.pretrained == "imagenet":
         load_imagenet_backbone(model)
         say("backbone: torchvision's ImageNet weights")
@@ -79,6 +85,8 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
     model.train()
     if config.freeze:
         freeze_parameters(model, config.freeze)
+    if config.region.enabled and config.region.train == "alone":
+        freeze_parameters(model, [f"{name}." for name, _part in model.named_children() if name != "region"])
     if config.model.freeze_batch_norm:
         freeze_batch_norm(model)
     average, rule = None, None
@@ -143,11 +151,27 @@ def save_snapshot(state: RunState, folder: Path, config: Config) -> None:
     """
     path = folder / "snapshots" / f"step_{state.step}.safetensors"
     path.parent.mkdir(exist_ok=True)
-    save_safetensors(state.model, path, {"step": state.step, "width": config.model.width})
+    save_safetensors(state.model, path, {"step": state.step, **network_metadata(config)})
+
+
+def network_metadata(config: Config) -> dict[str, Any]:
+    """What weights need to be built into a network again, beside their shapes.
+
+    Args:
+        config: the run's settings.
+
+    Returns:
+        What travels with the weights.
+    """
+    metadata: dict[str, Any] = {"width": config.model.width}
+    if config.region.enabled:
+        metadata["region"] = architecture_of(config.region).as_dict()
+    return metadata
 
 
 def _wrap(model: CRAFT, processes: Processes) -> nn.Module:
+    network = model if model.region is None else LevelsNetwork(model)
     if processes.world_size == 1:
-        return model
+        return network
     devices = [processes.device.index] if processes.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+    return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)

@@ -1,0 +1,48 @@
+"""How long parts of a step take, without making the host wait for the device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class PassTimes:
+    """Sums of durations by name since the last reading: CUDA events on a GPU, the clock elsewhere.
+
+    Args:
+        device: where what is measured runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._seconds: dict[str, float] = {}
+        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Count the time spent inside under a name."""
+        if not self._cuda:
+            start = time.perf_counter()
+            yield
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+            return
+        before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        before.record()
+        yield
+        after.record()
+        self._events.append((name, before, after))
+
+    def read(self) -> dict[str, float]:
+        """Seconds by name since the last reading, then start again. Waits for the device.
+
+        Returns:
+            Only names that were measured.
+        """
+        for name, before, after in self._events:
+            after.synchronize()
+            self._seconds[name] = self._seconds.get(name, 0.0) + before.elapsed_time(after) / 1000
+        seconds, self._seconds, self._events = self._seconds, {}, []
+        return seconds

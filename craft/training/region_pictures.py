@@ -1,0 +1,130 @@
+"""Pictures of the RoIs that mining finds: the same crops at every step, boxes coloured by loss and label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from craft.config import RegionSettings
+from craft.datasets.augment import make_sample
+from craft.datasets.images import read_image
+from craft.datasets.loader import Batch, collate
+from craft.models.craft import CRAFT, normalise_images
+from craft.models.region_head import region_path
+from craft.ohem.region import hardest_rois
+from craft.scene import Scene
+from craft.training.batch_rois import batch_rois
+from craft.training.region_loss import roi_losses
+
+_SCENES_SHOWN = 4
+_COMMON_LOSS = 3.0  # the loss at which a box has its full colour, in every picture, so that steps compare
+_LIGHT_TEXT, _FULL_TEXT = (200, 255, 200), (0, 150, 0)
+_LIGHT_BACKGROUND, _FULL_BACKGROUND = (255, 235, 120), (225, 0, 0)
+_JPEG_QUALITY = 90
+
+
+def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
+    """Plain crops of the first scenes, to be looked at again and again.
+
+    Args:
+        scenes: with the characters of their cared-for words.
+        crop_size: side of the crops, pixels.
+
+    Returns:
+        A batch of at most four.
+    """
+    samples = [
+        make_sample(
+            read_image(scene.image_path), scene.words, seed=0, crop_size=crop_size, settings=None, name=scene.name
+        )
+        for scene in scenes[:_SCENES_SHOWN]
+    ]
+    return collate(samples)
+
+
+@torch.no_grad()
+def write_roi_pictures(
+    folder: Path, step: int, model: nn.Module, batch: Batch, settings: RegionSettings, *, device: torch.device
+) -> Path:
+    """Draw the RoIs that mining would choose now, whichever sampler trains.
+
+    Args:
+        folder: for the picture, made where it is missing.
+        step: optimizer steps done, in the file's name.
+        model: network with a region path; it computes in evaluation mode and is left as it was.
+        batch: crops.
+        settings: of the region path.
+        device: where the network runs.
+
+    Returns:
+        The picture: the crops next to each other. Text RoIs are green, others yellow to red; the fuller the colour, the
+        larger the loss.
+    """
+    assert isinstance(model, CRAFT)
+    path = region_path(model)
+    assert path is not None
+    was_training = model.training
+    model.eval()
+    try:
+        maps, levels = model.forward_levels(normalise_images(batch.images.to(device)))
+    finally:
+        model.train(was_training)
+    rois, _loss = batch_rois(path, maps, levels, batch, settings, learn=False)
+    odds, corrections = path.head(levels, [image.boxes_xyxy for image in rois])
+    losses = roi_losses(odds, corrections, rois)
+    panels = []
+    for place, (image, image_losses) in enumerate(zip(rois, losses.split([len(one) for one in rois]), strict=True)):
+        index = hardest_rois(
+            image_losses,
+            image.boxes_xyxy,
+            image.labels.counted,
+            count=settings.rois_per_image,
+            nms_iou=settings.nms_iou,
+        )
+        pixels = batch.images[place].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
+        share = image.labels.foreground[index].float().mean().item() if len(index) else 0.0
+        picture = draw_rois(pixels, image.boxes_xyxy[index], image_losses[index], image.labels.foreground[index])
+        panels.append(_captioned(picture, f"{batch.names[place]}: {len(index)} RoIs, {share:.0%} text, step {step}"))
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"step_{step:06d}.jpg"
+    bgr = np.ascontiguousarray(np.concatenate(panels, axis=1)[..., ::-1])
+    _done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    target.write_bytes(encoded.tobytes())
+    return target
+
+
+def draw_rois(image: NDArray[np.uint8], boxes_xyxy: Tensor, losses: Tensor, foreground: Tensor) -> NDArray[np.uint8]:
+    """Draw RoIs on a picture, the largest loss on top.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        boxes_xyxy: (R, 4) float32, pixels of the picture.
+        losses: (R,) float32.
+        foreground: (R,) bool.
+
+    Returns:
+        (H, W, 3) uint8, RGB, a copy.
+    """
+    drawn = np.ascontiguousarray(image).copy()
+    order = torch.argsort(losses, stable=True).tolist()
+    corners = np.rint(boxes_xyxy.cpu().numpy()).astype(int)
+    for index in order:
+        strength = min(float(losses[index]) / _COMMON_LOSS, 1.0)
+        light, full = (_LIGHT_TEXT, _FULL_TEXT) if bool(foreground[index]) else (_LIGHT_BACKGROUND, _FULL_BACKGROUND)
+        colour = tuple(round(a + strength * (b - a)) for a, b in zip(light, full, strict=True))
+        left, top, right, bottom = corners[index].tolist()
+        cv2.rectangle(drawn, (left, top), (right, bottom), colour, 1)
+    return drawn
+
+
+def _captioned(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    bar = np.full((18, picture.shape[1], 3), 32, dtype=np.uint8)
+    plain = caption.encode("ascii", "replace").decode()  # OpenCV's letters are these only
+    cv2.putText(bar, plain, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.concatenate([bar, picture])
