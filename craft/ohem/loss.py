@@ -18,7 +18,7 @@ class PixelLoss:
     """A loss and what it was made from, all on the device of the scores.
 
     Attributes:
-        loss: () float32, differentiable: region + affinity.
+        loss: () float32, differentiable once: region + affinity.
         region: () float32, the region maps' share.
         affinity: () float32, the affinity maps' share.
         kept_positives: (B, 2) int64, text pixels per image and map, of region and affinity.
@@ -63,7 +63,7 @@ def pixel_loss(
         The loss, its parts, and what was kept.
 
     Raises:
-        ValueError: shapes differ, the batch is empty, the rule is unknown, or a number is out of range.
+        ValueError: shapes or types differ from these, the batch is empty, the rule is unknown, or a number is out of range.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2 and 4.2. Each map's own text pixels, ranking per image, keeping
         don't-care pixels out of the ranking, and the shares of ties are ours.
@@ -109,5 +109,10 @@ def _check(scores: Tensor, maps: Tensor, confidence: Tensor, seeds: Tensor) -> N
             f"maps are {tuple(maps.shape)} and confidence {tuple(confidence.shape)}; give both as the scores, "
             f"{tuple(scores.shape)}"
         )
-    if seeds.shape != scores.shape[:1]:
-        raise ValueError(f"seeds are {tuple(seeds.shape)}; give one an image, ({scores.shape[0]},)")
+    if not scores.is_floating_point() or maps.dtype != torch.float32 or confidence.dtype != torch.float32:
+        raise ValueError(
+            f"scores are {scores.dtype}, maps {maps.dtype} and confidence {confidence.dtype}; give scores of a "
+            "floating type, maps and confidence float32"
+        )
+    if seeds.shape != scores.shape[:1] or seeds.dtype != torch.int64:
+        raise ValueError(f"seeds are {tuple(seeds.shape)} {seeds.dtype}; give one int64 an image, ({len(scores)},)")

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from craft.ohem.ranking import MAGNITUDE, share_among_highest
+from craft.ohem.ranking import MAGNITUDE, count_true, share_among_highest
 
 Rule = Literal["hardest", "random", "all", "none"]
 
@@ -47,7 +47,7 @@ def pixel_weights(error: Tensor, positive: Tensor, care: Tensor, *, ratio: float
         (B, H, W) float32, detached, 0 outside `care`; per image the kept positives sum to 1 and the kept negatives to 1.
 
     Raises:
-        ValueError: shapes differ, `error` is not float32, or `ratio` or `min_negatives` is out of range.
+        ValueError: shapes or types differ from these, or `ratio` or `min_negatives` is out of range.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3). Ranking per image, and leaving ignored
         pixels out of the ranking, are ours.
@@ -71,7 +71,7 @@ def random_weights(positive: Tensor, care: Tensor, seeds: Tensor, *, ratio: floa
         (B, H, W) float32, 0 outside `care`; per image the kept positives sum to 1 and the kept negatives to 1.
 
     Raises:
-        ValueError: shapes differ, or `ratio` or `min_negatives` is out of range.
+        ValueError: shapes or types differ from these, or `ratio` or `min_negatives` is out of range.
     """
     return _random(positive, care, seeds, ratio=ratio, min_negatives=min_negatives).weights
 
@@ -87,7 +87,7 @@ def all_weights(positive: Tensor, care: Tensor) -> Tensor:
         (B, H, W) float32, 0 outside `care`; per image the positives sum to 1 and the negatives to 1.
 
     Raises:
-        ValueError: shapes differ.
+        ValueError: shapes or types differ from these.
     """
     return _all(positive, care).weights
 
@@ -100,6 +100,9 @@ def plain_weights(care: Tensor) -> Tensor:
 
     Returns:
         (B, H, W) float32, 0 outside `care`; an image sums to 1, or to 0 where nothing is cared for.
+
+    Raises:
+        ValueError: the shape or type differs from this.
     """
     return _plain(torch.zeros_like(care), care).weights
 
@@ -122,7 +125,7 @@ def weights_for_rule(
         (B, H, W) float32, detached, 0 outside `care`.
 
     Raises:
-        ValueError: the rule is unknown, shapes differ, or a number is out of range.
+        ValueError: the rule is unknown, shapes or types differ from these, or a number is out of range.
     """
     return select_pixels(rule, error, positive, care, seeds, ratio=ratio, min_negatives=min_negatives).weights
 
@@ -145,7 +148,7 @@ def select_pixels(
         Weights and counts.
 
     Raises:
-        ValueError: the rule is unknown, shapes differ, or a number is out of range.
+        ValueError: the rule is unknown, shapes or types differ from these, or a number is out of range.
     """
     if rule == "hardest":
         return _hardest(error, positive, care, ratio=ratio, min_negatives=min_negatives)
@@ -208,13 +211,14 @@ def _split(positive: Tensor, care: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"positive is {tuple(positive.shape)} and care {tuple(care.shape)}; give both as (batch, height, width)"
         )
+    if positive.dtype != torch.bool or care.dtype != torch.bool:
+        raise ValueError(f"positive is {positive.dtype} and care {care.dtype}; give both as bool")
     positive = positive & care
     return positive, care ^ positive
 
 
 def _count(mask: Tensor) -> Tensor:
-    # Summed as int32, which is several times faster than the int64 that torch would choose.
-    return mask.flatten(1).sum(dim=1, dtype=torch.int32).to(torch.int64)
+    return count_true(mask.flatten(1))
 
 
 def _per_pixel(count: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Keep the highest-ranked pixels of each row, ties sharing, without the host waiting for the device."""
+"""Count pixels row by row and keep the highest-ranked of each, without the host waiting for the device."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ from torch import Tensor
 MAGNITUDE = 0x7FFFFFFF  # every bit of an int32 but the sign
 # The CPU finds the last key that is kept a few bits at a time, highest bits first: (lowest bit, number of bits).
 _DIGITS = ((20, 11), (10, 10), (0, 10))
+
+
+def count_true(masks: Tensor) -> Tensor:
+    """Count each row's pixels that are set.
+
+    Args:
+        masks: (N, P) bool.
+
+    Returns:
+        (N,) int64.
+    """
+    if masks.device.type == "cpu":
+        counts = torch.empty(len(masks), dtype=torch.int64)
+        _count_on_cpu(masks.contiguous().numpy(), counts.numpy())
+        return counts
+    return _count(masks)[:, 0].to(torch.int64)
 
 
 def share_among_highest(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> Tensor:
@@ -65,6 +81,16 @@ def share_by_bisection(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> Te
 def _count(mask: Tensor) -> Tensor:
     # int32 counts are several times faster than the int64 that torch would choose.
     return mask.sum(dim=1, keepdim=True, dtype=torch.int32)
+
+
+@njit(cache=True, nogil=True)
+def _count_on_cpu(masks: NDArray[np.bool_], counts: NDArray[np.int64]) -> None:
+    """Fill `counts`; torch would first write every mask out as integers, four bytes a pixel."""
+    for row in range(masks.shape[0]):
+        count = 0
+        for pixel in range(masks.shape[1]):
+            count += masks[row, pixel]
+        counts[row] = count
 
 
 @njit(cache=True, nogil=True)

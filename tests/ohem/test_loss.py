@@ -9,7 +9,7 @@ import craft.ohem.pixel
 from craft.ohem.loss import pixel_loss
 from craft.ohem.pixel import weights_for_rule
 from craft.ohem.ranking import share_by_bisection
-from tests.ohem.reference import hardest_weights, loss_and_gradient
+from tests.ohem.reference import hardest_weights, loss_and_gradient, mean_errors
 from tests.ohem.waiting import NoWaiting
 
 RULES = ("hardest", "random", "all", "none")
@@ -66,10 +66,39 @@ def test_loss_and_gradient_equal_the_reference(seed, size, text, cared, ratio, m
         ratio=ratio,
         min_negatives=min_negatives,
     ).view(size)
-    loss, gradient = loss_and_gradient(scores.detach(), maps, confidence, weights)
+    losses, gradient = loss_and_gradient(scores, maps, confidence, weights)
     torch.testing.assert_close(found.weights.double(), weights, rtol=1e-6, atol=0)
-    assert found.loss.item() == pytest.approx(loss, rel=1e-5, abs=1e-12)
+    parts = torch.stack([found.region, found.affinity]).detach()
+    torch.testing.assert_close(parts.double(), losses, rtol=1e-5, atol=1e-12)
+    assert torch.equal(found.loss.detach(), parts.sum())
     torch.testing.assert_close(scores.grad.double(), gradient, rtol=1e-5, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.tuples(st.integers(1, 3), st.just(2), st.integers(1, 6), st.integers(1, 6)),
+    text=st.sampled_from([0.0, 0.1, 0.5, 10.0]),
+    cared=st.sampled_from([0.0, 0.5, 1.0]),
+    ratio=st.floats(0.01, 50),
+    min_negatives=st.integers(0, 40),
+)
+def test_loss_and_gradient_equal_the_definitions_means(seed, size, text, cared, ratio, min_negatives):
+    scores, maps, confidence, seeds = random_batch(seed, size=size, text=text, cared=cared)
+    scores.requires_grad_()
+    exact = scores.detach().double().requires_grad_()
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule="hardest", ratio=ratio, min_negatives=min_negatives)
+    found.loss.backward()
+
+    expected = mean_errors(exact, maps, confidence, ratio=ratio, min_negatives=min_negatives)
+    parts = torch.stack([found.region, found.affinity]).detach()
+    torch.testing.assert_close(parts.double(), expected.detach(), rtol=1e-5, atol=1e-12)
+    if expected.requires_grad:
+        expected.sum().backward()
+        torch.testing.assert_close(scores.grad.double(), exact.grad, rtol=1e-5, atol=1e-12)
+    else:
+        assert not scores.grad.any()
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -80,9 +109,30 @@ def test_every_rule_has_the_gradient_of_its_weights_held_fixed(rule):
     found = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=2.0, min_negatives=3)
     found.loss.backward()
 
-    loss, gradient = loss_and_gradient(scores.detach(), maps, confidence, found.weights)
-    assert found.loss.item() == pytest.approx(loss, rel=1e-5)
+    losses, gradient = loss_and_gradient(scores, maps, confidence, found.weights)
+    assert found.loss.item() == pytest.approx(float(losses.sum()), rel=1e-5)
     torch.testing.assert_close(scores.grad.double(), gradient, rtol=1e-5, atol=1e-9)
+
+
+def test_a_target_of_a_tenth_is_background_and_the_next_above_it_text():
+    tenth = torch.tensor(0.1)
+    maps = torch.stack([tenth, torch.nextafter(tenth, torch.tensor(1.0))]).expand(1, 2, 1, 2)
+
+    found = pixel_loss(torch.zeros(1, 2, 1, 2), maps, torch.ones(1, 2, 1, 2), torch.tensor([0]), **SETTINGS)
+
+    assert found.kept_positives.tolist() == [[1, 1]]
+    assert found.kept_negatives.tolist() == [[1, 1]]
+
+
+def test_an_image_of_little_text_keeps_its_own_share_beside_one_of_much():
+    maps = torch.zeros(2, 2, 10, 10)
+    maps[0, :, 0, 0], maps[1, :, :2] = 1, 1  # 1 and 20 text pixels
+    scores = torch.stack([torch.full((2, 10, 10), 0.01), torch.full((2, 10, 10), 0.9)])  # all errors of one are larger
+
+    found = pixel_loss(scores, maps, torch.ones_like(maps), torch.arange(2), rule="hardest", ratio=3.0, min_negatives=0)
+
+    assert found.kept_negatives.tolist() == [[3, 3], [60, 60]]
+    torch.testing.assert_close(found.weights.sum(dim=(2, 3)), torch.full((2, 2), 2.0))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -222,6 +272,18 @@ def test_the_host_never_waits_for_the_device(rule, monkeypatch):
     assert torch.equal(found.loss.detach(), expected.loss)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_shapes_and_steps_follow_from_no_number_in_the_maps(rule):
+    # Tensors without contents: whatever reads a number, or moves one to the host, raises.
+    scores, maps, confidence, seeds = (tensor.to("meta") for tensor in random_batch(12))
+
+    found = pixel_loss(scores.requires_grad_(), maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
+    found.loss.backward()
+
+    assert scores.grad.shape == scores.shape
+    assert found.kept_negatives.shape == (3, 2)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("rule", RULES)
 def test_a_cuda_device_keeps_the_same_pixels_without_a_synchronisation(rule):
@@ -236,11 +298,13 @@ def test_a_cuda_device_keeps_the_same_pixels_without_a_synchronisation(rule):
         min_negatives=5,
     )
     moved = [tensor.cuda() for tensor in (scores, maps, confidence, seeds)]
+    moved[0].requires_grad_()
     torch.cuda.synchronize()
 
     torch.cuda.set_sync_debug_mode("error")
     try:
         found = pixel_loss(*moved, rule=rule, ratio=2.0, min_negatives=5)
+        found.loss.backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -257,3 +321,15 @@ def test_shapes_that_do_not_fit_are_refused():
         pixel_loss(scores, maps, confidence[:, :1], seeds, **SETTINGS)
     with pytest.raises(ValueError, match=r"seeds are \(1,\)"):
         pixel_loss(scores, maps, confidence, seeds[:1], **SETTINGS)
+
+
+def test_types_that_do_not_fit_are_refused():
+    scores, maps, confidence, seeds = random_batch(0)
+    with pytest.raises(ValueError, match=r"maps torch.float64.* float32"):
+        pixel_loss(scores, maps.double(), confidence, seeds, **SETTINGS)
+    with pytest.raises(ValueError, match=r"confidence torch.bool"):
+        pixel_loss(scores, maps, confidence > 0, seeds, **SETTINGS)
+    with pytest.raises(ValueError, match=r"scores are torch.uint8"):
+        pixel_loss(scores.byte(), maps, confidence, seeds, **SETTINGS)
+    with pytest.raises(ValueError, match=r"seeds are \(3,\) torch.int32.* int64"):
+        pixel_loss(scores, maps, confidence, seeds.int(), **SETTINGS)

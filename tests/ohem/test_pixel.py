@@ -16,6 +16,7 @@ from craft.ohem.pixel import (
     weights_for_rule,
 )
 from craft.ohem.ranking import share_by_bisection
+from tests.ohem import reference
 from tests.ohem.reference import hardest_weights, kept_negatives
 from tests.ohem.waiting import NoWaiting
 
@@ -179,6 +180,29 @@ def test_no_rule_is_one_mean_over_what_is_cared_for():
     assert plain_weights(care).tolist() == [[[0.25, 0.25, 0.25, 0, 0.25]], [[0] * 5]]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)),
+    text=st.floats(0, 1),
+    cared=st.floats(0, 1),
+    map_seed=st.integers(-(2**63), 2**63 - 1),
+    ratio=st.floats(1e-3, 100),
+    min_negatives=st.integers(0, 100),
+)
+def test_the_other_rules_equal_the_reference_over_random_maps(seed, size, text, cared, map_seed, ratio, min_negatives):
+    _, positive, care = random_maps(seed, size=size, text=text, cared=cared)
+    seeds = [map_seed, 0, 1, seed][: size[0]]
+
+    drawn = random_weights(positive, care, torch.tensor(seeds), ratio=ratio, min_negatives=min_negatives)
+
+    expected = reference.random_weights(positive, care, seeds, ratio=ratio, min_negatives=min_negatives)
+    close = {"rtol": 1e-6, "atol": 0}
+    torch.testing.assert_close(drawn.double(), expected, **close)
+    torch.testing.assert_close(all_weights(positive, care).double(), reference.all_weights(positive, care), **close)
+    torch.testing.assert_close(plain_weights(care).double(), reference.plain_weights(care), **close)
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), text=st.floats(0, 1), ratio=st.floats(1e-3, 20), min_negatives=st.integers(0, 70))
 def test_random_rule_keeps_as_many_as_the_hardest_rule_each_with_the_same_weight(seed, text, ratio, min_negatives):
@@ -218,6 +242,16 @@ def test_random_rule_keeps_every_background_pixel_equally_often():
     assert (often - 0.25).abs().max() < 0.03
     together = ((weights[:, 0, 0] > 0) & (weights[:, 0, 1] > 0)).float().mean()  # 5 x 4 of 20 x 19 pairs
     assert abs(float(together) - 20 / 380) < 0.015
+
+
+def test_shuffled_order_never_changes():
+    # what rule random keeps is part of a run's record
+    assert shuffled_order(torch.tensor([0, 12345]), 3).tolist() == [
+        [0, 410673539, 821347078],
+        [914360660, 971129283, 1014700737],
+    ]
+    for seed in (0, 1, -1, 2**63 - 1, -(2**63)):
+        assert shuffled_order(torch.tensor([seed]), 500)[0].tolist() == reference.shuffled_order(seed, 500)
 
 
 def test_shuffled_order_gives_no_number_twice():
@@ -267,6 +301,8 @@ def test_what_does_not_fit_is_refused():
         pixel_weights(error.double(), positive, care, ratio=3.0, min_negatives=1)
     with pytest.raises(ValueError, match="positive is"):
         pixel_weights(error, positive[:1], care, ratio=3.0, min_negatives=1)
+    with pytest.raises(ValueError, match=r"care torch.uint8; give both as bool"):
+        all_weights(positive, care.byte())
     with pytest.raises(ValueError, match="seeds are"):
         random_weights(positive, care, torch.arange(2), ratio=3.0, min_negatives=1)
     with pytest.raises(ValueError, match=r"'hard' is unknown.*hardest"):

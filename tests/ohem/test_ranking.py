@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from craft.ohem.ranking import share_among_highest, share_by_bisection
+from craft.ohem.ranking import count_true, share_among_highest, share_by_bisection
 
 BOTH = pytest.mark.parametrize("share", [share_among_highest, share_by_bisection])
 FLOATS = st.floats(0, 1, width=32) | st.floats(0, 2**-126, width=32) | st.sampled_from([0.0, 0.25, 1.0, 3e38])
@@ -69,6 +69,17 @@ def test_infinity_and_nan_rank_above_every_number(share):
     shares = share(keys, torch.ones(1, 4, dtype=torch.bool), torch.tensor([2]))
 
     assert shares.tolist() == [[0, 0.5, 0.5, 0]]
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (1, 1), (5, 1000)])
+def test_counts_are_those_of_each_row(shape):
+    masks = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.4
+
+    counts = count_true(masks)
+
+    assert counts.dtype == torch.int64
+    assert counts.tolist() == [sum(row) for row in masks.tolist()]
+    assert torch.equal(count_true(torch.cat([masks, ~masks], dim=1)[:, : shape[1]]), counts)  # rows that lie apart
 
 
 @settings(max_examples=150, deadline=None)
