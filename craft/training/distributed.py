@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed
-from torch import Tensor
+from torch import Tensor, nn
 
 from craft.models.device import choose_device
 
@@ -97,6 +97,18 @@ def gather_objects(value: Any, processes: Processes) -> list[Any]:
     gathered: list[Any] = [None] * processes.world_size
     torch.distributed.all_gather_object(gathered, value)
     return gathered
+
+
+def share_buffers(model: nn.Module, processes: Processes) -> None:
+    """Give every process rank 0's batch norm statistics, since each gathers its own between two steps.
+
+    Args:
+        model: the same network in every process; its buffers are overwritten where the rank is not 0.
+        processes: this process's place.
+    """
+    if processes.world_size > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)
 
 
 def wait_for_all(processes: Processes) -> None:
