@@ -23,6 +23,7 @@ FLOORS = {
     "craft.evaluation": 1,
     "craft.detection": 1,
     "craft.detection.detector": 2,
+    "craft.detection.rescoring": 2,
     "craft.detection.tiling": 2,
     "craft.training.teacher": 2,
     "craft.training.checkpoint": 2,

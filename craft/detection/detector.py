@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, cast
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from craft.config import DetectionSettings, validate_config
 from craft.datasets.images import pillow_to_rgb, read_image
 from craft.detection.decode import decode_maps, to_pixels
 from craft.detection.polygons import character_quads, word_polygons
-from craft.models.craft import normalise_images
+from craft.models.craft import CRAFT, normalise_images
 from craft.models.device import choose_device, choose_precision
 from craft.models.weights import build_model, read_weights
 from craft.scene import Detections
@@ -27,6 +27,16 @@ from craft.scene import Detections
 Picture = NDArray[np.uint8] | Image.Image | str | Path
 _STRIDE = 32  # the network halves its input five times
 _MAP_STRIDE = 2
+
+
+class _Scored(NamedTuple):
+    """What the network says of a picture: maps (H, W), source pixels per input pixel, features for the region head."""
+
+    region: NDArray[np.float32]
+    affinity: NDArray[np.float32]
+    scale_xy: NDArray[np.float64]
+    levels: dict[str, Tensor]  # (1, C, h, w) each; none where there is no region head
+    size_hw: tuple[int, int]
 
 
 class Detector:
@@ -78,7 +88,9 @@ class Detector:
         weights = read_weights(path)
         carried = weights.metadata.get("detection", {"pixel_rule": "corner", "keep_padding": True})
         config = validate_config(
-            {"detection": {**carried, **overrides}}, where=str(path), given={"detection": overrides}
+            {"detection": {**carried, **overrides}, "region": {"enabled": "region" in weights.metadata}},
+            where=str(path),
+            given={"detection": overrides},
         )
         model = build_model(weights).to(memory_format=torch.channels_last)
         return cls(model, config.detection, device=device, precision=precision)
@@ -97,10 +109,8 @@ class Detector:
         Raises:
             ValueError: the picture cannot be read, or is no uint8 picture.
         """
-        region, affinity, scale_xy = self.score_maps(image)
-        return words_from_maps(
-            region, affinity, scale_xy, settings=self.settings, polygons=polygons, characters=characters
-        )
+        (scored,) = self._score_window([load_picture(image)])
+        return self._words(scored, polygons=polygons, characters=characters)
 
     def detect_many(
         self, images: Iterable[Picture], *, batch_size: int = 8, polygons: bool = False, characters: bool = False
@@ -123,10 +133,8 @@ class Detector:
             raise ValueError(f"batch_size is {batch_size}; at least one picture goes through the network")
         remaining = iter(images)
         while window := [load_picture(image) for image in islice(remaining, batch_size)]:
-            for region, affinity, scale_xy in self._score_window(window):
-                yield words_from_maps(
-                    region, affinity, scale_xy, settings=self.settings, polygons=polygons, characters=characters
-                )
+            for scored in self._score_window(window):
+                yield self._words(scored, polygons=polygons, characters=characters)
 
     def score_maps(self, image: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
         """Run the network on one picture.
@@ -138,36 +146,70 @@ class Detector:
             Region and affinity map, each (H, W) float32, and (2,) float64 source pixels per network input pixel,
             (x, y). The maps are without the padding unless `keep_padding` is set.
         """
-        return self._score_window([load_picture(image)])[0]
+        (scored,) = self._score_window([load_picture(image)])
+        return scored.region, scored.affinity, scored.scale_xy
 
-    def _score_window(
-        self, pictures: list[NDArray[np.uint8]]
-    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]]:
+    def _words(self, scored: _Scored, *, polygons: bool, characters: bool) -> Detections:
+        """Decode, and let the region head judge where there is one."""
+        found = words_from_maps(
+            scored.region,
+            scored.affinity,
+            scored.scale_xy,
+            settings=self.settings,
+            polygons=polygons,
+            characters=characters,
+        )
+        path = self._region_path()
+        if path is None:
+            return found
+        from craft.detection.rescoring import rescore_words  # imported here: without a head, torchvision is not needed
+
+        return rescore_words(
+            path.head, scored.levels, found, scored.scale_xy, size_hw=scored.size_hw, settings=self.settings
+        )
+
+    def _score_window(self, pictures: list[NDArray[np.uint8]]) -> list[_Scored]:
         sizes_hw = [network_size(_size_hw(picture), self.settings) for picture in pictures]
         padded = [resize_and_pad(picture, size_hw) for picture, size_hw in zip(pictures, sizes_hw, strict=True)]
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, pixels in enumerate(padded):
             by_shape.setdefault(pixels.shape, []).append(index)
         maps: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(pictures)
+        levels: list[dict[str, Tensor]] = [{}] * len(pictures)
         for indices in by_shape.values():
-            scored = self._run(np.stack([padded[index] for index in indices]))
-            for index, pair in zip(indices, scored, strict=True):
+            scored, features = self._run(np.stack([padded[index] for index in indices]))
+            for place, (index, pair) in enumerate(zip(indices, scored, strict=True)):
                 maps[index] = pair
+                levels[index] = {name: level[place : place + 1] for name, level in features.items()}
         found = []
-        for picture, (height, width), pair in zip(pictures, sizes_hw, maps, strict=True):
+        for picture, (height, width), pair, own in zip(pictures, sizes_hw, maps, levels, strict=True):
             if not self.settings.keep_padding:
                 pair = pair[:, : -(-height // _MAP_STRIDE), : -(-width // _MAP_STRIDE)]
             scale_xy = _source_scale(_size_hw(picture), (height, width), self.settings)
-            found.append((np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1]), scale_xy))
+            pair = np.ascontiguousarray(pair)
+            found.append(_Scored(pair[0], pair[1], scale_xy, own, _size_hw(picture)))
         return found
 
-    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Both maps (B, 2, H/2, W/2) of pictures (B, H, W, 3) uint8; the network's training mode is left as it was."""
+    def _region_path(self) -> Any:
+        """The network's region path, None where it has none."""
+        return getattr(self.model, "region", None)
+
+    def _run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
+        """Both maps (B, 2, H/2, W/2) of pictures (B, H, W, 3) uint8, and the features that a region head reads.
+
+        The network's training mode is left as it was.
+        """
         images: Tensor = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # a view: channels last
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16)
         with torch.inference_mode(), _evaluating(self.model), autocast:
-            maps, _ = self.model(normalise_images(images))
-        return maps.float().contiguous().cpu().numpy()
+            path = self._region_path()
+            levels: dict[str, Tensor] = {}
+            if path is None:
+                maps, _ = self.model(normalise_images(images))
+            else:
+                maps, levels = cast(CRAFT, self.model).forward_levels(normalise_images(images))
+                levels = {name: levels[name] for name in path.head.levels}
+        return maps.float().contiguous().cpu().numpy(), levels
 
 
 def words_from_maps(
