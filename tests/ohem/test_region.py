@@ -1,0 +1,238 @@
+"""Choosing RoIs: by loss against a slow reference, and at random."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from craft.ohem.region import hardest_rois, random_rois, sample_anchors, sample_rois
+
+NUM_RANDOM_CASES = 10_000
+
+
+def overlaps(boxes):
+    """(R, R) IoU of every two boxes, rounded as torchvision's CPU kernel rounds it: areas and ratio in float32."""
+    left, top, right, bottom = (boxes[:, side] for side in range(4))
+    width = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    height = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    shared = np.maximum(width, np.float32(0)) * np.maximum(height, np.float32(0))
+    areas = (right - left) * (bottom - top)
+    return (shared / (areas[:, None] + areas - shared)).tolist()
+
+
+def slow_hardest(losses, boxes, counted, *, count, nms_iou):
+    """From the worst down, one for each spot."""
+    iou = overlaps(boxes)
+    order = sorted((index for index in range(len(losses)) if counted[index]), key=lambda index: (-losses[index], index))
+    chosen = []
+    for index in order:
+        if len(chosen) == count:
+            break
+        if not any(iou[index][other] > nms_iou for other in chosen):
+            chosen.append(index)
+    return chosen
+
+
+def random_case(generator):
+    """Few places, sizes and losses, so that duplicates, near-duplicates and ties are common."""
+    num_rois = int(generator.integers(0, 13))
+    spread = int(generator.integers(2, 40))
+    corners = generator.integers(0, spread, (num_rois, 2))
+    sides = generator.integers(1, 20, (num_rois, 2))
+    boxes = np.concatenate([corners, corners + sides], axis=1).astype(np.float32)
+    if generator.random() < 0.5:
+        boxes += generator.random(boxes.shape, dtype=np.float32) * 0.25
+    losses = generator.random(num_rois, dtype=np.float32)
+    if generator.random() < 0.5:
+        losses = np.round(losses * 3).astype(np.float32)
+    counted = generator.random(num_rois) < generator.choice([0.0, 0.7, 1.0], p=[0.05, 0.45, 0.5])
+    return losses, boxes, counted, int(generator.integers(0, 10)), float(generator.choice([0.3, 0.5, 0.7, 1.0]))
+
+
+def choose(losses, boxes, counted, *, count, nms_iou):
+    tensors = (torch.from_numpy(np.asarray(values)) for values in (losses, boxes, counted))
+    return hardest_rois(*tensors, count=count, nms_iou=nms_iou).tolist()
+
+
+def test_selection_equals_the_slow_reference_in_ten_thousand_random_cases():
+    generator = np.random.default_rng(20160601)
+    for case in range(NUM_RANDOM_CASES):
+        losses, boxes, counted, count, nms_iou = random_case(generator)
+
+        chosen = choose(losses, boxes, counted, count=count, nms_iou=nms_iou)
+
+        expected = slow_hardest(losses.tolist(), boxes, counted, count=count, nms_iou=nms_iou)
+        assert chosen == expected, f"case {case}: {losses}, {boxes}, {counted}, {count}, {nms_iou}"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 100, width=32), st.integers(0, 30), st.integers(0, 30), st.integers(1, 30), st.integers(1, 30)
+        ),
+        max_size=30,
+    ),
+    st.integers(0, 40),
+)
+def test_what_is_chosen_counts_falls_in_loss_and_shares_no_spot(rows, count):
+    losses = np.array([row[0] for row in rows], dtype=np.float32)
+    boxes = np.array([[x, y, x + w, y + h] for _, x, y, w, h in rows], dtype=np.float32).reshape(-1, 4)
+
+    chosen = choose(losses, boxes, np.ones(len(rows), bool), count=count, nms_iou=0.7)
+
+    assert len(chosen) <= count
+    assert len(set(chosen)) == len(chosen)
+    picked = losses[chosen]
+    assert (picked[1:] <= picked[:-1]).all()
+    pairs = [(a, b) for a in chosen for b in chosen if a < b]
+    iou = overlaps(boxes)
+    assert not any(iou[a][b] > 0.7 for a, b in pairs)
+    if count >= len(rows):  # whoever was passed over lies on the spot of a worse one
+        for index in set(range(len(rows))) - set(chosen):
+            assert any(iou[index][other] > 0.7 and losses[other] >= losses[index] for other in chosen)
+
+
+def boxes_at(*lefts):
+    return np.array([[left, 0, left + 10, 10] for left in lefts], dtype=np.float32)
+
+
+def test_duplicates_on_one_spot_are_counted_once():
+    losses = np.array([5, 9, 8, 7, 1], dtype=np.float32)
+    boxes = boxes_at(100, 0, 0, 1, 50)  # the second to fourth lie on one spot
+
+    assert choose(losses, boxes, np.ones(5, bool), count=3, nms_iou=0.7) == [1, 0, 4]
+
+
+def test_a_chain_of_overlaps_is_thinned_by_those_chosen_alone():
+    boxes = boxes_at(0, 1.5, 3)  # neighbours overlap by 0.74, the outer two by 0.54
+
+    assert choose(np.array([3, 2, 1], dtype=np.float32), boxes, np.ones(3, bool), count=3, nms_iou=0.7) == [0, 2]
+
+
+def test_of_equal_losses_the_lower_index_comes_first():
+    losses = np.array([1, 2, 2, 1, 2], dtype=np.float32)
+
+    assert choose(losses, boxes_at(0, 20, 40, 60, 80), np.ones(5, bool), count=4, nms_iou=0.7) == [1, 2, 4, 0]
+
+
+def test_fewer_rois_than_asked_are_all_chosen():
+    losses = np.array([1, 2], dtype=np.float32)
+
+    assert choose(losses, boxes_at(0, 20), np.ones(2, bool), count=64, nms_iou=0.7) == [1, 0]
+
+
+def test_no_roi_gives_none():
+    assert choose(np.zeros(0, np.float32), np.zeros((0, 4), np.float32), np.zeros(0, bool), count=64, nms_iou=0.7) == []
+
+
+def test_all_left_out_gives_none():
+    losses = np.array([1, 2], dtype=np.float32)
+
+    assert choose(losses, boxes_at(0, 20), np.zeros(2, bool), count=64, nms_iou=0.7) == []
+
+
+def test_rois_left_out_do_not_hide_others_on_their_spot():
+    losses = np.array([9, 1], dtype=np.float32)
+
+    assert choose(losses, boxes_at(0, 0), np.array([False, True]), count=2, nms_iou=0.7) == [1]
+
+
+@pytest.mark.parametrize("changed", [{"count": -1}, {"nms_iou": 1.5}])
+def test_numbers_out_of_range_are_refused(changed):
+    numbers = {"count": 1, "nms_iou": 0.7} | changed
+    with pytest.raises(ValueError, match="count is"):
+        hardest_rois(torch.zeros(1), torch.zeros(1, 4), torch.ones(1, dtype=torch.bool), **numbers)
+
+
+def test_shapes_that_differ_are_refused():
+    with pytest.raises(ValueError, match="give"):
+        hardest_rois(torch.zeros(2), torch.zeros(1, 4), torch.ones(1, dtype=torch.bool), count=1, nms_iou=0.7)
+
+
+@pytest.fixture
+def labelled():
+    """100 RoIs: 40 foreground, 30 background from 0.1 on, 20 below, 10 left out."""
+    best_iou = torch.cat([torch.full((40,), 0.8), torch.full((30,), 0.2), torch.full((30,), 0.05)])
+    counted = torch.ones(100, dtype=torch.bool)
+    counted[90:] = False
+    return best_iou >= 0.5, best_iou, counted
+
+
+def test_heuristic_takes_a_quarter_foreground_and_background_from_its_least_iou_on(labelled):
+    chosen = random_rois(*labelled, torch.tensor(7), count=32, background_low=0.1)
+
+    assert (chosen[:8] < 40).all()
+    assert ((chosen[8:] >= 40) & (chosen[8:] < 70)).all()
+    assert len(chosen.unique()) == 32
+
+
+def test_without_a_least_iou_all_background_counts_but_what_is_left_out(labelled):
+    chosen = random_rois(*labelled, torch.tensor(7), count=100, background_low=0.0)
+
+    assert set(chosen[25:].tolist()) == set(range(40, 90))
+
+
+def test_background_fills_up_where_foreground_lacks(labelled):
+    foreground, best_iou, counted = labelled
+
+    chosen = random_rois(
+        foreground & (torch.arange(100) < 2), best_iou, counted, torch.tensor(7), count=20, background_low=0
+    )
+
+    assert len(chosen) == 20
+    assert sorted(chosen[:2].tolist()) == [0, 1]
+
+
+def test_random_choice_follows_from_the_seed(labelled):
+    first, again, other = (
+        random_rois(*labelled, torch.tensor(seed), count=32, background_low=0.1).tolist() for seed in (1, 1, 2)
+    )
+
+    assert first == again
+    assert first != other
+
+
+def sample(sampler, labelled, losses):
+    boxes = torch.stack([torch.arange(100.0) * 20, torch.zeros(100), torch.arange(100.0) * 20 + 10, torch.ones(100)], 1)
+    foreground, best_iou, counted = labelled
+    return sample_rois(
+        sampler,
+        losses,
+        boxes,
+        foreground,
+        best_iou,
+        counted,
+        torch.tensor(3),
+        count=16,
+        background_low=0.1,
+        nms_iou=0.7,
+    ).tolist()
+
+
+def test_samplers_by_name(labelled):
+    losses = torch.arange(100.0)
+
+    assert sample("all", labelled, None) == list(range(90))
+    assert sample("ohem", labelled, losses) == list(range(89, 73, -1))
+    assert sample("ohem-zeroed", labelled, losses) == list(range(89, 73, -1))
+    assert all(index < 70 for index in sample("heuristic", labelled, None))
+    assert any(index >= 70 for index in sample("bootstrap", labelled, None))
+
+
+def test_mining_without_losses_and_unknown_samplers_are_refused(labelled):
+    with pytest.raises(ValueError, match="chooses by loss"):
+        sample("ohem", labelled, None)
+    with pytest.raises(ValueError, match="heuristic, all, ohem"):
+        sample("hardest", labelled, None)
+
+
+def test_anchors_are_half_positive_at_most_and_filled_up_with_negatives():
+    positive = torch.arange(50) < 5
+    chosen = sample_anchors(positive, ~positive, torch.tensor(1), count=20)
+
+    assert sorted(chosen[:5].tolist()) == [0, 1, 2, 3, 4]
+    assert len(chosen) == 20
+    assert len(sample_anchors(torch.arange(50) < 40, torch.arange(50) >= 40, torch.tensor(1), count=20)) == 20
+    assert len(sample_anchors(positive & False, positive & False, torch.tensor(1), count=20)) == 0
