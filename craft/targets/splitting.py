@@ -1,0 +1,325 @@
+"""Where the characters of an upright word are, from its region map: by watershed, or by the cuts that fit its length.
+
+Map coordinates are continuous: pixel i covers i to i + 1. Words here read from left to right; one that reads downwards
+is split along the transposed map.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Splitter = Literal["length", "watershed"]
+
+TRUSTED = 0.5  # a word less sure than this is split evenly, and is trusted this far
+
+_EDGE = 1.0 / 1.5  # where a character's own edge lies, in units of its enlarged quad's half side (see heatmaps)
+_SIGMA = 0.4  # of the Gaussian, in the same unit
+_FALL = 0.5 * (_EDGE / _SIGMA) ** 2  # a target is exp(-_FALL t^2), t from -1 to 1 over the character
+
+_EDGE_SCORE = math.exp(-_FALL)  # a target's value at its character's edge: the watershed's background lies below
+_CORE_SCORE = 0.6  # the watershed's markers are the connected pixels above
+
+_LEAST_BINS, _MOST_BINS = 8, 20  # of the profile, per character
+_LEAST_WIDTH, _MOST_WIDTH = 0.2, 3.0  # of a character, as a share of the mean
+_GAP_COST = 0.02  # per bin that belongs to no character
+_EVENNESS = 0.04  # cost per bin of mean width, times the squared logarithm of a character's share of it
+_LEAST_PEAK = 0.35  # a peak of the profile lower than this is no character
+_PROMINENCE = 0.1  # nor is one that rises less above the valley on its way to a higher one
+_HALF_PEAK = 0.5  # level at which a character's height is measured
+_LEAST_HEIGHT = 0.35  # of a character, as a share of the word's
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """One word split.
+
+    Attributes:
+        boxes_xyxy: (C, 4) float64, map pixels, from left to right; C is the length that was given, or what the
+            watershed found.
+        num_found: characters counted without knowing the length.
+        confidence: how well that count fits the length, 0 to 1.
+    """
+
+    boxes_xyxy: NDArray[np.float64]
+    num_found: int
+    confidence: float
+
+
+def count_confidence(length: int, num_found: int) -> float:
+    """How far a word's characters are trusted.
+
+    Args:
+        length: grapheme clusters of the transcription without spaces, > 0.
+        num_found: characters counted without knowing the length.
+
+    Returns:
+        1 where both agree, less with every one too many or too few, 0 from `length` wrong ones on.
+
+    Source: CRAFT, Baek et al., CVPR 2019, equation 1.
+    """
+    return (length - min(length, abs(length - num_found))) / length
+
+
+def split_map(
+    region: NDArray[np.float32], box_xyxy: tuple[float, float, float, float], length: int, *, splitter: Splitter
+) -> Split:
+    """Split an upright word into characters.
+
+    Args:
+        region: (H, W) float32, region scores around the word, 0 to 1.
+        box_xyxy: the word's own rectangle in the map, map pixels, with an area.
+        length: characters of the word, > 0.
+        splitter: "watershed": the basins of OpenCV's watershed, as many as it finds. "length": the most likely
+            `length` characters side by side; the count behind the confidence is that of the profile's peaks.
+
+    Returns:
+        The characters and their confidence.
+
+    Raises:
+        ValueError: `length` is not positive, or `splitter` is unknown.
+    """
+    if length < 1:
+        raise ValueError(f"a word of {length} characters cannot be split; leave out words without text")
+    if splitter == "watershed":
+        boxes = watershed_boxes(region, box_xyxy)
+        return Split(boxes, len(boxes), count_confidence(length, len(boxes)))
+    if splitter != "length":
+        raise ValueError(f"unknown splitter {splitter!r}; use length or watershed")
+    num_bins = int(length * np.clip(round((box_xyxy[2] - box_xyxy[0]) / length), _LEAST_BINS, _MOST_BINS))
+    profile = row_profile(region, box_xyxy, num_bins=num_bins)
+    num_found = int(_count_peaks(profile, _LEAST_PEAK, _PROMINENCE))
+    boxes = _length_boxes(region, profile, box_xyxy, length)
+    return Split(boxes, num_found, count_confidence(length, num_found))
+
+
+def watershed_boxes(region: NDArray[np.float32], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
+    """Boxes of the basins that OpenCV's watershed finds in a word.
+
+    Args:
+        region: (H, W) float32, region scores around the word, 0 to 1.
+        box_xyxy: the word's own rectangle; what lies outside is background.
+
+    Returns:
+        (C, 4) float64, map pixels, from left to right, clipped to the word's rectangle.
+
+    Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. The thresholds are not in the paper: markers are the
+        connected pixels above 0.6, and the background is what scores less than a character's target at its edge.
+    """
+    left, top, right, bottom = _inner_pixels(box_xyxy, region.shape)
+    levels = np.zeros(region.shape, np.uint8)
+    levels[top:bottom, left:right] = np.clip(region[top:bottom, left:right] * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    core = (levels > 255 * _CORE_SCORE).astype(np.uint8)
+    num_labels, markers = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
+    if num_labels == 1:
+        return np.zeros((0, 4))
+    markers[markers > 0] += 1
+    markers[levels < 255 * _EDGE_SCORE] = 1
+    basins = cv2.watershed(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), markers)
+    boxes = np.empty((num_labels - 1, 4))
+    _basin_boxes(np.asarray(basins, dtype=np.int32), boxes)
+    boxes = _widened(boxes[boxes[:, 2] > boxes[:, 0]])
+    low, high = np.array(box_xyxy[:2]), np.array(box_xyxy[2:])
+    return np.concatenate([np.clip(boxes[:, :2], low, high), np.clip(boxes[:, 2:], low, high)], axis=1)
+
+
+def row_profile(
+    region: NDArray[np.float32], box_xyxy: tuple[float, float, float, float], *, num_bins: int
+) -> NDArray[np.float64]:
+    """The highest score of every column of a word, at evenly spaced places along it.
+
+    Args:
+        region: (H, W) float32, region scores, 0 to 1.
+        box_xyxy: the word's rectangle, map pixels.
+        num_bins: places wanted.
+
+    Returns:
+        (num_bins,) float64, at the middles of as many equal parts of the rectangle; linear between columns.
+    """
+    _, top, _, bottom = _inner_pixels(box_xyxy, region.shape)
+    highest = region[top:bottom].max(axis=0).astype(np.float64)
+    places = box_xyxy[0] + (np.arange(num_bins) + 0.5) * ((box_xyxy[2] - box_xyxy[0]) / num_bins)
+    return np.interp(places, np.arange(len(highest)) + 0.5, highest)
+
+
+def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes (C, 4) of basins made as large as their characters and sorted; neighbours meet where they would overlap.
+
+    OpenCV's watershed goes by differences between pixels: basin and background meet where scores fall most steeply,
+    which is one sigma from the middle.
+    """
+    middles = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
+    halves = 0.5 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) * (_EDGE / _SIGMA)
+    boxes = np.concatenate([middles - halves, middles + halves], axis=1)[np.argsort(middles[:, 0], kind="stable")]
+    overlap = boxes[:-1, 2] > boxes[1:, 0]
+    meeting = 0.5 * (boxes[:-1, 2] + boxes[1:, 0])
+    boxes[:-1, 2] = np.where(overlap, meeting, boxes[:-1, 2])
+    boxes[1:, 0] = np.where(overlap, meeting, boxes[1:, 0])
+    return boxes
+
+
+def _length_boxes(
+    region: NDArray[np.float32],
+    profile: NDArray[np.float64],
+    box_xyxy: tuple[float, float, float, float],
+    length: int,
+) -> NDArray[np.float64]:
+    """The boxes of the most likely characters; their heights where each one's own scores say them."""
+    mean = len(profile) / length
+    least = max(1, int(_LEAST_WIDTH * mean))
+    most = min(len(profile) - (length - 1) * least, max(math.ceil(_MOST_WIDTH * mean), least))
+    spans = _best_spans(profile, length, least, most, _FALL, _GAP_COST, _EVENNESS * mean)
+    left, top, right, bottom = box_xyxy
+    boxes = np.empty((length, 4))
+    boxes[:, 0] = left + spans[:, 0] * ((right - left) / len(profile))
+    boxes[:, 2] = left + spans[:, 1] * ((right - left) / len(profile))
+    boxes[:, 1], boxes[:, 3] = top, bottom
+    reach = math.sqrt(math.log(1 / _HALF_PEAK) / _FALL)
+    _fit_heights(region, boxes, _HALF_PEAK, reach, _LEAST_PEAK, _LEAST_HEIGHT * (bottom - top))
+    return boxes
+
+
+def _inner_pixels(box_xyxy: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The pixels whose centre lies in a box, at least one: first and last but one column and row."""
+    height, width = shape[:2]
+    left, top = min(max(round(box_xyxy[0]), 0), width - 1), min(max(round(box_xyxy[1]), 0), height - 1)
+    right, bottom = min(round(box_xyxy[2]), width), min(round(box_xyxy[3]), height)
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+@njit(cache=True, nogil=True)
+def _basin_boxes(basins, boxes_xyxy):  # type: ignore[no-untyped-def]
+    """Boxes (C, 4) around the pixels of basins 2 to C + 1, with half of the lines of one pixel between basins."""
+    boxes_xyxy[:, :2] = np.inf
+    boxes_xyxy[:, 2:] = -np.inf
+    for row in range(basins.shape[0]):
+        for column in range(basins.shape[1]):
+            basin = basins[row, column] - 2
+            if basin >= 0:
+                boxes_xyxy[basin, 0] = min(boxes_xyxy[basin, 0], column - 0.5)
+                boxes_xyxy[basin, 1] = min(boxes_xyxy[basin, 1], row - 0.5)
+                boxes_xyxy[basin, 2] = max(boxes_xyxy[basin, 2], column + 1.5)
+                boxes_xyxy[basin, 3] = max(boxes_xyxy[basin, 3], row + 1.5)
+
+
+@njit(cache=True, nogil=True)
+def _count_peaks(profile, least_peak, prominence):  # type: ignore[no-untyped-def]
+    """Number of peaks of at least `least_peak` with a valley at least `prominence` lower between any two of them."""
+    count = 0
+    highest, lowest = 0.0, 0.0  # since the last valley, since the last peak
+    rising = True
+    for value in profile:
+        if rising:
+            highest = max(highest, value)
+            if highest >= least_peak and value <= highest - prominence:
+                count += 1
+                rising, lowest = False, value
+            elif value < highest - prominence:
+                highest = value
+        else:
+            lowest = min(lowest, value)
+            if value >= lowest + prominence:
+                rising, highest = True, value
+    return count + (1 if rising and highest >= least_peak else 0)
+
+
+@njit(cache=True, nogil=True)
+def _best_spans(profile, length, least, most, fall, gap_cost, evenness):  # type: ignore[no-untyped-def]
+    """Spans (length, 2), in bins, of the characters whose targets differ least from a profile, in squares.
+
+    A bin in no character should score 0. A character's width may be `least` to `most` bins.
+    """
+    num_bins = len(profile)
+    mean = num_bins / length
+    fits = np.empty((most + 1, num_bins), np.float32)  # what a character of some width costs, by its first bin
+    _fit_characters(profile.astype(np.float32), least, most, fall, fits)
+    for width in range(least, most + 1):
+        fits[width] += evenness * np.log(width / mean) ** 2
+    costs = np.full((length + 1, num_bins + 1), np.inf)
+    widths = np.zeros((length + 1, num_bins + 1), np.int32)  # of the character that ends here; 0 for a gap
+    costs[0, 0] = 0.0
+    for place in range(1, num_bins + 1):
+        costs[0, place] = costs[0, place - 1] + profile[place - 1] ** 2 + gap_cost
+    for number in range(1, length + 1):
+        for end in range(number * least, num_bins + 1):
+            best = costs[number, end - 1] + profile[end - 1] ** 2 + gap_cost
+            chosen = 0
+            for width in range(least, min(most, end) + 1):
+                cost = costs[number - 1, end - width] + fits[width, end - width]
+                if cost < best:
+                    best, chosen = cost, width
+            costs[number, end], widths[number, end] = best, chosen
+    spans = np.empty((length, 2))
+    number, end = length, num_bins
+    while number > 0:
+        width = widths[number, end]
+        if width == 0:
+            end -= 1
+        else:
+            spans[number - 1, 0], spans[number - 1, 1] = end - width, end
+            number -= 1
+            end -= width
+    return spans
+
+
+@njit(cache=True, nogil=True)
+def _fit_characters(profile, least, most, fall, fits):  # type: ignore[no-untyped-def]
+    """Squared differences of a character of every width at every first bin from the profile, into fits (width, first)."""
+    num_bins = len(profile)
+    squares = np.zeros(num_bins + 1, np.float32)
+    for index in range(num_bins):
+        squares[index + 1] = squares[index] + profile[index] * profile[index]
+    for width in range(least, most + 1):
+        target = np.empty(width, np.float32)
+        own = np.float32(0)
+        for index in range(width):
+            place = (2 * index + 1) / width - 1
+            target[index] = np.exp(-fall * place * place)
+            own += target[index] * target[index]
+        last = num_bins - width + 1
+        row = fits[width]
+        for first in range(last):
+            row[first] = squares[first + width] - squares[first] + own
+        for index in range(width):
+            weight = np.float32(2) * target[index]
+            for first in range(last):
+                row[first] -= weight * profile[first + index]
+
+
+@njit(cache=True, nogil=True)
+def _fit_heights(region, boxes_xyxy, level, reach, least_peak, least_height):  # type: ignore[no-untyped-def]
+    """Narrow boxes (C, 4) from the word's height to each character's own, measured at a share of its peak."""
+    for index in range(len(boxes_xyxy)):
+        top, bottom = boxes_xyxy[index, 1], boxes_xyxy[index, 3]
+        first_row, last_row = max(int(top + 0.5), 0), min(int(bottom + 0.5), region.shape[0]) - 1
+        first = max(int(boxes_xyxy[index, 0]), 0)
+        last = min(max(int(np.ceil(boxes_xyxy[index, 2])), first + 1), region.shape[1])
+        rows = np.zeros(region.shape[0])
+        peak_row = first_row
+        for row in range(first_row, last_row + 1):
+            for column in range(first, last):
+                rows[row] = max(rows[row], region[row, column])
+            if rows[row] > rows[peak_row]:
+                peak_row = row
+        if last_row < first_row or rows[peak_row] < least_peak:
+            continue
+        limit = level * rows[peak_row]
+        above, below = peak_row, peak_row
+        while above > first_row and rows[above - 1] > limit:
+            above -= 1
+        while below < last_row and rows[below + 1] > limit:
+            below += 1
+        upper, lower = above + 0.0, below + 1.0
+        if above > first_row:
+            upper = above + 0.5 - (rows[above] - limit) / (rows[above] - rows[above - 1])
+        if below < last_row:
+            lower = below + 0.5 + (rows[below] - limit) / (rows[below] - rows[below + 1])
+        middle, half = 0.5 * (upper + lower), max(0.5 * (lower - upper) / reach, 0.5 * least_height)
+        boxes_xyxy[index, 1] = max(middle - half, top)
+        boxes_xyxy[index, 3] = min(middle + half, bottom)

@@ -1,0 +1,344 @@
+"""Labels the characters of words with a network: crops in batches on its device, splitting on other cores meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from craft.datasets.images import read_image
+from craft.geometry import is_simple, polygon_to_strips, quad_sides, signed_area
+from craft.models.craft import normalise_images
+from craft.scene import Scene, Word
+from craft.targets.characters import VERTICAL_RATIO, grapheme_clusters, split_evenly
+from craft.targets.splitting import TRUSTED, Splitter, split_map
+from craft.training.words import Frame, crop_word, crop_words_on_device, word_frame
+
+_MAP_STRIDE = 2
+_WAITING_PIXELS = 1 << 26  # crop pixels that wait for others of their size, at most
+_BATCH_PIXELS = {"cpu": 1 << 17, "cuda": 1 << 21}  # crop pixels of a pass of the network, about
+_SCENES_AHEAD = 4  # read before they are needed, per worker
+_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What a teacher did.
+
+    Attributes:
+        words: words that it labelled.
+        confidence_sum: sum of their confidences, before those under a half were raised to it.
+        under_half: words that it was less than half sure of, which are split evenly.
+        seconds: time that it took.
+    """
+
+    words: int = 0
+    confidence_sum: float = 0.0
+    under_half: int = 0
+    seconds: float = 0.0
+
+    @property
+    def mean_confidence(self) -> float:
+        """Mean confidence; 0 without words."""
+        return self.confidence_sum / self.words if self.words else 0.0
+
+    @property
+    def share_under_half(self) -> float:
+        """Share of words split evenly; 0 without words."""
+        return self.under_half / self.words if self.words else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """One way to read a word.
+
+    Attributes:
+        scene: index of its scene.
+        word: index of the word in the scene.
+        rank: 0 for the likeliest way to read it, then 1, 2, ...
+        length: characters to find.
+        frame: where the crop lies in the scene.
+        crop: (height, width, 3) uint8 array, or (3, height, width) uint8 tensor on the device.
+    """
+
+    scene: int
+    word: int
+    rank: int
+    length: int
+    frame: Frame
+    crop: NDArray[np.uint8] | Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What an attempt gave.
+
+    Attributes:
+        attempt: what was tried.
+        quads_xy: (C, 4, 2) float32, characters in source pixels, in reading order.
+        num_found: characters counted without knowing how many there are.
+        confidence: how far they are trusted, 0 to 1.
+    """
+
+    attempt: Attempt
+    quads_xy: NDArray[np.float32]
+    num_found: int
+    confidence: float
+
+    @property
+    def goodness(self) -> tuple[float, int]:
+        """By what the best of several attempts at a word is chosen: the surest, and of these the likeliest."""
+        return self.confidence, -self.attempt.rank
+
+
+def label_scenes(
+    model: nn.Module,
+    scenes: Sequence[Scene],
+    *,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    splitter: Splitter = "length",
+    height: int = 64,
+    workers: int = 1,
+    progress: bool = False,
+) -> tuple[list[Scene], LabelCounts]:
+    """Give every cared-for word with a text and without characters its characters, and how far they are trusted.
+
+    Args:
+        model: the network on `device`, in evaluation mode.
+        scenes: as read.
+        device: where crops are drawn (with OpenCV on the CPU) and the network runs.
+        precision: what autocast computes in: torch.float32 or torch.bfloat16.
+        splitter: how a word's region map is split, see `split_map`.
+        height: of the crops, pixels, a multiple of 32.
+        workers: threads that read pictures, draw crops and split maps while the network runs, >= 1.
+        progress: show a bar of scenes.
+
+    Returns:
+        The scenes with these words labelled and all others as they were, and counts. A word that the teacher is less
+        than half sure of is split evenly and trusted by a half.
+
+    Raises:
+        ValueError: a picture cannot be read, or `height` is no multiple of 32.
+
+    Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. Batches over scenes, the splitter of known length, and words
+        taller than wide, which are read across, downwards and turned, whichever is surest, are ours.
+    """
+    if height < 32 or height % 32:
+        raise ValueError(f"height of the teacher's crops is {height}; use a multiple of 32")
+    assert not model.training, "a teacher in training mode would learn from its crops' statistics"
+    start = time.perf_counter()
+    best: dict[tuple[int, int], Found] = {}
+    bar = tqdm(total=len(scenes), desc="label", leave=False, disable=not progress)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        splits: deque[Future[list[Found]]] = deque()
+        for batch in _batches(
+            pool, scenes, device=device, height=height, ahead=_SCENES_AHEAD * max(1, workers), bar=bar
+        ):
+            maps = region_maps(model, batch, device, precision)
+            splits.append(pool.submit(_split_batch, batch, maps, splitter))
+            while splits and (splits[0].done() or len(splits) > 2 * workers):
+                _keep_best(best, splits.popleft().result())
+        while splits:
+            _keep_best(best, splits.popleft().result())
+    bar.close()
+    return _labelled(scenes, best, seconds=time.perf_counter() - start)
+
+
+def teachable_length(word: Word) -> int:
+    """How many characters a teacher has to find in a word.
+
+    Args:
+        word: as read.
+
+    Returns:
+        Its grapheme clusters without spaces; 0 for a word that is don't care or whose characters are known.
+    """
+    if word.dont_care or word.character_quads_xy is not None:
+        return 0
+    return len(grapheme_clusters(word.text or ""))
+
+
+def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int) -> list[Frame]:
+    """The ways in which a word may be read, the likeliest first.
+
+    Args:
+        polygon_xy: (P, 2) corners, source pixels, clockwise from the start of the text.
+        length: its characters.
+        height: of the crops, pixels.
+
+    Returns:
+        One frame for a word wider than tall or of one character. For others also downwards, and where it is more than
+        1.5 times taller than wide, turned either way: labels of sideways text often start at the picture's top-left.
+    """
+    widths, heights = quad_sides(polygon_to_strips(polygon_xy))
+    wide = float(widths.sum())
+    tall = float(np.average(heights, weights=widths if wide > 0 else None))
+    frames = [word_frame(polygon_xy, height=height)]
+    if length >= 2 and tall > wide:
+        down = word_frame(polygon_xy, height=height, downwards=True)
+        frames = [down, *frames] if tall > VERTICAL_RATIO * wide else [*frames, down]
+        if tall > VERTICAL_RATIO * wide and len(polygon_xy) == 4:
+            frames += [word_frame(np.roll(polygon_xy, turn, axis=0), height=height) for turn in (-1, 1)]
+    return [frame for frame in frames if frame is not None]
+
+
+def _batches(
+    pool: Executor, scenes: Sequence[Scene], *, device: torch.device, height: int, ahead: int, bar: tqdm
+) -> Iterator[list[Attempt]]:
+    """Crops of one size each, gathered across scenes; which ones are together depends on the scenes alone."""
+    limit = _BATCH_PIXELS.get(device.type, _BATCH_PIXELS["cpu"])
+    waiting: dict[tuple[int, int], list[Attempt]] = {}
+    waiting_pixels = 0
+    for attempts in _in_order(pool, scenes, device=device, height=height, ahead=ahead):
+        bar.update()
+        for attempt in attempts:
+            size_hw = attempt.frame.size_hw
+            pixels = size_hw[0] * size_hw[1]
+            group = waiting.setdefault(size_hw, [])
+            group.append(attempt)
+            waiting_pixels += pixels
+            if len(group) * pixels >= limit:
+                yield waiting.pop(size_hw)
+                waiting_pixels -= len(group) * pixels
+        if waiting_pixels > _WAITING_PIXELS:
+            yield from waiting.values()
+            waiting, waiting_pixels = {}, 0
+    yield from waiting.values()
+
+
+def _in_order(
+    pool: Executor, scenes: Sequence[Scene], *, device: torch.device, height: int, ahead: int
+) -> Iterator[list[Attempt]]:
+    """The attempts of each scene, in order, with some scenes read ahead."""
+    draw_here = device.type == "cpu"
+    futures: deque[Future] = deque()
+    for index, scene in enumerate(scenes):
+        futures.append(pool.submit(_read_attempts, index, scene, height, draw_crops=draw_here))
+        if len(futures) > ahead:
+            yield _on_device(*futures.popleft().result(), device)
+    while futures:
+        yield _on_device(*futures.popleft().result(), device)
+
+
+def _read_attempts(
+    index: int, scene: Scene, height: int, *, draw_crops: bool
+) -> tuple[list[Attempt], NDArray[np.uint8] | None]:
+    """The attempts at a scene's words, with their crops or with the picture that they are to be drawn from."""
+    wanted = [
+        (number, rank, length, frame)
+        for number, word in enumerate(scene.words)
+        if (length := teachable_length(word))
+        for rank, frame in enumerate(reading_frames(word.polygon_xy, length, height=height))
+    ]
+    if not wanted:
+        return [], None
+    image = read_image(scene.image_path)
+    empty = np.empty(0, np.uint8)
+    attempts = [
+        Attempt(index, number, rank, length, frame, crop_word(image, frame) if draw_crops else empty)
+        for number, rank, length, frame in wanted
+    ]
+    return attempts, None if draw_crops else image
+
+
+def _on_device(attempts: list[Attempt], image: NDArray[np.uint8] | None, device: torch.device) -> list[Attempt]:
+    if image is None:
+        return attempts
+    picture = torch.from_numpy(image).to(device, non_blocking=True).permute(2, 0, 1)
+    crops = crop_words_on_device(picture, [attempt.frame for attempt in attempts])
+    return [replace(attempt, crop=crop) for attempt, crop in zip(attempts, crops, strict=True)]
+
+
+def region_maps(
+    model: nn.Module, batch: Sequence[Attempt], device: torch.device, precision: torch.dtype
+) -> NDArray[np.uint8]:
+    """Run the network over crops of one size.
+
+    Args:
+        model: the network on `device`, in evaluation mode.
+        batch: attempts with crops of one size.
+        device: where the network runs.
+        precision: what autocast computes in.
+
+    Returns:
+        (B, H/2, W/2) uint8, region scores in 255ths: a quarter of the bytes of float32 to bring back.
+    """
+    if isinstance(batch[0].crop, Tensor):
+        images = torch.stack([torch.as_tensor(attempt.crop) for attempt in batch])
+    else:
+        images = torch.from_numpy(np.stack([attempt.crop for attempt in batch])).permute(0, 3, 1, 2)
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+    with torch.inference_mode(), autocast:
+        maps, _features = model(normalise_images(images).contiguous(memory_format=torch.channels_last))
+        return (maps[:, 0].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def _split_batch(batch: Sequence[Attempt], maps: NDArray[np.uint8], splitter: Splitter) -> list[Found]:
+    return [split_attempt(attempt, levels, splitter) for attempt, levels in zip(batch, maps, strict=True)]
+
+
+def split_attempt(attempt: Attempt, levels: NDArray[np.uint8], splitter: Splitter) -> Found:
+    """Split one crop's map into characters, in source pixels.
+
+    Args:
+        attempt: whose map it is.
+        levels: (H/2, W/2) uint8, region scores in 255ths.
+        splitter: how, see `split_map`.
+
+    Returns:
+        The characters. A quad without area or turned over, as words that are not convex give, makes their confidence 0.
+    """
+    region = levels * np.float32(1 / 255)
+    left, top, right, bottom = (side / _MAP_STRIDE for side in attempt.frame.box_xyxy)
+    downwards = attempt.frame.downwards
+    box = (top, left, bottom, right) if downwards else (left, top, right, bottom)
+    split = split_map(region.T.copy() if downwards else region, box, attempt.length, splitter=splitter)
+    boxes = split.boxes_xyxy[:, [1, 0, 3, 2]] if downwards else split.boxes_xyxy
+    quads = attempt.frame.to_source(boxes[:, _CORNERS] * _MAP_STRIDE)
+    usable = len(quads) > 0 and bool(np.isfinite(quads).all()) and bool((signed_area(quads) > 1e-3).all())
+    return Found(attempt, quads, split.num_found, split.confidence if usable else 0.0)
+
+
+def _keep_best(best: dict[tuple[int, int], Found], found: Sequence[Found]) -> None:
+    for one in found:
+        place = (one.attempt.scene, one.attempt.word)
+        if place not in best or one.goodness > best[place].goodness:
+            best[place] = one
+
+
+def _labelled(
+    scenes: Sequence[Scene], best: dict[tuple[int, int], Found], *, seconds: float
+) -> tuple[list[Scene], LabelCounts]:
+    labelled, total, confidence_sum, under_half = [], 0, 0.0, 0
+    for index, scene in enumerate(scenes):
+        words = list(scene.words)
+        for number, word in enumerate(words):
+            if not teachable_length(word):
+                continue
+            found = best.get((index, number))
+            confidence = 0.0 if found is None else found.confidence
+            total += 1
+            confidence_sum += confidence
+            under_half += confidence < TRUSTED
+            if found is None or confidence < TRUSTED:
+                words[number] = _evenly_split(word)
+            else:
+                words[number] = replace(word, character_quads_xy=found.quads_xy, confidence=confidence)
+        labelled.append(replace(scene, words=tuple(words)))
+    return labelled, LabelCounts(total, confidence_sum, under_half, seconds)
+
+
+def _evenly_split(word: Word) -> Word:
+    quads = split_evenly(word.polygon_xy, word.text or "")
+    # Parts of a word that is not convex may cross themselves; a label file could not hold them.
+    known = quads if all(is_simple(quad) for quad in quads) else None
+    return replace(word, character_quads_xy=known, confidence=TRUSTED)
