@@ -163,6 +163,14 @@ def test_settings_refuse_unknown_kinds_and_empty_weights():
         preset("full", {"size_hw": (100, 101)})
     with pytest.raises(ValueError, match="no fonts"):
         render_scene(small(font_folders=("no/such/folder",)), 0, 0)
+    with pytest.raises(ValueError, match="no font family begins with Nobody"):
+        render_scene(small(families=("Nobody",)), 0, 0)
+
+
+def test_only_the_families_named_are_used():
+    scenes = [render_scene(small(families=("DejaVu Serif",)), 0, index) for index in range(4)]
+
+    assert {font.partition("-")[0] for scene in scenes for font in scene.fonts} == {"DejaVuSerif"}
 
 
 def test_a_contact_sheet_is_written_and_a_bad_path_refused(tmp_path):

@@ -120,11 +120,11 @@ def _find_room(canvas: Canvas, bounds: NDArray[np.float64]) -> NDArray[np.float6
     lean = np.array([[generator.uniform(0.75, 1.25), generator.normal(0, 0.06), 0], [0, 1, 0], [0, 0, 1]])
     shrink = min(1.0, 0.95 * width / (bounds[2] - bounds[0]), 0.95 * height / (bounds[3] - bounds[1]))
     slack = 0.06 * width if generator.random() < 0.08 else 0.0
-    corners, inverse = box_corners(bounds), np.array(np.linalg.inv(canvas.wall))
+    corners = box_corners(bounds)
     for _ in range(_TRIES):
         target = generator.uniform(0.02, 0.98, 2) * [width, height]
         if generator.random() < 0.6:
-            at = send(target, inverse)
+            at = send(target, canvas.unwall)
             if np.abs(at).max() > 1.5 * max(height, width):
                 continue
             matrix = canvas.wall @ np.array([[1, 0, at[0]], [0, 1, at[1]], [0, 0, 1]])

@@ -42,6 +42,7 @@ class Canvas:
         pool: fonts.
         image: (H, W, 3) uint8, painted on in place.
         wall: (3, 3) homography of the scene's main plane, plane pixels to image pixels.
+        unwall: (3, 3), the inverse of `wall`.
         taken: (H / 8, W / 8) uint8, 1 where text is.
         words: the words drawn so far.
     """
@@ -51,6 +52,7 @@ class Canvas:
     pool: FontPool
     image: Picture
     wall: NDArray[np.float64]
+    unwall: NDArray[np.float64]
     taken: Picture
     words: list[DrawnWord] = field(default_factory=list)
 

@@ -70,11 +70,11 @@ def _new_canvas(generator: np.random.Generator, settings: FullSettings) -> tuple
         )
     else:
         image = drawn_background(generator, settings.size_hw)
-    pool = font_pool(settings.font_folders, system=settings.system_fonts)
+    pool = font_pool(settings.font_folders, system=settings.system_fonts, only=settings.families)
     middle = generator.uniform(0.3, 0.7, 2) * [width, height]
     wall = new_pose(generator, settings, (float(middle[0]), float(middle[1])))
     taken = np.zeros((height // 8, width // 8), np.uint8)
-    canvas = Canvas(generator, settings, pool, np.ascontiguousarray(image), wall, taken)
+    canvas = Canvas(generator, settings, pool, np.ascontiguousarray(image), wall, np.array(np.linalg.inv(wall)), taken)
     for polygon in foreign:
         cv2.fillConvexPoly(canvas.taken, cv2.convexHull(np.round(polygon / 8).astype(np.int32)), 1)
     return canvas, foreign

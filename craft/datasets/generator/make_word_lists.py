@@ -37,6 +37,10 @@ LISTS: dict[str, tuple[int, str]] = {
 UNWANTED = regex.compile(
     r"f+u+c?k|shit|bitch|nigg|cunt|porn|rape|\bsex|fag|whore|slut|\bkill|penis|nazi|hitler|arsch|schei[sß]|\bfick|\bhure"
     r"|merde|\bputa|salope|cazzo|\bmerda|puttan|\btroia|stronz|joder|mierda|cojon|kurw|\bchuj|\borospu"
+    r"|लंड|चूत|गांड|गाँड|भोस|चोद|चुद|रंडी|रेप|बलात्कार|सेक्स"
+    r"|\u0445\u0443[\u0439\u0435\u0451]|\u043f\u0438\u0437\u0434|\u0435\u0431\u0430|\u0431\u043b\u044f\b|\u0441\u0443\u043a\u0430\b|\u0436\u043e\u043f|\u0441\u0435\u043a\u0441|\u043f\u043e\u0440\u043d"
+    r"|操|妈的|他妈|傻逼|屄|肏|色情|性交|セックス|ちんこ|まんこ|クソ|エロ|씨발|시발|섹스|좆|병신|야동|شرموط|سكس|نيك"
+    r"|চুদ|মাগি|সেক্স|ধর্ষণ|πορν|σεξ|γαμ|μαλάκ"
 )
 
 

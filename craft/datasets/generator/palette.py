@@ -19,10 +19,15 @@ def natural_colour(generator: np.random.Generator, *, vivid: float = 0.2) -> Col
     Returns:
         (3,) float64, RGB 0 to 255.
     """
-    saturation = generator.uniform(0.5, 1.0) if generator.random() < vivid else generator.beta(1.2, 4.5)
     value, hue = generator.uniform(0.08, 1.0), generator.random() * 6
-    ramp = np.clip(np.abs((hue + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
-    return 255 * value * (1 - saturation * (1 - ramp))
+    if generator.random() < vivid:
+        saturation = generator.uniform(0.5, 1.0)
+    else:
+        saturation = generator.beta(1.2, 4.5)
+        if generator.random() < 0.55:  # wood, brick, stone, soil and skin: most dull things are warm
+            hue = generator.normal(0.6, 0.35) % 6
+    ramp = [min(max(abs((hue + shift) % 6 - 3) - 1, 0.0), 1.0) for shift in (0.0, 4.0, 2.0)]
+    return np.array([255 * value * (1 - saturation * (1 - share)) for share in ramp])
 
 
 def with_luminance(colour: Colour, target: float) -> Colour:

@@ -100,14 +100,15 @@ def place_text(
         upper, lower = np.full_like(along, whole[1]), np.full_like(along, whole[3])
         polygon = np.concatenate([np.stack([along, upper], 1), np.stack([along, lower], 1)[::-1]])
 
-    def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return send(_bent(points, origin_xy, bend), matrix)
-
+    corners = box_corners(boxes).reshape(-1, 2)
+    together = np.concatenate([shaped.outline.points_xy * size, corners, polygon])  # one pass for all three
+    moved = send(_bent(together, origin_xy, bend), matrix)
+    num_points, num_corners = len(shaped.outline.points_xy), len(corners)
     inked = ~np.isnan(shaped.boxes_xyxy[:, 0])
     return PlacedText(
-        Outline(moved(shaped.outline.points_xy * size), shaped.outline.contour_ends),
-        moved(box_corners(boxes)).astype(np.float32),
-        moved(polygon).astype(np.float32),
+        Outline(moved[:num_points], shaped.outline.contour_ends),
+        moved[num_points : num_points + num_corners].reshape(-1, 4, 2).astype(np.float32),
+        moved[num_points + num_corners :].astype(np.float32),
         "".join(character for character, has_ink in zip(shaped.characters, inked, strict=True) if has_ink),
     )
 

@@ -58,7 +58,7 @@ def add_negative(canvas: Canvas, *, over_everything: bool) -> None:
         return
     target = generator.uniform(0, 1, 2) * [width, height]
     if generator.random() < 0.5:
-        at = send(target, np.array(np.linalg.inv(canvas.wall)))
+        at = send(target, canvas.unwall)
         matrix = canvas.wall @ np.array([[1, 0, at[0]], [0, 1, at[1]], [0, 0, 1]])
     else:
         matrix = new_pose(generator, canvas.settings, (float(target[0]), float(target[1])))

@@ -132,6 +132,9 @@ class FullSettings(Settings):
     )
     font_folders: tuple[str, ...] = Field((), description="Folders of fonts beside those of packages.")
     system_fonts: bool = Field(True, description="Use the system's fonts too.")
+    families: tuple[str, ...] = Field(
+        (), description="Only fonts whose family begins with one of these, so that machines agree; empty: all."
+    )
     style: StyleSettings = StyleSettings()
     camera: CameraSettings = CameraSettings()
 
@@ -151,12 +154,18 @@ class FullSettings(Settings):
 
 GeneratorSettings = QuickstartSettings | FullSettings
 
-# What `sample` changes in `full`: small pictures from a kind camera, for data/sample, tests and the README.
+# What `sample` changes in `full`: small pictures from a kind camera, for data/sample, tests and the README. The fonts
+# are those of the `synth` extra, matplotlib's STIX, and Noto, whatever else a machine has.
 _SAMPLE: dict[str, Any] = {
     "size_hw": (480, 640),
-    "words": (4, 18),
-    "cap_height": (11.0, 60.0),
+    "words": (4, 16),
+    "cap_height": (14.0, 64.0),
     "negative_count": (2, 7),
+    "layouts": {**LAYOUTS, "menu": 0.4, "paragraph": 0.6, "small_print": 0.3},
+    "families": (
+        *("Noto", "STIX", "Amatic", "Caladea", "Fredoka", "Hanken", "Intuitive", "Lato", "Source"),
+        *("Font Awesome",),
+    ),
     "camera": {"resample": 0.1, "defocus": 0.2, "motion": 0.04, "dark": 0.08, "noise": 5.0, "jpeg": 0.0},
 }
 PRESETS = ("quickstart", "full", "sample")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from craft.datasets.generator.fonts import Outline
 from craft.geometry import signed_area
@@ -23,6 +23,11 @@ def polygons(corners_xy: ArrayLike) -> Outline:
         return Outline(np.empty((0, 2)), np.empty(0, np.int64))
     backwards = signed_area(points) < 0
     points[backwards] = points[backwards, ::-1]
+    return _clockwise(points)
+
+
+def _clockwise(points: NDArray[np.float64]) -> Outline:
+    """Polygons (N, P, 2) that are known to be clockwise."""
     count, corners = points.shape[:2]
     return Outline(points.reshape(-1, 2), np.arange(1, count + 1, dtype=np.int64) * corners)
 
@@ -31,13 +36,13 @@ def rectangles(boxes_xyxy: ArrayLike) -> Outline:
     """Axis-aligned rectangles.
 
     Args:
-        boxes_xyxy: (N, 4).
+        boxes_xyxy: (N, 4), x1 < x2 and y1 < y2.
 
     Returns:
         Their outline.
     """
     x1, y1, x2, y2 = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4).T
-    return polygons(np.stack([np.stack([x1, x2, x2, x1], 1), np.stack([y1, y1, y2, y2], 1)], 2))
+    return _clockwise(np.stack([np.stack([x1, x2, x2, x1], 1), np.stack([y1, y1, y2, y2], 1)], 2))
 
 
 def discs(centres_xy: ArrayLike, radii: ArrayLike, *, corners: int = 20) -> Outline:
@@ -56,7 +61,7 @@ def discs(centres_xy: ArrayLike, radii: ArrayLike, *, corners: int = 20) -> Outl
     sizes = np.broadcast_to(sizes[..., None], centres.shape) if sizes.ndim < 2 else sizes
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return polygons(centres[:, None] + sizes[:, None] * ring)
+    return _clockwise(centres[:, None] + sizes[:, None] * ring)
 
 
 def lines(starts_xy: ArrayLike, ends_xy: ArrayLike, thickness: ArrayLike) -> Outline:
@@ -76,7 +81,7 @@ def lines(starts_xy: ArrayLike, ends_xy: ArrayLike, thickness: ArrayLike) -> Out
     half = 0.5 * np.broadcast_to(np.asarray(thickness, dtype=np.float64), len(starts))[:, None]
     across = np.stack([-along[:, 1], along[:, 0]], axis=1) * half
     cap = along * half * 0.5
-    return polygons(
+    return _clockwise(
         np.stack([starts - cap - across, ends + cap - across, ends + cap + across, starts - cap + across], 1)
     )
 

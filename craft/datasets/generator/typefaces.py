@@ -29,9 +29,10 @@ _ALPHABETS = {
     "Cyrillic": "".join(chr(code) for code in range(0x410, 0x450)),
     "Greek": "".join(chr(code) for code in (*range(0x391, 0x3A2), *range(0x3A3, 0x3AA), *range(0x3B1, 0x3CA))),
 }
-# Fonts of symbols, of last resort, of colour bitmaps, and mathematical ones whose letters are laid out for formulas.
+# Fonts of symbols, of last resort, of colour bitmaps, and mathematical ones whose letters are laid out for formulas;
+# Computer Modern as matplotlib has it puts other glyphs at the code points beyond ASCII.
 _UNFIT = re.compile(
-    r"last ?resort|symbol|emoji|nonuni|stixsiz|sizeone|dingbat|awesome|icon|cmex|cmsy|cmmi|tex gyre|blank|barcode|math",
+    r"last ?resort|symbol|emoji|nonuni|stixsiz|sizeone|dingbat|awesome|icon|\bcm[a-z]+10\b|tex gyre|blank|barcode|math",
     re.I,
 )
 # Noto has one family per script; the Latin letters that many of them carry along are all the same.
@@ -91,19 +92,20 @@ class FontPool:
 
 
 @cache
-def font_pool(folders: tuple[str, ...], *, system: bool) -> FontPool:
+def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] = ()) -> FontPool:
     """Find the fonts that scenes are written with.
 
     Args:
         folders: folders searched, with what is below them.
         system: search the system's font folders too. Fonts that come as packages (those of matplotlib and any with
             the entry points of `fonts`) are always there.
+        only: beginnings of the families' names that may be used; empty for all.
 
     Returns:
         The faces by script, in an order that depends on their names only.
 
     Raises:
-        ValueError: a named folder is missing or holds no font.
+        ValueError: a named folder is missing or holds no font, or no font is left.
     """
     files = dict.fromkeys(_package_files())
     for folder in folders:
@@ -115,7 +117,10 @@ def font_pool(folders: tuple[str, ...], *, system: bool) -> FontPool:
         for folder in SYSTEM_FOLDERS.get(sys.platform, ()):
             files.update(dict.fromkeys(_fonts_below(Path(folder).expanduser())))
     records = {(record.name, record.scripts): record for file in files for record in _records(file)}
-    ordered = sorted(records.values(), key=lambda record: (record.family, record.name, record.path))
+    wanted = [record for record in records.values() if not only or record.family.startswith(only)]
+    if not wanted:
+        raise ValueError(f"no font family begins with {' or '.join(only)}; install one, or name others in families")
+    ordered = sorted(wanted, key=lambda record: (record.family, record.name, record.path))
     families: dict[str, tuple[tuple[FaceRecord, ...], ...]] = {}
     for script in LANGUAGES:
         of_script = [record for record in ordered if script in record.scripts]

@@ -174,7 +174,7 @@ def _licences(settings: GeneratorSettings, summary: SetSummary) -> dict[str, str
     if isinstance(settings, QuickstartSettings):
         known = {face.name: face.names()["licence"] for face in map(quickstart_face, QUICKSTART_FONTS)}
     else:
-        known = licences(font_pool(settings.font_folders, system=settings.system_fonts))
+        known = licences(font_pool(settings.font_folders, system=settings.system_fonts, only=settings.families))
     return {name: known[name] for name in summary.fonts}
 
 
