@@ -118,7 +118,7 @@ def shared(first, second):
 def test_boxes_of_words_are_around_their_strips_and_cut_off_at_the_border():
     square = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=np.float32)
     turned = np.array([[30, 20], [40, 30], [30, 40], [20, 30]], dtype=np.float32)
-    strips = np.stack([square, square + (10, 5), turned, square + (-20, 0), square + (45, 0)])
+    strips = np.stack([square, np.add(square, (10, 5)), turned, square - 20, np.add(square, (45, 0))])
 
     first, second = word_boxes(
         strips, [0, 0, 1, 2, 3], [0, 1, 0, 0], [1.0, 0.5, 1.0, 0.0], batch_size=2, size_hw=(50, 50), device=CPU
