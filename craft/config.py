@@ -47,7 +47,41 @@ class SetSettings(Settings):
 class CharacterSettings(Settings):
     """Where the character quads of words come from that are labelled as words only."""
 
-    source: Literal["even"] = Field("even", description="even: split evenly along the word's longer sides.")
+    source: Literal["even", "teacher", "file"] = Field(
+        "even",
+        description="even: split evenly along the word's longer sides. teacher: labelled by the network's moving average "
+        "during training. file: as `craft label` wrote them.",
+    )
+    refresh: int = Field(
+        1000,
+        ge=0,
+        description="Steps between two labellings by the moving average, for teacher. Before the first one, labels come "
+        "from `weights`, or are even where there are none. 0: those of `weights` stay.",
+    )
+    delay: int = Field(
+        100, ge=0, description="Steps from a labelling until training uses it, for teacher; at most `refresh`."
+    )
+    splitter: Literal["length", "watershed"] = Field(
+        "length",
+        description="length: the most likely characters, as many as the transcription has. watershed: the paper's.",
+    )
+    height: int = Field(
+        64, ge=32, le=256, multiple_of=32, description="Height at which the teacher sees a word, with what is around."
+    )
+    files: tuple[str | None, ...] = Field(
+        (), description="For file: one label file per training set, in their order; null where labels have characters."
+    )
+    weights: str | None = Field(
+        None, description="For file: weights that the label files must have been made with; others are refused."
+    )
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        if self.refresh and self.delay > self.refresh:
+            raise ValueError(f"delay is {self.delay}, but labels are made anew after {self.refresh} steps; lower it")
+        if self.source == "file" and not any(self.files):
+            raise ValueError("source: file needs files, one per training set; make them with craft label")
+        return self
 
 
 class DataSettings(Settings):
@@ -152,7 +186,8 @@ class RegionSettings(Settings):
 
     enabled: bool = Field(False, description="Train a region head on the network's features.")
     train: Literal["joint", "alone"] = Field(
-        "joint", description="joint: together with the score maps. alone: on frozen features; the maps stay as they are."
+        "joint",
+        description="joint: together with the score maps. alone: on frozen features; the maps stay as they are.",
     )
     weight: float = Field(0.1, gt=0, description="Weight of the region path's loss beside the score maps'.")
     sampler: Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"] = Field(
@@ -278,8 +313,12 @@ class Config(Settings):
     detection: DetectionSettings = DetectionSettings()
 
 
+_TEACHER_SETTINGS = ("refresh", "delay", "splitter", "height")
+
 # A setting given in a file or by --set although another setting makes it idle: (key, other key, values that use it).
 _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    *((f"data.characters.{name}", "data.characters.source", ("teacher",)) for name in _TEACHER_SETTINGS),
+    *((f"data.characters.{name}", "data.characters.source", ("file",)) for name in ("files", "weights")),
     ("ohem.ratio", "ohem.rule", ("hardest", "random")),
     ("ohem.min_negatives", "ohem.rule", ("hardest", "random")),
     ("optimizer.final_share", "optimizer.decay", ("cosine",)),

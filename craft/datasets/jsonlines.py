@@ -11,7 +11,7 @@
     image        path of the picture, relative to the folder of this file
     words        list of words; [] for a picture without text
     name         what results are filed under; the picture's file name without ending where left out
-    note         anything, not read
+    note         anything, not read; a line with a note alone is about the file, not a scene
 
 A word's keys:
 
@@ -33,6 +33,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ def read_scenes(
             continue
         try:
             record = _read_record(line)
+            if set(record) == {"note"}:
+                continue
             name = _scene_name(record)
             if not wanted(name):
                 continue
@@ -91,7 +94,9 @@ def read_scenes(
     return SetReading(tuple(scenes.values()), tuple(problems), frozenset(bad_names))
 
 
-def write_scenes(path: str | Path, scenes: Iterable[Scene]) -> None:
+def write_scenes(
+    path: str | Path, scenes: Iterable[Scene], *, note: Any = None, scene_notes: Iterable[Any] | None = None
+) -> None:
     """Write scenes as JSON Lines, to a temporary file that then takes the place of `path`.
 
     Reading them back gives the same numbers to the last bit, and the same words but for `source`.
@@ -99,17 +104,28 @@ def write_scenes(path: str | Path, scenes: Iterable[Scene]) -> None:
     Args:
         path: file to write; image paths are written relative to its folder.
         scenes: the scenes.
+        note: what JSON can hold, written in a first line of its own; none for None.
+        scene_notes: the same for every scene, written with it.
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
-            for scene in scenes:
-                file.write(json.dumps(_scene_record(scene, folder), ensure_ascii=False, separators=(",", ":")) + "\n")
+            if note is not None:
+                file.write(_json_line({"note": note}))
+            for scene, scene_note in zip(
+                scenes, scene_notes if scene_notes is not None else repeat(None), strict=False
+            ):
+                record = _scene_record(scene, folder)
+                file.write(_json_line(record if scene_note is None else {**record, "note": scene_note}))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _json_line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def _read_record(line: str) -> dict[str, Any]:
