@@ -25,6 +25,7 @@ _NUM_MAPS = 2
 # Features that others may read: channels at width 1, and network input pixels per feature pixel.
 LEVEL_CHANNELS = {"vgg4": 256, "vgg8": 512, "decoder8": 128, "decoder4": 64, "decoder2": 32}
 LEVEL_STRIDES = {"vgg4": 4, "vgg8": 8, "decoder8": 8, "decoder4": 4, "decoder2": 2}
+_FEWEST_HEAD_CHANNELS = 16  # as many as at width 1
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 
@@ -33,7 +34,7 @@ class CRAFT(nn.Module):
     """Character region and affinity maps of pictures.
 
     Attributes:
-        width: factor on every channel count, as given.
+        width: factor on every channel count, as given; the score head keeps at least 16 channels.
         gradient_checkpointing: whether the backward pass computes the activations once more instead of keeping them.
         region: the region-level path on this network's features (region_head.py), None where there is none.
 
@@ -45,7 +46,10 @@ class CRAFT(nn.Module):
     def __init__(
         self, width: float = 1.0, *, gradient_checkpointing: bool = False, generator: torch.Generator | None = None
     ) -> None:
-        """Build the network with fresh parameters: Xavier uniform convolutions, biases 0, batch norms 1 and 0.
+        """Build the network with fresh parameters.
+
+        Convolutions are Xavier uniform, those before a ReLU in the score head He uniform (the authors use Xavier there
+        too), biases 0, batch norms 1 and 0.
 
         Args:
             width: factor on every channel count, > 0; 1 is the paper's 20,770,466 parameters. Taken in steps of
@@ -175,16 +179,19 @@ class _Merge(nn.Module):
 
 
 def _score_head(scaled: Callable[[int], int]) -> nn.Sequential:
+    # Nothing normalises between these layers: with the 4 channels that a width of 0.25 would leave, all of a layer's
+    # ReLUs end up at zero within the first steps, and the maps stay flat for good.
+    wide, narrow = max(_FEWEST_HEAD_CHANNELS, scaled(32)), max(_FEWEST_HEAD_CHANNELS, scaled(16))
     return nn.Sequential(
-        nn.Conv2d(scaled(32), scaled(32), kernel_size=3, padding=1),
+        nn.Conv2d(scaled(32), wide, kernel_size=3, padding=1),
         nn.ReLU(inplace=True),
-        nn.Conv2d(scaled(32), scaled(32), kernel_size=3, padding=1),
+        nn.Conv2d(wide, wide, kernel_size=3, padding=1),
         nn.ReLU(inplace=True),
-        nn.Conv2d(scaled(32), scaled(16), kernel_size=3, padding=1),
+        nn.Conv2d(wide, narrow, kernel_size=3, padding=1),
         nn.ReLU(inplace=True),
-        nn.Conv2d(scaled(16), scaled(16), kernel_size=1),
+        nn.Conv2d(narrow, narrow, kernel_size=1),
         nn.ReLU(inplace=True),
-        nn.Conv2d(scaled(16), _NUM_MAPS, kernel_size=1),
+        nn.Conv2d(narrow, _NUM_MAPS, kernel_size=1),
     )
 
 
@@ -202,12 +209,16 @@ def scale_channels(channels: int, *, width: float) -> int:
     return max(1, (channels * units + 512) // 1024)
 
 
-def _initialise(model: nn.Module, generator: torch.Generator | None) -> None:
+def _initialise(model: CRAFT, generator: torch.Generator | None) -> None:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.xavier_uniform_(layer.weight, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+    # Behind each of these stands a ReLU and no batch norm: He's variance keeps the signal's size through all four.
+    for layer in list(model.conv_cls)[:-1]:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
 
 
 def _batch_norms(model: nn.Module) -> Iterator[_BatchNorm]:

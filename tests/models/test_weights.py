@@ -192,7 +192,7 @@ def test_weights_that_fit_in_part_load_in_part_and_say_so():
 def test_strict_loading_names_what_does_not_fit_and_copies_nothing():
     state = random_state()
     del state["conv_cls.8.bias"]
-    state["conv_cls.8.weight"] = torch.zeros(3, 1, 1, 1)
+    state["conv_cls.8.weight"] = torch.zeros(3, 16, 1, 1)
     state["region_head.bias"] = torch.zeros(2)
     model = small_model()
 
@@ -201,7 +201,7 @@ def test_strict_loading_names_what_does_not_fit_and_copies_nothing():
 
     message = str(caught.value)
     assert message.startswith("some.pth: ")
-    for part in ("conv_cls.8.bias", "region_head.bias", "conv_cls.8.weight (3, 1, 1, 1), here (2, 1, 1, 1)"):
+    for part in ("conv_cls.8.bias", "region_head.bias", "conv_cls.8.weight (3, 16, 1, 1), here (2, 16, 1, 1)"):
         assert part in message
     assert_same_state(model.state_dict(), small_model().state_dict())
 
