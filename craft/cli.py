@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"craft {craft.__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_check, _add_show, _add_synth, _add_train, _add_detect, _add_evaluate, _add_convert):
+    for add in (_add_check, _add_show, _add_label, _add_synth, _add_train, _add_detect, _add_evaluate, _add_compare, _add_convert):
         add(verbs)
     return parser
 
@@ -100,6 +100,7 @@ def _add_show(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--augmented", action="store_true", help="draw training crops, after augmentation")
     parser.add_argument("--config", help="configuration whose augmentation and crop size are used, with --augmented")
     parser.add_argument("--seed", type=int, default=0, help="seed of the augmentation (default 0)")
+    parser.add_argument("--characters", type=Path, metavar="FILE", help="draw the characters that craft label found")
     _add_set_arguments(parser)
     parser.set_defaults(run=_show)
 
@@ -117,8 +118,46 @@ def _show(options: argparse.Namespace) -> int:
         augment=config.augment,
         crop_size=config.data.crop_size,
         seed=options.seed,
+        label_file=options.characters,
     )
     print(f"{len(paths)} pictures in {options.out}")
+    return 0
+
+
+def _add_label(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("label", help="find the characters of a set's words with a network, for training on them")
+    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
+    parser.add_argument("--weights", required=True, help="the teacher: weights file, ours, clovaai's or EasyOCR's")
+    parser.add_argument("--out", required=True, type=Path, help="label file to write, .jsonl")
+    parser.add_argument(
+        "--splitter",
+        choices=("length", "watershed"),
+        default="length",
+        help="how words are split: by the cuts that fit the text's length, or by watershed (default length)",
+    )
+    parser.add_argument("--height", type=int, default=64, help="height of the crops of words, pixels (default 64)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    parser.add_argument("--workers", type=int, default=2, help="threads beside the network (default 2)")
+    _add_set_arguments(parser)
+    parser.set_defaults(run=_label)
+
+
+def _label(options: argparse.Namespace) -> int:
+    from craft.training.labelling import label_set
+
+    origin = label_set(
+        _set_settings(options, options.folder),
+        options.weights,
+        options.out,
+        splitter=options.splitter,
+        height=options.height,
+        device=options.device,
+        workers=options.workers,
+    )
+    print(
+        f"{options.out}: {origin.words:,} words, mean confidence {origin.mean_confidence:.3f}, "
+        f"{origin.share_under_half:.1%} under 0.5 and split evenly, {origin.seconds:.1f} s"
+    )
     return 0
 
 
@@ -282,6 +321,45 @@ def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
         raise ValueError("--sweep needs --weights FILE, or --detections FOLDER with scores in the files")
     print(json.dumps(sweep_as_dict(sweep), indent=2) if options.json else format_sweep(sweep))
     return 0
+
+
+def _add_compare(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "compare", help="train variants of a configuration under several seeds; one table, one page with a viewer"
+    )
+    parser.add_argument("study", help="the study's file, such as configs/compare.yaml")
+    parser.add_argument(
+        "--out", type=Path, help="the study's folder (default runs/NAME OF THE FILE); runs done are kept"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the study: seeds=[0,1] budget.steps=50"
+    )
+    parser.add_argument("--jobs", type=int, help="runs at a time (default one a GPU, or as many as the cores allow)")
+    parser.add_argument(
+        "--executor",
+        choices=("processes", "inline", "ray"),
+        default="processes",
+        help="where runs are done: processes of this machine, one after another in this one, or a Ray cluster",
+    )
+    parser.add_argument("--report", action="store_true", help="make the report from what is done; run nothing")
+    parser.set_defaults(run=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from craft.comparison.study import load_study
+    from craft.comparison.sweep import compare, report
+
+    out = options.out or Path("runs") / Path(options.study).stem
+    if options.report:
+        comparison = report(out)
+    else:
+        study = load_study(options.study, overrides=options.set)
+        comparison = compare(study, out, executor=options.executor, jobs=options.jobs)
+    for failure in comparison.failures:
+        print(f"failed: {failure.run.name}: {failure.reason}", file=sys.stderr)
+    print("\n".join(f"- {sentence}" for sentence in comparison.verdict))
+    print(f"{comparison.num_done} runs; open {comparison.page}")
+    return 1 if comparison.failures else 0
 
 
 def _add_convert(verbs: argparse._SubParsersAction) -> None:

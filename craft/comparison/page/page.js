@@ -1,0 +1,86 @@
+// Puts the page together and redraws what a choice changes.
+function drawScores() {
+  const rows = data.tables[`${state.split}/${state.policy}`];
+  const metrics = Object.entries(data.metrics).filter(([metric]) => rows.some((row) => row.seeds[metric].length));
+  if (!metrics.some(([metric]) => metric === state.metric)) state.metric = "hmean";
+  segments("split", data.splits.map((name) => [name, name]), state.split, (value) => { state.split = value; drawScores(); });
+  segments("policy", [["shared", "same thresholds"], ["own", "own thresholds"]], state.policy, (value) => { state.policy = value; drawScores(); });
+  segments("metric", metrics, state.metric, (value) => { state.metric = value; drawScores(); });
+  const chosen = state.policy === "shared" ? `${data.policies.shared} (${data.thresholds[state.split]})` : data.policies.own;
+  document.getElementById("score-note").textContent = `x 100, mean over seeds with its 95 % interval; small dots are seeds; ${chosen}, chosen on other scenes than these. Dashed: ${data.reference}.`;
+  scoreChart(document.getElementById("scores"), rows, state.metric);
+  scoreTable();
+}
+
+function series(pick, steps) {
+  return data.variants.map((one) => ({ name: one.name, colour: one.colour, ...pick(one.name), steps: steps(one.name) }));
+}
+
+function drawCurves() {
+  const boxes = [make("div"), make("div"), make("div"), make("div")].slice(0, data.curves[data.variants[0].name].hmean ? 4 : 3);
+  fill("curves", boxes);
+  const logged = (name) => data.curves[name].steps;
+  if (boxes[3]) lineChart(boxes[3], { title: "H-mean during training", series: series((name) => data.curves[name].hmean, (name) => data.curves[name].validated_steps), format: (value) => percent(value, 0), note: "On a few scenes, at the thresholds of the base configuration: for speed of learning only." });
+  lineChart(boxes[0], { title: "One loss for all", log: true, series: series((name) => ({ mean: data.kept[name].region.common_loss.map((value, i) => value + data.kept[name].affinity.common_loss[i]) }), (name) => data.kept[name].steps), note: "Mean squared error of text plus that of all background, on the same fixed crops: comparable between rules." });
+  lineChart(boxes[1], { title: "Training loss", log: true, series: series((name) => data.curves[name].loss, logged), note: "Each rule's own loss: hard pixels make it larger. Not comparable between rules." });
+  lineChart(boxes[2], { title: `Background pixels kept, ${state.keptMap} map`, log: true, series: series((name) => data.curves[name][`kept_negatives_${state.keptMap}`], logged), note: "Per image, mean over the crops of training." });
+}
+
+function drawKept() {
+  const steps = data.kept[data.variants[0].name].steps;
+  const redraw = (changes) => { Object.assign(state, changes); drawKept(); drawCurves(); };
+  segments("kept-map", [["region", "Region"], ["affinity", "Affinity"]], state.keptMap, (value) => redraw({ keptMap: value }));
+  const index = state.keptStep < 0 ? steps.length - 1 : state.keptStep;
+  segments("kept-step", steps.map((step, at) => [at, `step ${step}`]), index, (value) => redraw({ keptStep: value }));
+  document.getElementById("kept-note").textContent = "Share of the kept background's weight by place, on fixed training crops, mean over seeds. The last bar is where all background lies: a rule that picked at random would match it.";
+  placesChart(document.getElementById("places"));
+  const boxes = [make("div"), make("div")];
+  fill("kept", boxes);
+  const shares = (name) => data.kept[name][state.keptMap];
+  lineChart(boxes[0], { title: "Share of the gradient that text pixels give", series: series((name) => ({ mean: shares(name).positive_gradient }), (name) => data.kept[name].steps), format: (value) => `${percent(value, 0)} %`, note: "Sum of absolute derivatives by the score, text against all." });
+  lineChart(boxes[1], { title: "Kept background inside words or within 2 characters of one", series: series((name) => ({ mean: shares(name).kept_shares.map((places) => places[0] + places[1]) }), (name) => data.kept[name].steps), format: (value) => `${percent(value, 0)} %` });
+}
+
+function drawLegend() {
+  fill("legend", data.variants.map((one) => {
+    const mark = make("i");
+    mark.style.background = one.colour;
+    const toggle = () => { state.focus = state.focus === one.name ? null : one.name; drawAll(); };
+    return make("button", { class: "chip", type: "button", "data-variant": one.name, "aria-pressed": String(state.focus === one.name), onclick: toggle }, mark, one.name);
+  })).classList.toggle("focused", state.focus !== null);
+}
+
+function drawAll() {
+  const held = document.activeElement?.closest("#legend") ? document.activeElement.dataset.variant : null;
+  drawLegend();
+  if (held) document.querySelector(`#legend [data-variant="${CSS.escape(held)}"]`)?.focus();
+  drawScores();
+  drawCurves();
+  drawKept();
+}
+
+function startTheme() {
+  const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => (root.dataset.theme = dark.matches ? "dark" : "light");
+  follow();
+  dark.addEventListener("change", follow);
+  const turn = () => (root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark");
+  document.getElementById("theme").onclick = turn;
+  addEventListener("keydown", (event) => { if (event.key === "t" && !event.ctrlKey && !event.metaKey && event.target.tagName !== "INPUT") turn(); });
+}
+
+function start() {
+  startTheme();
+  document.getElementById("kicker").textContent = `craft compare · ${data.name} · ${data.fingerprints.length} runs`;
+  fill("verdict", data.verdict.map((sentence) => make("li", {}, sentence)));
+  const badge = (good, words) => make("span", { class: `badge ${good ? "good" : "bad"}` }, words);
+  fill("badges", badge(data.fair, data.fair ? "✓ same weights and batches for all variants of a seed" : "✗ " + data.fair_words), data.missing.length ? badge(false, `✗ ${data.missing.length} runs missing`) : badge(true, "✓ all runs done"), make("span", { class: "badge" }, "thresholds chosen on scenes that are not reported"));
+  costTable();
+  factsList();
+  drawAll();
+  startViewer();
+  let width = innerWidth;
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
+}
+
+start();
