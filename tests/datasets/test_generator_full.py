@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -142,6 +144,21 @@ def test_scripts_of_installed_fonts_are_drawn_with_exact_characters(script):
 
     assert sum(word.script == script for word in words) > 3
     assert all(word.character_quads_xy is not None and len(word.character_quads_xy) > 0 for word in words)
+
+
+def test_the_sample_is_what_its_command_makes_of_it():
+    sample = Path(__file__).parents[2] / "data" / "sample"
+
+    reading = read_set(SetSettings(path=str(sample)))
+    exact = read_set(SetSettings(path=str(sample / "scenes.jsonl")))
+
+    assert not reading.problems
+    assert not exact.problems
+    assert len(reading.scenes) == len(exact.scenes) == 24
+    assert sum(path.stat().st_size for path in sample.rglob("*.*")) < 3_000_000
+    assert json.loads((sample / "generator.json").read_text("utf-8"))["settings"] == preset("sample").model_dump(
+        mode="json"
+    )
 
 
 def test_photographs_with_labels_keep_their_words_clear(tmp_path):

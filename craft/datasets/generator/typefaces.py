@@ -168,6 +168,8 @@ def _record(path: Path, index: int) -> FaceRecord | None:
     typeface = load_typeface(str(path), index)
     names = typeface.names()
     family = _WEIGHT_WORDS.sub("", names["family"]).strip() or names["family"]
+    if re.search(r"brands", names["family"], re.I):
+        return None  # trade marks, half of which are letters
     if re.search(r"awesome|icon", names["family"], re.I):
         return FaceRecord(str(path), index, family, names["full"], names["licence"], frozenset({"icons"}))
     if _UNFIT.search(names["family"] + " " + path.stem) or "Mono CJK" in family:
