@@ -163,29 +163,41 @@ def _label(options: argparse.Namespace) -> int:
 
 def _add_synth(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser("synth", help="make synthetic scenes in the ICDAR2017 layout, with exact characters")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the set")
+    parser.add_argument("--out", type=Path, help="folder of the set; none is written where left out")
     parser.add_argument("--count", type=int, default=100, help="scenes (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="scenes follow from seed and number alone (default 0)")
     parser.add_argument(
-        "--preset", choices=("quickstart", "full"), default="full", help="kind of scenes (default full)"
+        "--preset", choices=("quickstart", "full", "sample"), default="full", help="kind of scenes"
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1); the scenes do not depend on it")
+    parser.add_argument("--split", choices=("train", "validation"), default="train", help="official folders written")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the preset")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the scenes with their labels drawn")
     parser.set_defaults(run=_synth)
 
 
 def _synth(options: argparse.Namespace) -> int:
-    from craft.datasets.generator import preset, write_set
+    from craft.datasets.generator import preset, write_set, write_sheet
 
+    settings = preset(options.preset, parse_settings(options.set))
+    if options.sheet is not None:
+        write_sheet(options.sheet, settings=settings, count=options.count, seed=options.seed)
+        print(f"{options.sheet}: {options.count} scenes with their labels")
+    if options.out is None:
+        return 0
     summary = write_set(
         options.out,
-        settings=preset(options.preset),
+        settings=settings,
         count=options.count,
         seed=options.seed,
         workers=options.workers,
+        split=options.split,
         progress=True,
     )
-    print(summary)
+    print(
+        f"{options.out}: {summary.scenes:,} scenes, {summary.words:,} words ({summary.dont_care:,} don't care), "
+        f"{summary.characters:,} characters"
+    )
     return 0
 
 
