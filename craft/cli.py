@@ -179,6 +179,8 @@ def _add_synth(verbs: argparse._SubParsersAction) -> None:
 def _synth(options: argparse.Namespace) -> int:
     from craft.datasets.generator import preset, write_set, write_sheet
 
+    if options.out is None and options.sheet is None:
+        raise ValueError("give --out FOLDER for a set, --sheet FILE for a contact sheet, or both")
     settings = preset(options.preset, parse_settings(options.set))
     if options.sheet is not None:
         write_sheet(options.sheet, settings=settings, count=options.count, seed=options.seed)
