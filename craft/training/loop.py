@@ -38,6 +38,7 @@ from craft.training.folder import open_run_folder
 from craft.training.meter import IntervalMeter
 from craft.training.preview import batch_targets, write_map_pictures
 from craft.training.regions import RegionTraining
+from craft.training.relabelling import Relabelling
 from craft.training.runlog import RunLog
 from craft.training.scenes import read_training_sets, read_validation_scenes
 from craft.training.schedule import learning_rate_at
@@ -101,6 +102,10 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
         restore_state(state, folder / "last.pt", processes)
         say(f"{folder}: continues after step {state.step}")
     log = RunLog(folder, writes=processes.writes, after_step=state.step, tensorboard=settings.tensorboard)
+    teaching = Relabelling(config, sets, folder, processes) if config.data.characters.source == "teacher" else None
+    if teaching is not None:
+        teaching.resume(state.step)
+        sets = teaching.sets
     batches = _batches(config, sets, state, processes)
     meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
     regions = RegionTraining(config, state.model, sets, folder, processes) if config.region.enabled else None
@@ -113,6 +118,11 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
     stopped = False
     while state.step < settings.steps and not stopped:
         rate = learning_rate_at(state.step, steps=settings.steps, settings=config.optimizer)
+        if teaching is not None and teaching.acts_at(state.step):
+            pause = time.perf_counter()
+            if teaching.advance(state.step, state.validated_model, log=log.write):
+                batches = _batches(config, teaching.sets, state, processes)
+            meter.skip(time.perf_counter() - pause)
         if regions is not None and regions.collects_before(state.step):
             pause = time.perf_counter()
             log.write("bootstrap", state.step, regions.collect(state.model, state.step))
@@ -144,6 +154,8 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
             _evaluate(config, state, validation, folder, processes, log)
         if state.step % settings.save_every == 0 or state.step == settings.steps or stopped:
             watch.check(wait=True)
+            if teaching is not None:
+                teaching.settle(state.step)
             if processes.writes:
                 save_state(state, folder / "last.pt", config)
         meter.skip(time.perf_counter() - pause)

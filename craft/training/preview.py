@@ -21,6 +21,7 @@ from craft.models.craft import normalise_images
 from craft.scene import Sample, Scene
 from craft.targets.characters import with_characters
 from craft.targets.heatmaps import POSITIVE_TARGET, Targets, draw_targets
+from craft.training.label_files import read_labels
 from craft.training.scenes import read_scenes
 
 DONT_CARE_COLOUR = (255, 40, 40)
@@ -65,6 +66,7 @@ def show_set(
     augment: AugmentSettings,
     crop_size: int,
     seed: int = 0,
+    label_file: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Path]:
     """Write pictures of a set as training sees it.
@@ -77,15 +79,19 @@ def show_set(
         augment: the random changes, where `augmented`.
         crop_size: side of the crops in pixels, where `augmented`.
         seed: of the run, where `augmented`.
+        label_file: characters that `craft label` found; None for those of the labels, and even splits.
         say: told what was read and left out.
 
     Returns:
         The pictures written.
 
     Raises:
-        ValueError: the set cannot be read or no scene of it is left.
+        ValueError: the set cannot be read or no scene of it is left, or the label file is of other scenes.
     """
     scenes = read_scenes(settings, on_error="skip", say=say)
+    if label_file is not None:
+        scenes, origin = read_labels(label_file, scenes)
+        say(f"{label_file}: characters by {origin.weights}, mean confidence {origin.mean_confidence:.3f}")
     if augmented:
         dataset = SceneDataset(
             [([with_characters(scene) for scene in scenes], 1.0)], seed=seed, crop_size=crop_size, augment=augment

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from craft.config import DataSettings, SetSettings
 from craft.datasets.reading import read_set
+from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
 from craft.targets.characters import with_characters
+from craft.training.fingerprint import weights_digest
+from craft.training.label_files import read_labels
 
 MESSAGES_SHOWN = 10
 
@@ -20,10 +24,12 @@ class WeightedScenes:
     Attributes:
         scenes: scenes without errors, with character quads.
         weight: share relative to the other sets.
+        as_read: the same scenes with those characters only that their labels gave.
     """
 
     scenes: tuple[Scene, ...]
     weight: float
+    as_read: tuple[Scene, ...] = ()
 
 
 def read_training_sets(settings: DataSettings, *, say: Callable[[str], None]) -> list[WeightedScenes]:
@@ -37,16 +43,24 @@ def read_training_sets(settings: DataSettings, *, say: Callable[[str], None]) ->
         One entry a set.
 
     Raises:
-        ValueError: no set is named, a set is empty, or one has errors and `on_error` is "fail".
+        ValueError: no set is named, a set is empty, one has errors and `on_error` is "fail", or a label file is of
+            other scenes or other weights.
     """
     if not settings.train:
         raise ValueError("data.train names no set; give one, such as --set 'data.train=[{path: FOLDER}]'")
-    return [
-        WeightedScenes(
-            tuple(with_characters(scene) for scene in read_scenes(one, on_error=settings.on_error, say=say)), one.weight
-        )
-        for one in settings.train
-    ]
+    files = _label_files(settings)
+    digest = None
+    if settings.characters.weights is not None:
+        digest = weights_digest(build_model(read_weights(settings.characters.weights)))
+    sets = []
+    for one, file in zip(settings.train, files, strict=True):
+        as_read = read_scenes(one, on_error=settings.on_error, say=say)
+        labelled: Sequence[Scene] = as_read
+        if file is not None:
+            labelled, origin = read_labels(Path(file), as_read, weights=digest)
+            say(f"{file}: characters by {origin.weights}, mean confidence {origin.mean_confidence:.3f}")
+        sets.append(WeightedScenes(tuple(with_characters(scene) for scene in labelled), one.weight, tuple(as_read)))
+    return sets
 
 
 def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]) -> list[Scene]:
@@ -63,6 +77,19 @@ def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]
         ValueError: a set is empty, or has errors and `on_error` is "fail".
     """
     return [scene for one in settings.validation for scene in read_scenes(one, on_error=settings.on_error, say=say)]
+
+
+def _label_files(settings: DataSettings) -> tuple[str | None, ...]:
+    """The label file of each training set, or None where its characters do not come from one."""
+    characters = settings.characters
+    if characters.source != "file":
+        return (None,) * len(settings.train)
+    if len(characters.files) != len(settings.train):
+        raise ValueError(
+            f"data.characters.files names {len(characters.files)} files for {len(settings.train)} training sets; give "
+            "one per set, in their order, null where the set's labels have characters"
+        )
+    return characters.files
 
 
 def read_scenes(one: SetSettings, *, on_error: str, say: Callable[[str], None]) -> list[Scene]:

@@ -220,13 +220,13 @@ def _in_order(
 ) -> Iterator[list[Attempt]]:
     """The attempts of each scene, in order, with some scenes read ahead."""
     draw_here = device.type == "cpu"
-    futures: deque[Future] = deque()
+    futures: deque[Future[tuple[list[Attempt], NDArray[np.uint8] | None]]] = deque()
     for index, scene in enumerate(scenes):
         futures.append(pool.submit(_read_attempts, index, scene, height, draw_crops=draw_here))
         if len(futures) > ahead:
-            yield _on_device(*futures.popleft().result(), device)
+            yield _on_device(*futures.popleft().result(), device=device)
     while futures:
-        yield _on_device(*futures.popleft().result(), device)
+        yield _on_device(*futures.popleft().result(), device=device)
 
 
 def _read_attempts(
@@ -250,7 +250,7 @@ def _read_attempts(
     return attempts, None if draw_crops else image
 
 
-def _on_device(attempts: list[Attempt], image: NDArray[np.uint8] | None, device: torch.device) -> list[Attempt]:
+def _on_device(attempts: list[Attempt], image: NDArray[np.uint8] | None, *, device: torch.device) -> list[Attempt]:
     if image is None:
         return attempts
     picture = torch.from_numpy(image).to(device, non_blocking=True).permute(2, 0, 1)
