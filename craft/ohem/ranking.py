@@ -75,7 +75,8 @@ def share_by_bisection(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> Te
     num_above, num_tied = _count(above), _count(tied)
     share = 1 / num_kept.clamp(min=1).to(torch.float32)
     tied_share = (num_kept - num_above).to(torch.float32) / num_tied.clamp(min=1).to(torch.float32) * share
-    return torch.where(above, share, torch.where(tied, tied_share, 0.0)) * (num_kept > 0)
+    # Where nothing is kept the threshold is the highest key there can be: none is above it, and a tie is worth 0.
+    return torch.where(above, share, torch.where(tied, tied_share, 0.0))
 
 
 def _count(mask: Tensor) -> Tensor:

@@ -238,6 +238,16 @@ def test_region_and_affinity_are_ranked_apart_and_drawn_apart():
         assert torch.equal(weights[:, 0], weights[:, 1]) == alike
 
 
+def test_random_rule_draws_the_maps_of_images_with_neighbouring_seeds_apart():
+    scores = torch.zeros(2, 2, 9, 9)
+
+    found = pixel_loss(
+        scores, scores, torch.ones_like(scores), torch.tensor([7, 8]), rule="random", ratio=1.0, min_negatives=20
+    )
+
+    assert len({tuple(kept.flatten().tolist()) for kept in found.weights.flatten(0, 1)}) == 4
+
+
 def test_random_rule_follows_the_images_seeds():
     scores, maps, confidence, _ = random_batch(10, text=0.05)
     numbers = {"rule": "random", "ratio": 1.0, "min_negatives": 5}
