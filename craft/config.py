@@ -352,10 +352,12 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
             range, or a setting is given that would have no effect. The message names the file.
     """
     own = read_yaml(Path(path))
-    inherited = _inherited(own, Path(path), seen=(Path(path).resolve(),))
-    given = deep_merge(own, parse_settings(overrides))
-    where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
-    return validate_config(deep_merge(inherited, given), where=where, given=given)
+    in_file = deep_merge(_inherited(own, Path(path), seen=(Path(path).resolve(),)), own)
+    config = validate_config(in_file, where=str(path), given=own)
+    if not overrides:
+        return config
+    given = parse_settings(overrides)
+    return validate_config(deep_merge(in_file, given), where=f"{path} with --set {' '.join(overrides)}", given=given)
 
 
 def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any] | None = None) -> Config:

@@ -70,6 +70,14 @@ def test_setting_without_effect_may_be_inherited(tmp_path):
     assert load_config(path).ohem.ratio == 5
 
 
+def test_setting_of_the_file_may_idle_under_an_override(tmp_path):
+    path = write(tmp_path / "a.yaml", "detection: {sizing: long_side, long_side: 2240}\n")
+
+    detection = load_config(path, overrides=["detection.sizing=scale", "detection.magnify=2"]).detection
+
+    assert (detection.sizing, detection.magnify) == ("scale", 2)
+
+
 def test_nearer_file_and_command_line_win(tmp_path):
     write(tmp_path / "far.yaml", "training: {steps: 1, seed: 1, batch_size: 1}\n")
     write(tmp_path / "near.yaml", "extends: far.yaml\ntraining: {steps: 2, seed: 2}\n")
@@ -129,8 +137,9 @@ def test_written_settings_read_back_the_same(tmp_path):
 
 def test_every_shipped_configuration_is_valid(request):
     paths = sorted((request.config.rootpath / "configs").glob("*.yaml"))
+    paths = [path for path in paths if "variants:" not in path.read_text()]  # studies have tests of their own
 
-    assert paths
+    assert len(paths) >= 3
     for path in paths:
         assert isinstance(load_config(path), Config), path
 
