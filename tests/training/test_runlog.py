@@ -1,7 +1,9 @@
 """metrics.jsonl: what is cut when a run resumes."""
 
 import json
+import sys
 
+import pytest
 import torch
 
 from craft.training.runlog import RunLog, cut_metrics, describe_environment, read_metrics
@@ -42,3 +44,19 @@ def test_environment_names_versions_and_machine():
     assert environment["torch"] == torch.__version__
     assert environment["processor"]
     assert environment["gpu"] is None
+
+
+def test_tensorboard_that_is_not_installed_is_named_with_its_remedy(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+
+    with pytest.raises(ValueError, match=r"pip install 'craft-ohem\[tensorboard\]'"):
+        RunLog(tmp_path, writes=True, after_step=0, tensorboard=True)
+
+
+def test_tensorboard_gets_the_numbers_of_a_line(tmp_path):
+    pytest.importorskip("tensorboard")
+    log = RunLog(tmp_path, writes=True, after_step=0, tensorboard=True)
+    log.write("train", 1, {"loss": 0.5, "scenes": ["img_1"]})
+    log.close()
+
+    assert list((tmp_path / "tensorboard").iterdir())
