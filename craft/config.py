@@ -158,8 +158,16 @@ class OhemSettings(Settings):
         "all (mean of text plus mean of background), or none (one plain mean over all cared-for pixels).",
     )
     ratio: float = Field(3.0, gt=0, description="Background pixels kept per text pixel, for hardest and random.")
+    final_ratio: float | None = Field(
+        None, gt=0, description="Ratio at the last step, where it changes from step to step by one factor; else fixed."
+    )
     min_negatives: int = Field(
         512, ge=0, description="Fewest background pixels kept per image and map, for hardest and random."
+    )
+    scope: Literal["image", "batch"] = Field(
+        "image",
+        description="image: each image is ranked and averaged by itself, then the images' mean is taken. batch: the crops "
+        "of a batch are ranked together, so that images rich in text or hard ones take more of it.",
     )
 
 
@@ -321,6 +329,7 @@ _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     *((f"data.characters.{name}", "data.characters.source", ("file",)) for name in ("files", "weights")),
     ("ohem.ratio", "ohem.rule", ("hardest", "random")),
     ("ohem.min_negatives", "ohem.rule", ("hardest", "random")),
+    ("ohem.final_ratio", "ohem.rule", ("hardest", "random")),
     ("optimizer.final_share", "optimizer.decay", ("cosine",)),
     ("optimizer.step_every", "optimizer.decay", ("step",)),
     ("optimizer.step_factor", "optimizer.decay", ("step",)),

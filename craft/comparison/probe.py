@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from craft.comparison.places import PLACES, map_places, place_shares
 from craft.config import Config
 from craft.datasets.loader import Batch, build_loader
-from craft.models.craft import normalise_images
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
 from craft.ohem.loss import POSITIVE_TARGET, PixelLoss, pixel_loss
 from craft.targets.heatmaps import Targets
-from craft.training.loop import forward_loss
+from craft.training.loop import forward_maps, maps_loss
 from craft.training.preview import batch_targets
 from craft.training.scenes import WeightedScenes
 
@@ -104,8 +103,8 @@ def _look(folder: Path, config: Config, batches: Sequence[ProbeBatch], step: int
     gradient, common, counts = [], [], []
     for one in batches:
         with torch.no_grad():
-            loss = forward_loss(model, one.batch, one.targets, config, device)
-            scores, _features = model(normalise_images(one.batch.images.to(device)))
+            scores, _features = forward_maps(model, one.batch, config, device)
+            loss = maps_loss(scores, one.batch, one.targets, config, step=step - 1)
         weights = loss.weights.cpu().numpy()  # (B, 2, H, W)
         maps, confidence = one.targets.maps.cpu().numpy(), one.targets.confidence.cpu().numpy()
         negative = (confidence > 0) & (maps <= POSITIVE_TARGET)

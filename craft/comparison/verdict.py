@@ -10,6 +10,8 @@ from craft.comparison.collect import POLICIES, Policy, Results, Row, Table
 from craft.comparison.statistics import Estimate
 from craft.config import Config
 
+_LEAST_HMEAN = 0.02  # below it, differences are those of a few lucky words
+
 
 def verdict(results: Results) -> tuple[str, ...]:
     """Say what the study shows.
@@ -31,6 +33,8 @@ def verdict(results: Results) -> tuple[str, ...]:
         return (*sentences, "One seed is not a result: without a spread over seeds nothing can be said.")
     for split in results.study.splits:
         sentences.append(_on_split(results, split, "shared"))
+        if not set(_classes(results.table(split, "shared")).values()) - {"reference", "unknown"}:
+            continue
         fewer = _hard_against_random(results, split)
         if fewer:
             sentences.append(fewer)
@@ -58,6 +62,9 @@ def _on_split(results: Results, split: str, policy: Policy) -> str:
 
 def _findings(table: Table, results: Results) -> str:
     reference = results.study.reference
+    best = max(row.estimates["hmean"].mean for row in table.rows)
+    if best < _LEAST_HMEAN:
+        return f"no variant finds text yet (best H-mean {100 * best:.1f}), so that there is nothing to compare."
     rows = {name: [row for row in table.rows if standing(row) == name] for name in ("better", "worse", "hint", "same")}
     if not any(rows.values()):
         return f"{reference} has too few seeds in common with the others to compare."

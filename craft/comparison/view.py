@@ -128,7 +128,7 @@ def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, st
         bits = np.zeros((2, *region.shape), dtype=np.uint8)
         for moment, (step, model) in enumerate(zip(steps, snapshots, strict=True)):
             sample, _ = _network_sample(one.scene, config.detection, seed=step)
-            kept = _kept_background(model, sample, config, device)[:, : region.shape[0], : region.shape[1]]
+            kept = _kept_background(model, sample, config, device, step)[:, : region.shape[0], : region.shape[1]]
             bits[:, : kept.shape[1], : kept.shape[2]] |= (kept << moment).astype(np.uint8)
         packed = _fewer_pixels(bits[0] | (bits[1] << len(MOMENTS)), study)
         _write(folder / "view" / f"{one.file}_kept.webp", np.repeat(packed[..., None], 3, axis=2), _LOSSLESS)
@@ -144,12 +144,14 @@ def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, st
         (folder / "view" / f"{one.file}.json").write_text(json.dumps(words), encoding="utf-8")
 
 
-def _kept_background(model: torch.nn.Module, sample: Sample, config: Config, device: torch.device) -> NDArray[np.bool_]:
+def _kept_background(
+    model: torch.nn.Module, sample: Sample, config: Config, device: torch.device, step: int
+) -> NDArray[np.bool_]:
     """(2, H/2, W/2): the background pixels that a run's rule keeps of a sample, by the network in training mode."""
     batch = collate([sample])
     targets = batch_targets(batch, device)
     with torch.no_grad():
-        loss = forward_loss(model, batch, targets, config, device)
+        loss = forward_loss(model, batch, targets, config, device, step=step - 1)
     kept = (loss.weights > 0) & (targets.maps <= POSITIVE_TARGET)
     return kept[0].cpu().numpy()
 

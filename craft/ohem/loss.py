@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from craft.ohem.pixel import Rule, select_pixels
+from craft.ohem.pixel import PixelSelection, Rule, select_pixels
+
+Scope = Literal["image", "batch"]
 
 # A map pixel whose target is above this is text.
 POSITIVE_TARGET = 0.1
@@ -43,6 +46,7 @@ def pixel_loss(
     rule: Rule,
     ratio: float,
     min_negatives: int,
+    scope: Scope = "image",
 ) -> PixelLoss:
     """Compare score maps with their targets, with pixel-level hard example mining per image and map.
 
@@ -58,6 +62,8 @@ def pixel_loss(
         rule: "hardest", "random", "all" or "none".
         ratio: background pixels kept per text pixel, for hardest and random.
         min_negatives: fewest background pixels kept per image and map, for hardest and random.
+        scope: "image"; or "batch": a map's pixels of all images are ranked and averaged together, as other trainers
+            do. A batch is that of one process.
 
     Returns:
         The loss, its parts, and what was kept.
@@ -76,15 +82,19 @@ def pixel_loss(
         care = confidence > 0
         # An image's two maps get seeds of their own, or rule random would choose the same pixels in both.
         map_seeds = seeds[:, None] * 2 + torch.arange(2, device=seeds.device)  # (B, 2)
-        kept = select_pixels(
-            rule,
-            error.flatten(0, 1),
-            (maps > POSITIVE_TARGET).flatten(0, 1),
-            care.flatten(0, 1),
-            map_seeds.flatten(),
-            ratio=ratio,
-            min_negatives=min_negatives,
-        )
+        positive = maps > POSITIVE_TARGET
+        if scope == "batch":
+            kept = _select_together(rule, error, positive, care, map_seeds, ratio, min_negatives)
+        else:
+            kept = select_pixels(
+                rule,
+                error.flatten(0, 1),
+                positive.flatten(0, 1),
+                care.flatten(0, 1),
+                map_seeds.flatten(),
+                ratio=ratio,
+                min_negatives=min_negatives,
+            )
         weights = kept.weights.view(scores.shape)
         slope = torch.mul(weights, confidence, out=error).mul_(difference)
     # This sum is the weighted error, but has half its gradient. Doubled, less itself held fixed, it has both right,
@@ -99,6 +109,29 @@ def pixel_loss(
         kept_negatives=kept.num_negatives.view(num_images, 2),
         weights=weights,
     )
+
+
+def _select_together(
+    rule: Rule, error: Tensor, positive: Tensor, care: Tensor, map_seeds: Tensor, ratio: float, min_negatives: int
+) -> PixelSelection:
+    """Select among all images of a batch; arguments and weights (B, 2, H, W), counts (B, 2) flattened.
+
+    The weights are B times what they are in one long image, because the loss is a mean over B images. Of negatives that
+    tie for the last place, an image's count has all.
+    """
+    num_images, _, height, width = care.shape
+    error, positive, care = (
+        one.transpose(0, 1).reshape(2, num_images * height, width) for one in (error, positive, care)
+    )
+    together = select_pixels(
+        rule, error, positive, care, map_seeds.sum(dim=0), ratio=ratio, min_negatives=min_negatives * num_images
+    )
+    by_image = (2, num_images, height, width)
+    weights = (together.weights * num_images).view(by_image).transpose(0, 1).contiguous()
+    positive = (positive & care).view(by_image).transpose(0, 1)
+    num_positives = positive.sum(dim=(2, 3))
+    num_negatives = ((weights > 0) & ~positive).sum(dim=(2, 3))
+    return PixelSelection(weights.flatten(0, 1), num_positives.flatten(), num_negatives.flatten())
 
 
 def _check(scores: Tensor, maps: Tensor, confidence: Tensor, seeds: Tensor) -> None:

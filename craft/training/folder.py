@@ -74,7 +74,8 @@ def read_run_config(folder: Path) -> Config:
 
 
 def _refuse_other_settings(path: Path, config: Config) -> None:
-    before = _flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+    # Settings that craft did not have then are at their defaults.
+    before = _flatten(yaml.safe_load(dump_config(read_run_config(path.parent))))
     now = _flatten(yaml.safe_load(dump_config(config)))
     differing = [
         f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}"

@@ -41,7 +41,7 @@ from craft.training.regions import RegionTraining
 from craft.training.relabelling import Relabelling
 from craft.training.runlog import RunLog
 from craft.training.scenes import read_training_sets, read_validation_scenes
-from craft.training.schedule import learning_rate_at
+from craft.training.schedule import learning_rate_at, mining_ratio_at
 from craft.training.state import RunState, build_state, network_metadata, restore_state, save_snapshot, save_state
 from craft.training.validation import validate
 from craft.training.watch import FiniteWatch
@@ -193,7 +193,7 @@ def _step(
         targets = batch_targets(batch, processes.device)
         with _synchronised_only(state.network, last=index == accumulate - 1):
             maps, features = forward_maps(state.network, batch, config, processes.device)
-            loss = maps_loss(maps, batch, targets, config)
+            loss = maps_loss(maps, batch, targets, config, step=state.step)
             total = loss.loss
             if regions is not None:
                 total = total + config.region.weight * regions.loss(maps, features, batch)
@@ -215,7 +215,9 @@ def _step(
     return batch, targets, loss
 
 
-def forward_loss(network: nn.Module, batch: Batch, targets: Targets, config: Config, device: torch.device) -> PixelLoss:
+def forward_loss(
+    network: nn.Module, batch: Batch, targets: Targets, config: Config, device: torch.device, *, step: int
+) -> PixelLoss:
     """Run the network over a batch and compute the loss of its score maps.
 
     Args:
@@ -224,12 +226,13 @@ def forward_loss(network: nn.Module, batch: Batch, targets: Targets, config: Con
         targets: the batch's maps on the device.
         config: precision and OHEM settings.
         device: where the network runs.
+        step: the step about to be done, from 0.
 
     Returns:
         The loss and what it kept.
     """
     maps, _features = forward_maps(network, batch, config, device)
-    return maps_loss(maps, batch, targets, config)
+    return maps_loss(maps, batch, targets, config, step=step)
 
 
 def forward_maps(network: nn.Module, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, Any]:
@@ -250,7 +253,7 @@ def forward_maps(network: nn.Module, batch: Batch, config: Config, device: torch
         return network(normalise_images(images).contiguous(memory_format=torch.channels_last))
 
 
-def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config) -> PixelLoss:
+def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config, *, step: int) -> PixelLoss:
     """Compute the loss of a batch's score maps.
 
     Args:
@@ -258,6 +261,7 @@ def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config) -> P
         batch: crops, as loaded.
         targets: the batch's maps on the device.
         config: OHEM settings.
+        step: the step about to be done, from 0.
 
     Returns:
         The loss and what it kept.
@@ -268,8 +272,9 @@ def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config) -> P
         targets.confidence,
         batch.seeds.to(maps.device, non_blocking=True),
         rule=config.ohem.rule,
-        ratio=config.ohem.ratio,
+        ratio=mining_ratio_at(step, steps=config.training.steps, settings=config.ohem),
         min_negatives=config.ohem.min_negatives,
+        scope=config.ohem.scope,
     )
 
 

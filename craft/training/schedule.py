@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from craft.config import OptimizerSettings
+from craft.config import OhemSettings, OptimizerSettings
 
 
 def learning_rate_at(step: int, *, steps: int, settings: OptimizerSettings) -> float:
@@ -33,6 +33,23 @@ def learning_rate_at(step: int, *, steps: int, settings: OptimizerSettings) -> f
         low = settings.final_share
         return settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * share)))
     return settings.learning_rate
+
+
+def mining_ratio_at(step: int, *, steps: int, settings: OhemSettings) -> float:
+    """The OHEM ratio of a step.
+
+    Args:
+        step: the step about to be done, from 0.
+        steps: steps of the whole run.
+        settings: the ratio at the first step and, where it changes, at the last.
+
+    Returns:
+        Background pixels kept per text pixel; between the ends it grows or shrinks by the same factor at every step.
+    """
+    if settings.final_ratio is None:
+        return settings.ratio
+    share = min(1.0, step / max(1, steps - 1))
+    return settings.ratio * (settings.final_ratio / settings.ratio) ** share
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from craft.config import OptimizerSettings
-from craft.training.schedule import build_average, build_optimizer, learning_rate_at
+from craft.config import OhemSettings, OptimizerSettings
+from craft.training.schedule import build_average, build_optimizer, learning_rate_at, mining_ratio_at
 
 
 def test_rate_rises_over_the_warm_up_and_reaches_its_peak():
@@ -82,3 +82,16 @@ def test_average_keeps_batch_norm_statistics_and_copies_their_count():
 
     assert average.module.num_batches_tracked.item() == 3
     assert 0 < average.module.running_mean.item() < model.running_mean.item()
+
+
+def test_the_mining_ratio_stays_unless_a_final_one_is_given():
+    assert mining_ratio_at(7, steps=10, settings=OhemSettings(ratio=3)) == 3
+
+
+def test_the_mining_ratio_moves_by_one_factor_a_step_from_the_first_step_to_the_last():
+    settings = OhemSettings(ratio=1, final_ratio=16)
+
+    ratios = [mining_ratio_at(step, steps=5, settings=settings) for step in range(5)]
+
+    assert ratios == pytest.approx([1, 2, 4, 8, 16])
+    assert mining_ratio_at(0, steps=1, settings=settings) == 1

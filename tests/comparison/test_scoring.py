@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from craft.comparison.scoring import GridScores, find_words, read_scores, score_set, write_scores
+from craft.config import DetectionSettings
+from craft.detection.detector import Detector, words_from_maps
+from craft.evaluation.matching import score_scene
+from craft.evaluation.summary import summarise
+from craft.evaluation.sweep import threshold_grid
+from craft.models.craft import CRAFT
+from craft.scene import Scene, Word
+
+GRID = threshold_grid((0.1, 0.3, 0.6), (0.1, 0.3), (0.2, 0.5))
+SETTINGS = DetectionSettings(sizing="scale", magnify=1.0)
+
+
+def blobs(seed):
+    generator = np.random.default_rng(seed)
+    maps = np.zeros((2, 64, 96), dtype=np.float32)
+    for _ in range(12):
+        x, y = generator.integers(4, 90), generator.integers(4, 60)
+        cv2.circle(
+            maps[generator.integers(2)], (int(x), int(y)), int(generator.integers(2, 6)), float(generator.random()), -1
+        )
+    return cv2.GaussianBlur(maps[0], (0, 0), 1), cv2.GaussianBlur(maps[1], (0, 0), 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_words_decoded_once_are_those_decoded_at_each_thresholds(seed):
+    region, affinity = blobs(seed)
+    scale_xy = np.array([1.5, 2.0])
+
+    found = find_words(region, affinity, scale_xy, grid=GRID, settings=SETTINGS)
+
+    for at in GRID:
+        words = found[at.low_text, at.link_threshold].at(at.text_threshold)
+        update = {name: getattr(at, name) for name in ("text_threshold", "low_text", "link_threshold")}
+        expected = words_from_maps(region, affinity, scale_xy, settings=SETTINGS.model_copy(update=update))
+        np.testing.assert_array_equal(words.quads_xy, expected.quads_xy)
+        np.testing.assert_array_equal(words.scores, expected.scores)
+
+
+def test_a_set_is_scored_as_one_thresholds_at_a_time_would_be(tmp_path):
+    torch.manual_seed(3)
+    detector = Detector(CRAFT(0.0625), SETTINGS, device="cpu")
+    scenes = []
+    for number in range(3):
+        path = tmp_path / f"img_{number}.png"
+        cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 256, (64, 96, 3)).astype(np.uint8))
+        box = np.array([[4, 4], [60, 4], [60, 40], [4, 40]], dtype=np.float32)
+        scenes.append(Scene(str(path), (Word(box, "word"),) * (number > 0), f"img_{number}"))
+
+    scores = score_set(detector, scenes, grid=GRID, protocol="icdar2015", name="three")
+
+    for index, at in enumerate(GRID):
+        settings = SETTINGS.model_copy(update={name: getattr(at, name) for name in at.__dataclass_fields__})
+        found = [words_from_maps(*detector.score_maps(scene.image_path), settings=settings) for scene in scenes]
+        each = [
+            score_scene(scene, one.quads_xy, one.scores, protocol="icdar2015")
+            for scene, one in zip(scenes, found, strict=True)
+        ]
+        expected, (precision, recall, hmean) = summarise(each), scores.totals()
+        assert (precision[index], recall[index], hmean[index]) == (expected.precision, expected.recall, expected.hmean)
+        assert scores.average_precision[index] == pytest.approx(expected.average_precision)
+
+
+def test_no_scenes_are_normal():
+    scores = score_set(None, [], grid=GRID, protocol="icdar2015", name="none")
+
+    assert scores.counts.shape == (len(GRID), 0, 3)
+    assert (scores.totals()[2] == 0).all()
+
+
+def test_scores_are_read_back_as_written(tmp_path):
+    written = {"real/report": GridScores(np.arange(12, dtype=np.int32).reshape(2, 2, 3), np.array([0.5, np.nan]))}
+
+    write_scores(tmp_path / "scores.npz", written)
+
+    read = read_scores(tmp_path / "scores.npz")
+    assert list(read) == ["real/report"]
+    np.testing.assert_array_equal(read["real/report"].counts, written["real/report"].counts)
+    np.testing.assert_array_equal(read["real/report"].average_precision, written["real/report"].average_precision)
