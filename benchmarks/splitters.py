@@ -15,6 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -120,7 +121,7 @@ def show(words: list[Word], results: dict[str, list[Result]]) -> None:
     groups = [("all", np.ones(len(words), bool))]
     for script in sorted({word.script for word in words}):
         groups.append((script, np.array([word.script == script for word in words])))
-    for low, high in zip(HEIGHTS[:-1], HEIGHTS[1:], strict=True):
+    for low, high in pairwise(HEIGHTS):
         label = f"{low} to {high} px" if high < HEIGHTS[-1] else f"from {low} px"
         groups.append((label, (heights >= low) & (heights < high)))
     groups.append(("polygons", np.isnan(heights)))

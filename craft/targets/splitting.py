@@ -28,6 +28,7 @@ _CORE_SCORE = 0.6  # the watershed's markers are the connected pixels above
 
 _LEAST_BINS, _MOST_BINS = 8, 20  # of the profile, per character
 _LEAST_WIDTH, _MOST_WIDTH = 0.2, 3.0  # of a character, as a share of the mean
+_FAINTEST = 0.0  # a character's peak may score as little as this where the network misses it
 _GAP_COST = 0.02  # per bin that belongs to no character
 _EVENNESS = 0.04  # cost per bin of mean width, times the squared logarithm of a character's share of it
 _LEAST_PEAK = 0.35  # a peak of the profile lower than this is no character
@@ -174,7 +175,7 @@ def _length_boxes(
     mean = len(profile) / length
     least = max(1, int(_LEAST_WIDTH * mean))
     most = min(len(profile) - (length - 1) * least, max(math.ceil(_MOST_WIDTH * mean), least))
-    spans = _best_spans(profile, length, least, most, _FALL, _GAP_COST, _EVENNESS * mean)
+    spans = _best_spans(profile, length, least, most, _FALL, _FAINTEST, _GAP_COST, _EVENNESS * mean)
     left, top, right, bottom = box_xyxy
     boxes = np.empty((length, 4))
     boxes[:, 0] = left + spans[:, 0] * ((right - left) / len(profile))
@@ -230,7 +231,7 @@ def _count_peaks(profile, least_peak, prominence):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _best_spans(profile, length, least, most, fall, gap_cost, evenness):  # type: ignore[no-untyped-def]
+def _best_spans(profile, length, least, most, fall, faintest, gap_cost, evenness):  # type: ignore[no-untyped-def]
     """Spans (length, 2), in bins, of the characters whose targets differ least from a profile, in squares.
 
     A bin in no character should score 0. A character's width may be `least` to `most` bins.
@@ -238,7 +239,7 @@ def _best_spans(profile, length, least, most, fall, gap_cost, evenness):  # type
     num_bins = len(profile)
     mean = num_bins / length
     fits = np.empty((most + 1, num_bins), np.float32)  # what a character of some width costs, by its first bin
-    _fit_characters(profile.astype(np.float32), least, most, fall, fits)
+    _fit_characters(profile.astype(np.float32), least, most, fall, np.float32(faintest), fits)
     for width in range(least, most + 1):
         fits[width] += evenness * np.log(width / mean) ** 2
     costs = np.full((length + 1, num_bins + 1), np.inf)
@@ -269,7 +270,7 @@ def _best_spans(profile, length, least, most, fall, gap_cost, evenness):  # type
 
 
 @njit(cache=True, nogil=True)
-def _fit_characters(profile, least, most, fall, fits):  # type: ignore[no-untyped-def]
+def _fit_characters(profile, least, most, fall, faintest, fits):  # type: ignore[no-untyped-def]
     """Squared differences of a character of every width at every first bin from the profile, into fits (width, first)."""
     num_bins = len(profile)
     squares = np.zeros(num_bins + 1, np.float32)
@@ -284,12 +285,14 @@ def _fit_characters(profile, least, most, fall, fits):  # type: ignore[no-untype
             own += target[index] * target[index]
         last = num_bins - width + 1
         row = fits[width]
-        for first in range(last):
-            row[first] = squares[first + width] - squares[first] + own
+        row[:last] = 0
         for index in range(width):
-            weight = np.float32(2) * target[index]
             for first in range(last):
-                row[first] -= weight * profile[first + index]
+                row[first] += target[index] * profile[first + index]
+        for first in range(last):
+            strength = min(max(row[first] / own, faintest), np.float32(1))
+            fit = strength * (2 * row[first] - strength * own)
+            row[first] = squares[first + width] - squares[first] - fit
 
 
 @njit(cache=True, nogil=True)
