@@ -134,7 +134,7 @@ def evaluate(weights: Path, choose: list, report: list, device: str, recall: flo
         tried.append({"weight": weight, "threshold": threshold, "hmean": scores.hmean, "ap": scores.average_precision})
     best = max(tried, key=lambda row: (row["hmean"], row["ap"]))
     found = detect(weights, report, device)
-    scores, scored = score(report, found, best["weight"], best["threshold"])
+    scores, _ = score(report, found, best["weight"], best["threshold"])
     wanted = EQUAL_RECALL * scores.recall if recall is None else recall
     return {
         "chosen": best,
