@@ -1,13 +1,13 @@
 """A study of two variants and two seeds that is done in seconds."""
 
+import pytest
 import yaml
-from pytest import fixture
 
 from craft.comparison.study import load_study
 from craft.comparison.sweep import compare
 
 
-@fixture(scope="session")
+@pytest.fixture(scope="session")
 def tiny_study_file(tiny_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     base = {
@@ -46,12 +46,12 @@ def tiny_study_file(tiny_set, tmp_path_factory):
     return folder / "study.yaml"
 
 
-@fixture
+@pytest.fixture
 def tiny_study(tiny_study_file):
     return load_study(tiny_study_file)
 
 
-@fixture(scope="session")
+@pytest.fixture(scope="session")
 def finished_study(tiny_study_file, tmp_path_factory):
     """The folder of the tiny study, done in one go."""
     out = tmp_path_factory.mktemp("finished") / "out"
