@@ -244,6 +244,20 @@ def test_random_rule_keeps_every_background_pixel_equally_often():
     assert abs(float(together) - 20 / 380) < 0.015
 
 
+def test_a_rule_by_its_name_is_the_function_of_that_rule():
+    error, positive, care = random_maps(6, levels=3)
+    seeds, numbers = torch.tensor([4, 5, 6]), {"ratio": 2.0, "min_negatives": 3}
+    expected = {
+        "hardest": pixel_weights(error, positive, care, **numbers),
+        "random": random_weights(positive, care, seeds, **numbers),
+        "all": all_weights(positive, care),
+        "none": plain_weights(care),
+    }
+
+    for rule in RULES:
+        assert torch.equal(weights_for_rule(rule, error, positive, care, seeds, **numbers), expected[rule])
+
+
 def test_shuffled_order_never_changes():
     # what rule random keeps is part of a run's record
     assert shuffled_order(torch.tensor([0, 12345]), 3).tolist() == [
