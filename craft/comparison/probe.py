@@ -19,9 +19,9 @@ from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
 from craft.ohem.loss import POSITIVE_TARGET, PixelLoss, pixel_loss
 from craft.targets.heatmaps import Targets
-from craft.training.loop import forward_maps, maps_loss
 from craft.training.preview import batch_targets
 from craft.training.scenes import WeightedScenes
+from craft.training.step import forward_maps, maps_loss
 
 # Crops for looking at come from a seed of their own, the same in every run.
 _SEED = 20_190_403

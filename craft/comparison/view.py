@@ -26,9 +26,9 @@ from craft.models.device import choose_device
 from craft.ohem.loss import POSITIVE_TARGET
 from craft.scene import Sample, Scene
 from craft.targets.characters import with_characters
-from craft.training.loop import forward_loss
 from craft.training.preview import batch_targets
 from craft.training.scenes import read_scenes
+from craft.training.step import forward_loss
 
 MOMENTS = ("early", "middle", "late")
 """Names of the steps at which kept pixels are shown."""

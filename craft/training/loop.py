@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from craft.config import Config
 from craft.datasets.loader import Batch, build_loader
-from craft.models.craft import normalise_images
-from craft.models.device import choose_precision
 from craft.models.weights import save_safetensors
-from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.scene import Scene
-from craft.targets.heatmaps import Targets
 from craft.training.distributed import (
     Processes,
     any_process,
@@ -36,13 +25,15 @@ from craft.training.distributed import (
 from craft.training.fingerprint import batch_digest, weights_digest
 from craft.training.folder import open_run_folder
 from craft.training.meter import IntervalMeter
-from craft.training.preview import batch_targets, write_map_pictures
+from craft.training.preview import write_map_pictures
 from craft.training.regions import RegionTraining
 from craft.training.relabelling import Relabelling
 from craft.training.runlog import RunLog
 from craft.training.scenes import read_training_sets, read_validation_scenes
-from craft.training.schedule import learning_rate_at, mining_ratio_at
+from craft.training.schedule import learning_rate_at
+from craft.training.signals import stop_on_signals
 from craft.training.state import RunState, build_state, network_metadata, restore_state, save_snapshot, save_state
+from craft.training.step import train_step
 from craft.training.validation import validate
 from craft.training.watch import FiniteWatch
 
@@ -81,7 +72,7 @@ def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome
     """
     processes = start_processes(config.training.device)
     try:
-        with _stop_on_signals() as stop:
+        with stop_on_signals() as stop:
             return _train(config, folder, processes, stop, resume=resume)
     finally:
         stop_processes(processes)
@@ -127,7 +118,7 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
             pause = time.perf_counter()
             log.write("bootstrap", state.step, regions.collect(state.model, state.step))
             meter.skip(time.perf_counter() - pause)
-        batch, targets, loss = _step(config, state, batches, processes, meter, watch, rate, regions)
+        batch, targets, loss = train_step(config, state, batches, processes, meter, watch, rate, regions)
         progress.update()
 
         if state.step % settings.log_every == 0 or state.step == settings.steps:
@@ -169,119 +160,6 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
             _save_weights(state, folder / "best.safetensors", config)
     wait_for_all(processes)
     return TrainOutcome(step=state.step, finished=finished, best_hmean=state.best_hmean, writes=processes.writes)
-
-
-def _step(
-    config: Config,
-    state: RunState,
-    batches: Iterator[Batch],
-    processes: Processes,
-    meter: IntervalMeter,
-    watch: FiniteWatch,
-    rate: float,
-    regions: RegionTraining | None,
-) -> tuple[Batch, Targets, PixelLoss]:
-    """One optimizer step over `accumulate` batches. Returns the last batch, its targets and its loss."""
-    accumulate = config.optimizer.accumulate
-    measured = torch.zeros(7, device=processes.device)
-    images = 0
-    for index in range(accumulate):
-        start = time.perf_counter()
-        batch = next(batches)
-        meter.add_wait(time.perf_counter() - start)
-        images += len(batch.images)
-        targets = batch_targets(batch, processes.device)
-        with _synchronised_only(state.network, last=index == accumulate - 1):
-            maps, features = forward_maps(state.network, batch, config, processes.device)
-            loss = maps_loss(maps, batch, targets, config, step=state.step)
-            total = loss.loss
-            if regions is not None:
-                total = total + config.region.weight * regions.loss(maps, features, batch)
-            (total / accumulate).backward()
-        measured += _measures(loss) / accumulate
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optimizer.gradient_clip)
-    state.step += 1
-    watch.add(state.step, measured[0], norm, batch)
-    watch.check(wait=False)
-
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
-    if state.average is not None and state.average_rule is not None:
-        state.average.update_parameters(state.model)
-        state.average_rule.updates = state.step
-    meter.add(torch.cat([measured[:3], norm.detach().reshape(1), measured[3:]]), images=images)
-    return batch, targets, loss
-
-
-def forward_loss(
-    network: nn.Module, batch: Batch, targets: Targets, config: Config, device: torch.device, *, step: int
-) -> PixelLoss:
-    """Run the network over a batch and compute the loss of its score maps.
-
-    Args:
-        network: the network, wrapped or not.
-        batch: crops, as loaded.
-        targets: the batch's maps on the device.
-        config: precision and OHEM settings.
-        device: where the network runs.
-        step: the step about to be done, from 0.
-
-    Returns:
-        The loss and what it kept.
-    """
-    maps, _features = forward_maps(network, batch, config, device)
-    return maps_loss(maps, batch, targets, config, step=step)
-
-
-def forward_maps(network: nn.Module, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, Any]:
-    """Run the network over a batch.
-
-    Args:
-        network: the network, wrapped or not.
-        batch: crops, as loaded.
-        config: precision.
-        device: where the network runs.
-
-    Returns:
-        What the network gives: score maps (B, 2, H, W), and features, by level where there is a region path.
-    """
-    images = batch.images.to(device, non_blocking=True)
-    precision = choose_precision(config.training.precision, device)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
-        return network(normalise_images(images).contiguous(memory_format=torch.channels_last))
-
-
-def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config, *, step: int) -> PixelLoss:
-    """Compute the loss of a batch's score maps.
-
-    Args:
-        maps: (B, 2, H, W), from `forward_maps`.
-        batch: crops, as loaded.
-        targets: the batch's maps on the device.
-        config: OHEM settings.
-        step: the step about to be done, from 0.
-
-    Returns:
-        The loss and what it kept.
-    """
-    return pixel_loss(
-        maps,
-        targets.maps,
-        targets.confidence,
-        batch.seeds.to(maps.device, non_blocking=True),
-        rule=config.ohem.rule,
-        ratio=mining_ratio_at(step, steps=config.training.steps, settings=config.ohem),
-        min_negatives=config.ohem.min_negatives,
-        scope=config.ohem.scope,
-    )
-
-
-def _measures(loss: PixelLoss) -> Tensor:
-    """(7,) float32: the loss and its parts, then positives and negatives kept per image, in the order of the meter."""
-    parts = torch.stack([loss.loss.detach(), loss.region.detach(), loss.affinity.detach()])
-    return torch.cat([parts, loss.kept_positives.float().mean(dim=0), loss.kept_negatives.float().mean(dim=0)])
 
 
 def _evaluate(
@@ -334,28 +212,3 @@ def _batches(config: Config, sets: list, state: RunState, processes: Processes) 
             cache_bytes=config.data.cache_mebibytes << 20,
         )
     )
-
-
-def _synchronised_only(network: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
-    """Gradients cross between processes only with the last batch of a step."""
-    if isinstance(network, DistributedDataParallel) and not last:
-        return network.no_sync()
-    return contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """While inside, SIGINT and SIGTERM are only noted in the list; a second SIGINT interrupts as usual."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
