@@ -29,7 +29,8 @@ from craft.models.weights import build_model, read_weights
 from craft.scene import Word
 from craft.targets.characters import grapheme_clusters, split_evenly
 from craft.targets.splitting import TRUSTED, Splitter
-from craft.training.teacher import Attempt, reading_frames, region_maps, split_attempt
+from craft.training.crops import Attempt, reading_frames
+from craft.training.teacher import region_maps, split_attempt
 from craft.training.words import crop_word
 
 SPLITTERS: tuple[Splitter, ...] = ("length", "watershed")

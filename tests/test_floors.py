@@ -25,6 +25,8 @@ FLOORS = {
     "craft.detection.detector": 2,
     "craft.detection.rescoring": 2,
     "craft.detection.tiling": 2,
+    "craft.training.words": 2,
+    "craft.training.crops": 2,
     "craft.training.teacher": 2,
     "craft.training.checkpoint": 2,
     "craft.training": 3,

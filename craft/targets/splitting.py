@@ -10,25 +10,19 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from craft.targets.watershed import TARGET_FALL, inner_pixels, watershed_boxes
 
 Splitter = Literal["length", "watershed"]
 
 TRUSTED = 0.5  # a word less sure than this is split evenly, and is trusted this far
 
-_EDGE = 1.0 / 1.5  # where a character's own edge lies, in units of its enlarged quad's half side (see heatmaps)
-_SIGMA = 0.4  # of the Gaussian, in the same unit
-_FALL = 0.5 * (_EDGE / _SIGMA) ** 2  # a target is exp(-_FALL t^2), t from -1 to 1 over the character
-
-_EDGE_SCORE = math.exp(-_FALL)  # a target's value at its character's edge: the watershed's background lies below
-_CORE_SCORE = 0.6  # the watershed's markers are the connected pixels above
-
 _LEAST_BINS, _MOST_BINS = 8, 20  # of the profile, per character
 _LEAST_WIDTH, _MOST_WIDTH = 0.2, 3.0  # of a character, as a share of the mean
-_FAINTEST = 0.0  # a character's peak may score as little as this where the network misses it
+_FAINTEST = 0.0  # of a character where the network misses it: nothing seen is split evenly
 _GAP_COST = 0.02  # per bin that belongs to no character
 _EVENNESS = 0.04  # cost per bin of mean width, times the squared logarithm of a character's share of it
 _LEAST_PEAK = 0.35  # a peak of the profile lower than this is no character
@@ -100,36 +94,6 @@ def split_map(
     return Split(boxes, num_found, count_confidence(length, num_found))
 
 
-def watershed_boxes(region: NDArray[np.float32], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
-    """Boxes of the basins that OpenCV's watershed finds in a word.
-
-    Args:
-        region: (H, W) float32, region scores around the word, 0 to 1.
-        box_xyxy: the word's own rectangle; what lies outside is background.
-
-    Returns:
-        (C, 4) float64, map pixels, from left to right, clipped to the word's rectangle.
-
-    Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. The thresholds are not in the paper: markers are the
-        connected pixels above 0.6, and the background is what scores less than a character's target at its edge.
-    """
-    left, top, right, bottom = _inner_pixels(box_xyxy, region.shape)
-    levels = np.zeros(region.shape, np.uint8)
-    levels[top:bottom, left:right] = np.clip(region[top:bottom, left:right] * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    core = (levels > 255 * _CORE_SCORE).astype(np.uint8)
-    num_labels, markers = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
-    if num_labels == 1:
-        return np.zeros((0, 4))
-    markers[markers > 0] += 1
-    markers[levels < 255 * _EDGE_SCORE] = 1
-    basins = cv2.watershed(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), markers)
-    boxes = np.empty((num_labels - 1, 4))
-    _basin_boxes(np.asarray(basins, dtype=np.int32), boxes)
-    boxes = _widened(boxes[boxes[:, 2] > boxes[:, 0]])
-    low, high = np.array(box_xyxy[:2]), np.array(box_xyxy[2:])
-    return np.concatenate([np.clip(boxes[:, :2], low, high), np.clip(boxes[:, 2:], low, high)], axis=1)
-
-
 def row_profile(
     region: NDArray[np.float32], box_xyxy: tuple[float, float, float, float], *, num_bins: int
 ) -> NDArray[np.float64]:
@@ -143,26 +107,10 @@ def row_profile(
     Returns:
         (num_bins,) float64, at the middles of as many equal parts of the rectangle; linear between columns.
     """
-    _, top, _, bottom = _inner_pixels(box_xyxy, region.shape)
+    _, top, _, bottom = inner_pixels(box_xyxy, region.shape)
     highest = region[top:bottom].max(axis=0).astype(np.float64)
     places = box_xyxy[0] + (np.arange(num_bins) + 0.5) * ((box_xyxy[2] - box_xyxy[0]) / num_bins)
     return np.interp(places, np.arange(len(highest)) + 0.5, highest)
-
-
-def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boxes (C, 4) of basins made as large as their characters and sorted; neighbours meet where they would overlap.
-
-    OpenCV's watershed goes by differences between pixels: basin and background meet where scores fall most steeply,
-    which is one sigma from the middle.
-    """
-    middles = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
-    halves = 0.5 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) * (_EDGE / _SIGMA)
-    boxes = np.concatenate([middles - halves, middles + halves], axis=1)[np.argsort(middles[:, 0], kind="stable")]
-    overlap = boxes[:-1, 2] > boxes[1:, 0]
-    meeting = 0.5 * (boxes[:-1, 2] + boxes[1:, 0])
-    boxes[:-1, 2] = np.where(overlap, meeting, boxes[:-1, 2])
-    boxes[1:, 0] = np.where(overlap, meeting, boxes[1:, 0])
-    return boxes
 
 
 def _length_boxes(
@@ -175,38 +123,15 @@ def _length_boxes(
     mean = len(profile) / length
     least = max(1, int(_LEAST_WIDTH * mean))
     most = min(len(profile) - (length - 1) * least, max(math.ceil(_MOST_WIDTH * mean), least))
-    spans = _best_spans(profile, length, least, most, _FALL, _FAINTEST, _GAP_COST, _EVENNESS * mean)
+    spans = _best_spans(profile, length, least, most, TARGET_FALL, _FAINTEST, _GAP_COST, _EVENNESS * mean)
     left, top, right, bottom = box_xyxy
     boxes = np.empty((length, 4))
     boxes[:, 0] = left + spans[:, 0] * ((right - left) / len(profile))
     boxes[:, 2] = left + spans[:, 1] * ((right - left) / len(profile))
     boxes[:, 1], boxes[:, 3] = top, bottom
-    reach = math.sqrt(math.log(1 / _HALF_PEAK) / _FALL)
+    reach = math.sqrt(math.log(1 / _HALF_PEAK) / TARGET_FALL)
     _fit_heights(region, boxes, _HALF_PEAK, reach, _LEAST_PEAK, _LEAST_HEIGHT * (bottom - top))
     return boxes
-
-
-def _inner_pixels(box_xyxy: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The pixels whose centre lies in a box, at least one: first and last but one column and row."""
-    height, width = shape[:2]
-    left, top = min(max(round(box_xyxy[0]), 0), width - 1), min(max(round(box_xyxy[1]), 0), height - 1)
-    right, bottom = min(round(box_xyxy[2]), width), min(round(box_xyxy[3]), height)
-    return left, top, max(right, left + 1), max(bottom, top + 1)
-
-
-@njit(cache=True, nogil=True)
-def _basin_boxes(basins, boxes_xyxy):  # type: ignore[no-untyped-def]
-    """Boxes (C, 4) around the pixels of basins 2 to C + 1, with half of the lines of one pixel between basins."""
-    boxes_xyxy[:, :2] = np.inf
-    boxes_xyxy[:, 2:] = -np.inf
-    for row in range(basins.shape[0]):
-        for column in range(basins.shape[1]):
-            basin = basins[row, column] - 2
-            if basin >= 0:
-                boxes_xyxy[basin, 0] = min(boxes_xyxy[basin, 0], column - 0.5)
-                boxes_xyxy[basin, 1] = min(boxes_xyxy[basin, 1], row - 0.5)
-                boxes_xyxy[basin, 2] = max(boxes_xyxy[basin, 2], column + 1.5)
-                boxes_xyxy[basin, 3] = max(boxes_xyxy[basin, 3], row + 1.5)
 
 
 @njit(cache=True, nogil=True)

@@ -19,7 +19,8 @@ import numpy as np
 import craft
 from craft.datasets.jsonlines import write_scenes
 from craft.scene import Scene
-from craft.training.teacher import LabelCounts, teachable_length
+from craft.training.crops import teachable_length
+from craft.training.teacher import LabelCounts
 
 
 @dataclass(frozen=True, slots=True)

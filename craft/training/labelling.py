@@ -9,10 +9,11 @@ from craft.config import SetSettings
 from craft.models.device import choose_device, choose_precision
 from craft.models.weights import build_model, read_weights
 from craft.targets.splitting import Splitter
+from craft.training.crops import teachable_length
 from craft.training.fingerprint import weights_digest
 from craft.training.label_files import Origin, origin_of, write_labels
 from craft.training.scenes import read_scenes
-from craft.training.teacher import label_scenes, teachable_length
+from craft.training.teacher import label_scenes
 
 
 def label_set(

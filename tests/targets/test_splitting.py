@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from craft.targets.splitting import _best_spans, _count_peaks, count_confidence, split_map, watershed_boxes
+from craft.targets.splitting import _best_spans, _count_peaks, count_confidence, split_map
+from craft.targets.watershed import watershed_boxes
 
 SPLITTERS = ("length", "watershed")
 

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from craft.geometry import polygon_iou
 from craft.scene import Scene, Word
-from craft.training import teacher
-from craft.training.teacher import label_scenes, reading_frames, teachable_length
+from craft.training import crops
+from craft.training.crops import reading_frames, teachable_length
+from craft.training.teacher import label_scenes, region_maps, split_attempt
 
 CPU = torch.device("cpu")
 
@@ -178,7 +179,7 @@ def test_batches_and_workers_change_nothing(tmp_path, monkeypatch):
         words = tuple(Word(around(quads), "abcdefghij"[: 4 + number]) for quads in rows)
         scenes.append(replace(paint(tmp_path, f"img_{number}", rows), words=words))
     together, _ = label_scenes(Blobs().eval(), scenes, device=CPU, workers=3)
-    monkeypatch.setitem(teacher._BATCH_PIXELS, "cpu", 1)
+    monkeypatch.setitem(crops._BATCH_PIXELS, "cpu", 1)
     alone = [label_scenes(Blobs().eval(), [scene], device=CPU, workers=1)[0][0] for scene in scenes]
 
     for one, other in zip(together, alone, strict=True):
@@ -192,14 +193,14 @@ def test_crops_drawn_by_the_device_give_the_same_characters(tmp_path):
     word = Word(around(quads), "ABCDEF")
     [frame] = reading_frames(word.polygon_xy, 6, height=64)
     image = cv2.imread(paint(tmp_path, "img_1", [quads]).image_path)[..., ::-1].copy()
-    attempt = teacher.Attempt(0, 0, 0, 6, frame, np.empty(0, np.uint8))
+    attempt = crops.Attempt(0, 0, 0, 6, frame, np.empty(0, np.uint8))
     picture = torch.from_numpy(image).permute(2, 0, 1)
 
     found = []
-    for crop in (teacher.crop_word(image, frame), teacher.crop_words_on_device(picture, [frame])[0]):
+    for crop in (crops.crop_word(image, frame), crops.crop_words_on_device(picture, [frame])[0]):
         one = replace(attempt, crop=crop)
-        [levels] = teacher.region_maps(Blobs().eval(), [one], CPU, torch.float32)
-        found.append(teacher.split_attempt(one, levels, "length"))
+        [levels] = region_maps(Blobs().eval(), [one], CPU, torch.float32)
+        found.append(split_attempt(one, levels, "length"))
 
     np.testing.assert_allclose(found[0].quads_xy, found[1].quads_xy, atol=1.0)
     assert found[0].confidence == found[1].confidence == 1

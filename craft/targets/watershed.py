@@ -1,0 +1,95 @@
+"""The watershed of a word's region map, as the paper splits words into characters."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_EDGE = 1.0 / 1.5  # where a character's own edge lies, in units of its enlarged quad's half side (see heatmaps)
+_SIGMA = 0.4  # of the Gaussian, in the same unit
+
+TARGET_FALL = 0.5 * (_EDGE / _SIGMA) ** 2  # a target is exp(-TARGET_FALL t^2), t from -1 to 1 over the character
+
+_EDGE_SCORE = math.exp(-TARGET_FALL)  # a target's value at its character's edge: the background lies below
+_CORE_SCORE = 0.5  # markers are the connected pixels above
+
+
+def watershed_boxes(region: NDArray[np.float32], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
+    """Boxes of the basins that OpenCV's watershed finds in a word.
+
+    Args:
+        region: (H, W) float32, region scores around the word, 0 to 1.
+        box_xyxy: the word's own rectangle; what lies outside is background.
+
+    Returns:
+        (C, 4) float64, map pixels, from left to right, clipped to the word's rectangle.
+
+    Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. The thresholds are not in the paper: markers are the
+        connected pixels above 0.5, and the background is what scores less than a character's target at its edge.
+    """
+    left, top, right, bottom = inner_pixels(box_xyxy, region.shape)
+    levels = np.zeros(region.shape, np.uint8)
+    levels[top:bottom, left:right] = np.clip(region[top:bottom, left:right] * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    core = (levels > 255 * _CORE_SCORE).astype(np.uint8)
+    num_labels, markers = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
+    if num_labels == 1:
+        return np.zeros((0, 4))
+    markers[markers > 0] += 1
+    markers[levels < 255 * _EDGE_SCORE] = 1
+    basins = cv2.watershed(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), markers)
+    boxes = np.empty((num_labels - 1, 4))
+    _basin_boxes(np.asarray(basins, dtype=np.int32), boxes)
+    boxes = _widened(boxes[boxes[:, 2] > boxes[:, 0]])
+    low, high = np.array(box_xyxy[:2]), np.array(box_xyxy[2:])
+    return np.concatenate([np.clip(boxes[:, :2], low, high), np.clip(boxes[:, 2:], low, high)], axis=1)
+
+
+def inner_pixels(box_xyxy: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Find the pixels whose centres lie in a box.
+
+    Args:
+        box_xyxy: map pixels.
+        shape: of the map, (H, W).
+
+    Returns:
+        Left, top, right and bottom, the last two exclusive; at least one pixel, the nearest where none is inside.
+    """
+    height, width = shape[:2]
+    left, top = min(max(round(box_xyxy[0]), 0), width - 1), min(max(round(box_xyxy[1]), 0), height - 1)
+    right, bottom = min(round(box_xyxy[2]), width), min(round(box_xyxy[3]), height)
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes (C, 4) of basins made as large as their characters and sorted; neighbours meet where they would overlap.
+
+    OpenCV's watershed goes by differences between pixels: basin and background meet where scores fall most steeply,
+    which is one sigma from the middle.
+    """
+    middles = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
+    halves = 0.5 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) * (_EDGE / _SIGMA)
+    boxes = np.concatenate([middles - halves, middles + halves], axis=1)[np.argsort(middles[:, 0], kind="stable")]
+    overlap = boxes[:-1, 2] > boxes[1:, 0]
+    meeting = 0.5 * (boxes[:-1, 2] + boxes[1:, 0])
+    boxes[:-1, 2] = np.where(overlap, meeting, boxes[:-1, 2])
+    boxes[1:, 0] = np.where(overlap, meeting, boxes[1:, 0])
+    return boxes
+
+
+@njit(cache=True, nogil=True)
+def _basin_boxes(basins, boxes_xyxy):  # type: ignore[no-untyped-def]
+    """Boxes (C, 4) around the pixels of basins 2 to C + 1, with half of the lines of one pixel between basins."""
+    boxes_xyxy[:, :2] = np.inf
+    boxes_xyxy[:, 2:] = -np.inf
+    for row in range(basins.shape[0]):
+        for column in range(basins.shape[1]):
+            basin = basins[row, column] - 2
+            if basin >= 0:
+                boxes_xyxy[basin, 0] = min(boxes_xyxy[basin, 0], column - 0.5)
+                boxes_xyxy[basin, 1] = min(boxes_xyxy[basin, 1], row - 0.5)
+                boxes_xyxy[basin, 2] = max(boxes_xyxy[basin, 2], column + 1.5)
+                boxes_xyxy[basin, 3] = max(boxes_xyxy[basin, 3], row + 1.5)
