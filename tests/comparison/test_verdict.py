@@ -53,7 +53,7 @@ def test_noise_is_called_noise_and_what_would_not_have_shown_is_said(finished_st
     sentences = told(finished_study, shifted(0.001, 0.02))
 
     assert (
-        "no difference from hardest-3 beyond seed noise (differences under about 2.8 points would not" in sentences[0]
+        "no difference from hardest-3 beyond seed noise (differences under about 2.7 points would not" in sentences[0]
     )
     assert sentences[1] == "On tiny, with each run's own thresholds: the same is found."
 
