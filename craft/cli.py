@@ -45,7 +45,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"craft {craft.__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_check, _add_show, _add_label, _add_synth, _add_train, _add_detect, _add_evaluate, _add_compare, _add_convert):
+    for add in (
+        _add_check,
+        _add_show,
+        _add_label,
+        _add_synth,
+        _add_train,
+        _add_detect,
+        _add_evaluate,
+        _add_compare,
+        _add_convert,
+    ):
         add(verbs)
     return parser
 
@@ -166,12 +176,12 @@ def _add_synth(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, help="folder of the set; none is written where left out")
     parser.add_argument("--count", type=int, default=100, help="scenes (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="scenes follow from seed and number alone (default 0)")
-    parser.add_argument(
-        "--preset", choices=("quickstart", "full", "sample"), default="full", help="kind of scenes"
-    )
+    parser.add_argument("--preset", choices=("quickstart", "full", "sample"), default="full", help="kind of scenes")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1); the scenes do not depend on it")
     parser.add_argument("--split", choices=("train", "validation"), default="train", help="official folders written")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the preset")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the preset"
+    )
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the scenes with their labels drawn")
     parser.set_defaults(run=_synth)
 
