@@ -152,7 +152,9 @@ def _kept_background(
     targets = batch_targets(batch, device)
     with torch.no_grad():
         loss = forward_loss(model, batch, targets, config, device, step=step - 1)
-    kept = (loss.weights > 0) & (targets.maps <= POSITIVE_TARGET)
+    background = loss.weights * (targets.maps <= POSITIVE_TARGET)
+    # Where many pixels tie for the last place, each has a sliver of it: those are not shown as kept.
+    kept = (background > 0) & (background >= background.amax(dim=(2, 3), keepdim=True) / 2)
     return kept[0].cpu().numpy()
 
 

@@ -56,11 +56,11 @@ function ticks(low, high, count) {
   return found;
 }
 
-function logTicks(low, high) {
+function logTicks(low, high, factors = [1, 2, 5]) {
   const found = [];
   for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++)
-    for (const factor of [1, 2, 5]) if (factor * 10 ** power >= low * 0.999 && factor * 10 ** power <= high * 1.001) found.push(+(factor * 10 ** power).toPrecision(3));
-  return found;
+    for (const factor of factors) if (factor * 10 ** power >= low * 0.999 && factor * 10 ** power <= high * 1.001) found.push(+(factor * 10 ** power).toPrecision(3));
+  return found.length < 3 && factors.length < 4 ? logTicks(low, high, [1, 1.5, 2, 3, 4, 5, 6, 8]) : found;
 }
 
 const tip = document.getElementById("tip");

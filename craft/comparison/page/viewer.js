@@ -52,7 +52,7 @@ function drawControls() {
   segments("map", [["region", "Region"], ["affinity", "Affinity"]].map(([value, label]) => [value, label, view.layer === "picture"]), view.map, (value) => setView({ map: value }));
   const meaning = [["hit", "found, right"], ["false", "found, wrong"], ["missed", "missed word"], ["ignored", "don't care"]];
   const marks = view.boxes ? meaning.map(([kind, words]) => { const mark = make("i"); mark.style.borderColor = boxColours[kind]; if (kind === "missed" || kind === "ignored") mark.style.borderStyle = "dashed"; return make("span", {}, mark, words); }) : [];
-  if (view.layer === "kept") { const mark = make("i"); mark.style.cssText = `background:rgb(${keptColour});border-color:rgb(${keptColour})`; marks.push(make("span", {}, mark, `background that counts in the ${view.map} loss at step ${moments[view.moment]}`)); }
+  if (view.layer === "kept") { const mark = make("i"); mark.style.cssText = `background:rgb(${keptColour});border-color:rgb(${keptColour})`; marks.push(make("span", {}, mark, `background that counts in the ${view.map} loss at step ${moments[view.moment]} (not shown: pixels that share one last place)`)); }
   fill("key", marks);
 }
 
@@ -143,9 +143,10 @@ function drawStages() {
 
 function drawStage({ canvas, line }, scene, variant) {
   const seen = scene.variants[variant];
-  const ratio = Math.min(devicePixelRatio || 1, 2), width = canvas.clientWidth || 600;
-  const height = Math.min((width * scene.height) / scene.width, Math.max(260, innerHeight * 0.72));
-  canvas.style.height = `${height}px`;
+  const ratio = Math.min(devicePixelRatio || 1, 2), room = canvas.parentElement.clientWidth || 600;
+  const height = Math.min((room * scene.height) / scene.width, Math.max(260, innerHeight * 0.72));
+  const width = Math.min(room, (height * scene.width) / scene.height);
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
   canvas.classList.toggle("zoomed", view.zoom > 1);
