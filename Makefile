@@ -31,6 +31,7 @@ quickstart: install
 	@echo "Training:   $(RUN)/training (metrics.jsonl, maps/, best.safetensors)"
 	@echo "Detections: $(RUN)/unseen_found, $(RUN)/sample_found (text files and pictures)"
 	@echo "Try yours:  $(BIN)/craft detect PHOTO.jpg --weights $(RUN)/training/best.safetensors --draw --out found"
+	@echo "Compare:    $(BIN)/craft compare configs/compare_quick.yaml --out runs/compare   (3 OHEM rules, 2 seeds)"
 
 test: install
 	$(BIN)/ruff format --check craft tests benchmarks

@@ -394,6 +394,18 @@ def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any]
 
 def dump_config(config: Config) -> str:
     """Write out every setting that has an effect as YAML, in the order of the classes above."""
+    return yaml.safe_dump(effective_settings(config), sort_keys=False, allow_unicode=True)
+
+
+def effective_settings(config: Config) -> dict[str, Any]:
+    """The settings that have an effect, as nested dictionaries of plain values.
+
+    Args:
+        config: the settings.
+
+    Returns:
+        What `dump_config` writes; reading it back gives a configuration that does the same.
+    """
     everything = config.model_dump(mode="json")
     values = config.model_dump(mode="json")
     for key, other, users in _USED_ONLY_WITH:
@@ -402,7 +414,7 @@ def dump_config(config: Config) -> str:
             _lookup(values, section).pop(name, None)
     if not config.region.enabled:
         del values["region"]
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return values
 
 
 def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from craft.config import Config, dump_config, validate_config
+from craft.config import Config, dump_config, effective_settings, read_yaml, validate_config
 from craft.training.runlog import describe_environment
 
 # Settings that change no number of a run, so that resuming may change them.
@@ -70,13 +69,13 @@ def read_run_config(folder: Path) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
         raise ValueError(f"{folder}: not a run folder, config.yaml is missing")
-    return validate_config(yaml.safe_load(path.read_text(encoding="utf-8")), where=str(path))
+    return validate_config(read_yaml(path), where=str(path))
 
 
 def _refuse_other_settings(path: Path, config: Config) -> None:
     # Settings that craft did not have then are at their defaults.
-    before = _flatten(yaml.safe_load(dump_config(read_run_config(path.parent))))
-    now = _flatten(yaml.safe_load(dump_config(config)))
+    before = _flatten(effective_settings(read_run_config(path.parent)))
+    now = _flatten(effective_settings(config))
     differing = [
         f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before | now)
