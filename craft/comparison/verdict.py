@@ -10,6 +10,7 @@ from craft.comparison.collect import POLICIES, Policy, Results, Row, Table
 from craft.comparison.statistics import Estimate
 from craft.config import Config
 
+_HOPELESS = 25  # points: a study that sees only larger differences than this sees none that occur
 _LEAST_HMEAN = 0.02  # below it, differences are those of a few lucky words
 
 
@@ -109,7 +110,10 @@ def _classes(table: Table) -> dict[str, str]:
 
 def _unseen(rows: Sequence[Row]) -> str:
     reaches = [100 * (row.strict.high - row.strict.low) / 2 for row in rows if row.strict is not None]
-    return f" (differences under about {statistics.median(reaches):.1f} points would not show)"
+    reach = statistics.median(reaches)
+    if reach > _HOPELESS:
+        return " (so few seeds could hardly show any)"
+    return f" (differences under about {reach:.1f} points would not show)"
 
 
 def _points(difference: Estimate | None) -> str:

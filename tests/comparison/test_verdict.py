@@ -58,6 +58,12 @@ def test_noise_is_called_noise_and_what_would_not_have_shown_is_said(finished_st
     assert sentences[1] == "On tiny, with each run's own thresholds: the same is found."
 
 
+def test_two_seeds_are_said_to_show_hardly_anything(finished_study):
+    sentences = told(finished_study, {0: 0.55, 1: 0.47})
+
+    assert "no difference from hardest-3 beyond seed noise (so few seeds could hardly show any)" in sentences[0]
+
+
 def test_a_difference_beyond_noise_is_told_with_its_interval(finished_study):
     sentences = told(finished_study, shifted(-0.05, 0.005))
 
