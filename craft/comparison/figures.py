@@ -61,6 +61,8 @@ def _draw_hmeans(figure: Any, results: Results) -> None:
             axis.plot([place - 0.18] * len(seeds), seeds, ".", color=colour, alpha=0.5, markersize=5)
             reach = 0 if math.isnan(one.high) else 100 * (one.high - one.mean)
             axis.errorbar([place], [100 * one.mean], yerr=[[reach], [reach]], fmt="o", color=colour, capsize=4)
+        low, high = axis.get_ylim()
+        axis.set_ylim(max(low, -2), min(high, 102))  # few seeds give intervals beyond anything possible
         axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
         axis.set_title(f"{split}: H-mean x 100", fontsize=10)
         axis.grid(axis="y", alpha=0.25)

@@ -6,7 +6,12 @@ function scoreChart(box, rows, metric) {
   const left = 44, right = 14, top = 14, bottom = 58;
   const scale = metric === "false_words" ? 1 : 100;
   const shown = rows.filter((row) => row.estimates[metric]?.mean !== null && row.estimates[metric] !== undefined);
-  const ends = shown.flatMap((row) => [...row.seeds[metric], row.estimates[metric].low, row.estimates[metric].high].filter((value) => value !== null));
+  // Few seeds give intervals beyond anything possible: those run out of the picture.
+  const values = shown.flatMap((row) => row.seeds[metric]);
+  const most = metric === "false_words" ? 2 * Math.max(...values) : 1;
+  const ends = [...values, ...shown.flatMap((row) => [row.estimates[metric].low, row.estimates[metric].high]).filter((value) => value !== null && value >= 0 && value <= most)];
+  if (shown.some((row) => row.estimates[metric].high > most)) ends.push(most);
+  if (shown.some((row) => row.estimates[metric].low !== null && row.estimates[metric].low < 0)) ends.push(0);
   let low = Math.min(...ends), high = Math.max(...ends);
   const room = (high - low || 0.02) * 0.08;
   low = Math.max(0, low - room);
@@ -26,7 +31,8 @@ function scoreChart(box, rows, metric) {
     const one = row.estimates[metric], x = placeOf(row.variant), colour = byName[row.variant].colour;
     const group = shape("g", { class: faded(row.variant), "data-variant": row.variant });
     row.seeds[metric].forEach((value, index) => group.append(shape("circle", { cx: x - 9 + (index % 3) * 2 - 2, cy: y(value), r: 2.4, fill: colour, "fill-opacity": 0.45 })));
-    if (one.low !== null) group.append(shape("path", { d: `M${x} ${y(Math.max(one.low, low))}V${y(one.high)}M${x - 5} ${y(one.high)}h10M${x - 5} ${y(Math.max(one.low, low))}h10`, stroke: colour, "stroke-width": 2, fill: "none" }));
+    const cap = (value) => (value >= low && value <= high ? `M${x - 5} ${y(value)}h10` : "");
+    if (one.low !== null) group.append(shape("path", { d: `M${x} ${y(Math.max(one.low, low))}V${y(Math.min(one.high, high))}${cap(one.low)}${cap(one.high)}`, stroke: colour, "stroke-width": 2, fill: "none" }));
     group.append(shape("circle", { cx: x, cy: y(one.mean), r: 5.5, fill: colour }));
     const label = text(x, height - bottom + 20, placeOf.labels[row.variant], tight ? "end" : "middle", row.variant === data.reference ? "strong" : "");
     if (tight) label.setAttribute("transform", `rotate(-38 ${x} ${height - bottom + 14})`);

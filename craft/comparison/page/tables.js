@@ -1,5 +1,5 @@
 // Tables: scores, cost, fingerprints, and the list of what was run.
-const standings = { reference: "reference", better: "better", worse: "worse", hint: "a hint only", same: "no difference beyond seed noise", unknown: "too few seeds" };
+const standings = { reference: "reference", better: "better", worse: "worse", hint: "a hint only", same: "no difference", unknown: "too few seeds" };
 
 function scoreTable() {
   const rows = data.tables[`${state.split}/${state.policy}`];
