@@ -18,13 +18,12 @@ from typing import Any
 
 import cv2
 import torch
-import yaml
 
 from craft.comparison.probe import probe_batches, probe_run
 from craft.comparison.scoring import score_set, write_scores
 from craft.comparison.study import Run, Study, resolved, run_config, snapshot_steps, validate_study
 from craft.comparison.view import write_run_views
-from craft.config import Config, SetSettings
+from craft.config import Config, SetSettings, read_yaml
 from craft.detection.detector import Detector
 from craft.scene import Scene
 from craft.training.loop import train
@@ -39,7 +38,7 @@ _STOPPED = 143
 def read_study(out: Path) -> Study:
     """Read the study that a folder holds the runs of."""
     path = out / "study.yaml"
-    return validate_study(yaml.safe_load(path.read_text(encoding="utf-8")), where=str(path))
+    return validate_study(read_yaml(path), where=str(path))
 
 
 def perform(study: Study, run: Run, out: Path, *, steps: int) -> bool:

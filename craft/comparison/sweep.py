@@ -6,7 +6,6 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -15,6 +14,7 @@ from craft.comparison.report import write_report
 from craft.comparison.run import DONE
 from craft.comparison.study import Run, Study, resolved, run_config, study_runs, synth_folder
 from craft.comparison.view import write_scene_views
+from craft.config import read_yaml
 from craft.datasets.generator import preset, write_set
 from craft.models.device import choose_device
 from craft.training.loop import train
@@ -94,7 +94,7 @@ def _open_folder(study: Study, out: Path) -> None:
     path = out / "study.yaml"
     now = study.model_dump(mode="json")
     if path.exists():
-        before: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        before = read_yaml(path)
         # More seeds and more variants may join; what runs are done with must stay.
         free = ("title", "seeds", "variants", "reference", "base")
         changed = [key for key in now if key not in free and before.get(key) != now[key]]
