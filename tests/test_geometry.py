@@ -212,6 +212,14 @@ def test_bow_ties_lines_and_points_are_not_simple():
     assert not is_simple(np.zeros((4, 2)))
 
 
+def test_quads_are_simple_exactly_where_shapely_says_so():
+    generator = np.random.default_rng(0)
+    quads = np.concatenate([generator.integers(0, 6, (1000, 4, 2)), generator.integers(0, 100, (1000, 4, 2))])
+    expected = [polygon.is_valid and polygon.area > 0 for polygon in map(Polygon, quads)]
+    assert [is_simple(quad) for quad in quads] == expected
+    assert 0.2 < np.mean(expected) < 0.8
+
+
 def test_a_bow_tie_is_repaired_to_its_two_wings():
     assert valid_polygon(BOW_TIE).area == pytest.approx(50)
     assert valid_polygon(SQUARE).area == 100
