@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import torch
 import yaml
@@ -18,7 +18,10 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from craft.models.craft import CRAFT
+from craft.models.shipped import find_weights, list_shipped
+from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
 
+Storage = Literal["float", "int8"]
 # Where the network's tensors lie in files that hold more: our checkpoints (the average is what is validated), then
 # the EasyOCR trainer's {iter, craft, optimizer, scaler}.
 _WRAPPERS = ("average", "model", "craft")
@@ -40,11 +43,13 @@ class Weights:
         metadata: what travels with them: "detection" (settings from picture to words, as a dictionary; those left
             out are the defaults), "width", "step" and whatever else was written.
         source: the file's path, for messages.
+        storage: how the file holds them: "float" as they are, "int8" in 8 bits, which are restored here.
     """
 
     state: dict[str, Tensor]
     metadata: dict[str, Any]
     source: str = "weights"
+    storage: Storage = "float"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +75,27 @@ def read_weights(path: str | Path) -> Weights:
     Nothing in the file is executed.
 
     Args:
-        path: the file; one ending in .safetensors is read as that, any other as torch's format.
+        path: the file, or the name of weights that ship ("small"). A file ending in .safetensors is read as that, any
+            other as torch's format.
 
     Returns:
         The network's tensors, from our checkpoints the moving average where there is one. Metadata of the authors'
         and EasyOCR's files says under "detection" how their code turns maps into pixels.
 
     Raises:
-        ValueError: the file cannot be read, or holds no tensors by name.
+        ValueError: the file cannot be read, is damaged, or holds no tensors by name; or no weights of that name ship.
     """
-    path = Path(path)
+    path = find_weights(path)
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file; give the path of a .safetensors, .pth or .pt file of weights")
-    loaded, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+        raise ValueError(
+            f"{path}: there is no such file; give the path of a .safetensors, .pth or .pt file of weights, or a name "
+            f"({list_shipped()})"
+        )
+    storage: Storage = "float"
+    if path.suffix == ".safetensors":
+        loaded, metadata, storage = _read_safetensors(path)
+    else:
+        loaded, metadata = _read_torch(path)
     state = {_without_prefixes(name): value for name, value in loaded.items()}
     others = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if not state or others:
@@ -90,7 +103,7 @@ def read_weights(path: str | Path) -> Weights:
         raise ValueError(
             f"{path}: expected a network's tensors by name, but {found}; save the network's state_dict() alone"
         )
-    return Weights(state=state, metadata=metadata, source=str(path))
+    return Weights(state=state, metadata=metadata, source=str(path), storage=storage)
 
 
 def load_into(model: nn.Module, weights: Weights, *, strict: bool = True) -> LoadReport:
@@ -137,29 +150,56 @@ def build_model(weights: Weights) -> CRAFT:
     Raises:
         ValueError: these are not a CRAFT's weights, or not all of them.
     """
-    widest = weights.state.get(_WIDEST_LAYER)
-    if widest is None or widest.ndim != 4:
+    width = width_of(weights)
+    if width is None:
         raise ValueError(
             f"{weights.source}: not the weights of a CRAFT, {_WIDEST_LAYER} is missing (it holds "
             f"{_first_of(weights.state)}); give a file that `craft train` or the authors' release made"
         )
-    model = CRAFT(widest.shape[0] / _WIDEST_CHANNELS)
+    model = CRAFT(width)
     if any(name.startswith(_REGION_PREFIX) for name in weights.state):
         _add_region_path(model, weights)
     load_into(model, weights, strict=True)
     return model
 
 
-def save_safetensors(model: nn.Module | Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, Any]) -> None:
+def width_of(weights: Weights) -> float | None:
+    """Width of the network that weights are of.
+
+    Args:
+        weights: what was read.
+
+    Returns:
+        The factor on every channel count; None where the layer that shows it is missing.
+    """
+    widest = weights.state.get(_WIDEST_LAYER)
+    return None if widest is None or widest.ndim != 4 else widest.shape[0] / _WIDEST_CHANNELS
+
+
+def save_safetensors(
+    model: nn.Module | Mapping[str, Tensor],
+    path: str | Path,
+    metadata: Mapping[str, Any],
+    *,
+    storage: Storage = "float",
+) -> None:
     """Write weights and what travels with them as a safetensors file, whole or not at all.
 
     Args:
         model: a network, or its tensors by name.
         path: file to write; ".partial" behind its name is used on the way.
         metadata: what JSON can hold; `read_weights` gives it back.
+        storage: "float": tensors as they are. "int8": kernels and matrices in 8 bits, see `pack_int8`.
+
+    Raises:
+        ValueError: 8 bits are asked for, and a tensor holds NaN or infinity.
     """
+    state = _plain_state(model)
     header = {"format": "pt", _METADATA_KEY: json.dumps(dict(metadata), ensure_ascii=False)}
-    _write_whole(Path(path), lambda file: file.write(safetensors_bytes(_plain_state(model), header)))
+    if storage == "int8":
+        state = pack_int8(state)
+        header[STORAGE_KEY] = storage_note(state)
+    _write_whole(Path(path), lambda file: file.write(safetensors_bytes(state, header)))
 
 
 def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> None:
@@ -177,57 +217,21 @@ def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> 
     _write_whole(Path(path), lambda file: torch.save(state, file))
 
 
-def load_imagenet_backbone(model: CRAFT) -> None:
-    """Copy torchvision's ImageNet weights of VGG16 with batch norm into the backbone's convolutions 1 to 12.
-
-    Torchvision keeps the file (528 MB) where torch.hub does, and fetches it when it is not there.
-
-    Args:
-        model: network of width 1; changes in place. The two layers that replace VGG16's fully connected ones, and
-            the decoder, stay as they are.
-
-    Raises:
-        ValueError: the width is not 1, or the weights are neither there nor to be had.
-    """
-    if model.width != 1:
-        raise ValueError(
-            f"model.pretrained: imagenet fits width 1 only, not {model.width}; set model.pretrained to none, or start "
-            "from weights of that width with 'weights'"
-        )
-    from torchvision.models import VGG16_BN_Weights  # imported here: detection needs none of torchvision
-
-    source = VGG16_BN_Weights.IMAGENET1K_V1
-    try:
-        pretrained = source.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        name = source.url.rpartition("/")[2]
-        raise ValueError(
-            f"model.pretrained: imagenet: {name} could not be fetched ({error}); put that file of torchvision's into "
-            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or set model.pretrained to none"
-        ) from error
-    state = {
-        name: pretrained["features." + name.removeprefix("basenet.").partition(".")[2]]
-        for name in model.state_dict()
-        if name.startswith("basenet.") and not name.startswith("basenet.slice5.")
-    }
-    report = load_into(model, Weights(state, {}, source="torchvision's VGG16_BN_Weights"), strict=False)
-    assert len(report.loaded) == len(state), "torchvision numbers VGG16's layers otherwise than craft.py"
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Storage]:
     try:
         with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-            written = (file.metadata() or {}).get(_METADATA_KEY, "{}")
+            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: cannot be read as safetensors ({error}); copy or download the file anew") from error
     try:
-        metadata = json.loads(written)
+        metadata = json.loads(header.get(_METADATA_KEY, "{}"))
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{path}: its metadata {_METADATA_KEY!r} is not JSON ({error}); write the file anew"
         ) from error
-    return state, metadata
+    state = restore_float(held, header.get(STORAGE_KEY), source=str(path))
+    return state, metadata, "int8" if STORAGE_KEY in header else "float"
 
 
 def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

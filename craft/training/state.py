@@ -15,8 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 import craft
 from craft.config import Config, dump_config
 from craft.models.craft import CRAFT, freeze_batch_norm, freeze_parameters
+from craft.models.imagenet import load_imagenet_backbone
 from craft.models.region_head import LevelsNetwork, add_region_path
-from craft.models.weights import load_imagenet_backbone, load_into, read_weights, save_safetensors
+from craft.models.weights import Weights, load_into, read_weights, save_safetensors, width_of
 from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craft.training.distributed import Processes
 from craft.training.regions import architecture_of
@@ -74,7 +75,13 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
         load_imagenet_backbone(model)
         say("backbone: torchvision's ImageNet weights")
     if config.weights is not None:
-        report = load_into(model, read_weights(config.weights), strict=False)
+        weights = read_weights(config.weights)
+        width = width_of(weights)
+        if width is not None and width != width_of(Weights(model.state_dict(), {})):
+            raise ValueError(
+                f"{config.weights}: weights of width {width:g}; set model.width to that, not {model.width:g}"
+            )
+        report = load_into(model, weights, strict=False)
         if not report.loaded:
             raise ValueError(f"{config.weights}: no tensor in it fits this network; check model.width")
         say(f"{config.weights}: {len(report.loaded)} tensors loaded")

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from craft.config import Config, DetectionSettings, dump_config
 from craft.models.craft import CRAFT
+from craft.models.imagenet import load_imagenet_backbone
 from craft.models.weights import (
     Weights,
     build_model,
-    load_imagenet_backbone,
     load_into,
     read_weights,
     save_original,
