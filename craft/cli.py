@@ -16,6 +16,7 @@ from craft.config import SetSettings, load_config, parse_settings
 from craft.scene import Scene
 
 FORMATS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext")
+PRESETS = ("quickstart", "full", "sample")
 PROTOCOLS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons")
 
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_label,
         _add_synth,
         _add_train,
+        _add_bench,
         _add_detect,
         _add_evaluate,
         _add_compare,
@@ -74,6 +76,27 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_drawn_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset", choices=PRESETS, help="instead of a folder: scenes that training draws, format synth"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the preset"
+    )
+
+
+def _drawn_or_read(options: argparse.Namespace) -> SetSettings:
+    """The set of a verb that takes a folder, or a preset whose scenes are drawn."""
+    if (options.preset is None) == (options.folder is None):
+        raise ValueError("give the folder of a set, or --preset for scenes that are drawn, and not both")
+    if options.preset is None:
+        if options.set:
+            raise ValueError("--set changes the settings of a preset; give --preset too, or leave --set out")
+        return _set_settings(options, options.folder)
+    settings = parse_settings(options.set)
+    return SetSettings(format="synth", preset=options.preset, seed=options.seed, count=options.count, settings=settings)
+
+
 def _set_settings(options: argparse.Namespace, path: str) -> SetSettings:
     numbers = None if options.numbers is None else (options.numbers[0], options.numbers[1])
     return SetSettings(
@@ -88,8 +111,11 @@ def _set_settings(options: argparse.Namespace, path: str) -> SetSettings:
 
 def _add_check(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser("check", help="read a set's labels and images and report everything wrong with them")
-    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
+    parser.add_argument("folder", nargs="?", help="folder of the set, or a .jsonl file")
     _add_set_arguments(parser)
+    _add_drawn_arguments(parser)
+    parser.add_argument("--count", type=int, default=100, help="scenes drawn, with --preset (default 100)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the scenes, with --preset (default 0)")
     parser.add_argument("--decode", action="store_true", help="decode every picture whole, not its header alone")
     parser.set_defaults(run=_check)
 
@@ -97,21 +123,24 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
 def _check(options: argparse.Namespace) -> int:
     from craft.datasets.checking import check_set, format_report
 
-    report = check_set(_set_settings(options, options.folder), decode=options.decode)
+    report = check_set(_drawn_or_read(options), decode=options.decode)
     print(format_report(report))
     return 1 if report.has_errors else 0
 
 
 def _add_show(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser("show", help="draw words, characters, maps and don't-care masks as training sees them")
-    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
+    parser.add_argument("folder", nargs="?", help="folder of the set, or a .jsonl file")
     parser.add_argument("--out", required=True, type=Path, help="folder for the pictures")
     parser.add_argument("--count", type=int, default=20, help="scenes drawn (default 20)")
     parser.add_argument("--augmented", action="store_true", help="draw training crops, after augmentation")
     parser.add_argument("--config", help="configuration whose augmentation and crop size are used, with --augmented")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the augmentation (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the augmentation, and of the scenes with --preset (default 0)"
+    )
     parser.add_argument("--characters", type=Path, metavar="FILE", help="draw the characters that craft label found")
     _add_set_arguments(parser)
+    _add_drawn_arguments(parser)
     parser.set_defaults(run=_show)
 
 
@@ -121,7 +150,7 @@ def _show(options: argparse.Namespace) -> int:
 
     config = Config() if options.config is None else load_config(options.config)
     paths = show_set(
-        _set_settings(options, options.folder),
+        _drawn_or_read(options),
         options.out,
         count=options.count,
         augmented=options.augmented,
@@ -176,7 +205,7 @@ def _add_synth(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, help="folder of the set; none is written where left out")
     parser.add_argument("--count", type=int, default=100, help="scenes (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="scenes follow from seed and number alone (default 0)")
-    parser.add_argument("--preset", choices=("quickstart", "full", "sample"), default="full", help="kind of scenes")
+    parser.add_argument("--preset", choices=PRESETS, default="full", help="kind of scenes")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1); the scenes do not depend on it")
     parser.add_argument("--split", choices=("train", "validation"), default="train", help="official folders written")
     parser.add_argument(
@@ -236,6 +265,30 @@ def _train(options: argparse.Namespace) -> int:
     best = f", best H-mean {outcome.best_hmean:.3f}" if outcome.best_hmean >= 0 else ""
     if outcome.writes:
         print(f"{folder}: {outcome.step} steps done{best}")
+    return 0
+
+
+def _add_bench(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("bench", help="time the parts of training: loader, targets, loss, step, and all together")
+    parser.add_argument("config", help="configuration file of the training")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: training.batch_size=16"
+    )
+    parser.add_argument("--steps", type=int, default=20, help="batches and steps timed of each part (default 20)")
+    parser.add_argument("--out", type=Path, help="folder for bench.json and bench.md; none is written where left out")
+    parser.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from craft.training.bench import bench
+    from craft.training.bench_report import format_bench, write_bench
+
+    report = bench(load_config(options.config, overrides=options.set), steps=options.steps)
+    if report.writes:
+        print(format_bench(report))
+        if options.out is not None:
+            write_bench(report, options.out)
+            print(f"{options.out}: bench.json, bench.md")
     return 0
 
 

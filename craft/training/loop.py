@@ -29,7 +29,7 @@ from craft.training.preview import write_map_pictures
 from craft.training.regions import RegionTraining
 from craft.training.relabelling import Relabelling
 from craft.training.runlog import RunLog
-from craft.training.scenes import read_training_sets, read_validation_scenes
+from craft.training.scenes import WeightedScenes, read_training_sets, read_validation_scenes
 from craft.training.schedule import learning_rate_at
 from craft.training.signals import stop_on_signals
 from craft.training.state import RunState, build_state, network_metadata, restore_state, save_snapshot, save_state
@@ -97,7 +97,7 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
     if teaching is not None:
         teaching.resume(state.step)
         sets = teaching.sets
-    batches = _batches(config, sets, state, processes)
+    batches = training_batches(config, sets, state, processes)
     meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
     regions = RegionTraining(config, state.model, sets, folder, processes) if config.region.enabled else None
     if regions is not None:
@@ -112,7 +112,7 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
         if teaching is not None and teaching.acts_at(state.step):
             pause = time.perf_counter()
             if teaching.advance(state.step, state.validated_model, log=log.write):
-                batches = _batches(config, teaching.sets, state, processes)
+                batches = training_batches(config, teaching.sets, state, processes)
             meter.skip(time.perf_counter() - pause)
         if regions is not None and regions.collects_before(state.step):
             pause = time.perf_counter()
@@ -196,7 +196,20 @@ def _save_weights(state: RunState, path: Path, config: Config) -> None:
     save_safetensors(state.validated_model, path, metadata)
 
 
-def _batches(config: Config, sets: list, state: RunState, processes: Processes) -> Iterator[Batch]:
+def training_batches(
+    config: Config, sets: Sequence[WeightedScenes], state: RunState, processes: Processes
+) -> Iterator[Batch]:
+    """Start loading this process's batches from where the run stands.
+
+    Args:
+        config: the run's settings.
+        sets: the training sets.
+        state: of the run; its step says where.
+        processes: this process's place.
+
+    Returns:
+        The batches, without end.
+    """
     global_batch = config.training.batch_size * processes.world_size
     return iter(
         build_loader(

@@ -1,0 +1,168 @@
+"""What `craft bench` found: a table for people and JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_COLUMNS = ("part", "images/s", "ms, median", "ms, 5 to 95 %", "of peak", "data wait", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class PartTime:
+    """The time of one part of training.
+
+    Attributes:
+        name: the part.
+        images_per_second: of all processes together, over all that was timed.
+        milliseconds: median of a batch, of a step for parts that are steps.
+        milliseconds_low: the 5th percentile.
+        milliseconds_high: the 95th percentile.
+        count: batches or steps timed.
+        peak_share: share of the measured peak that the network's arithmetic took; None for parts without the network.
+        data_wait: share of the time spent waiting for the loader; None for parts that are no steps.
+        memory_bytes: most memory of the CUDA device while the part ran; None elsewhere.
+    """
+
+    name: str
+    images_per_second: float
+    milliseconds: float
+    milliseconds_low: float
+    milliseconds_high: float
+    count: int
+    peak_share: float | None = None
+    data_wait: float | None = None
+    memory_bytes: int | None = None
+
+    def with_peak_share(self, share: float) -> PartTime:
+        """The same part with its share of the peak."""
+        return dataclasses.replace(self, peak_share=share)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """The times of all parts, and what they were measured on.
+
+    Attributes:
+        parts: loader, targets, loss, step without loader, whole.
+        peak_flops: operations a second of a large matrix product in the precision used, one process alone.
+        flop_per_image: operations of the network for one crop, forward and backward.
+        precision: what the network computed in.
+        first_batch_seconds: from starting the loader to its first batch.
+        host_peak_bytes: most memory of this process on the host, its loader processes not counted.
+        processes: training processes.
+        writes: True in the one process that speaks and writes.
+        environment: versions, machine, command and commit.
+        settings: the run's settings that have an effect.
+    """
+
+    parts: tuple[PartTime, ...]
+    peak_flops: float
+    flop_per_image: int
+    precision: str
+    first_batch_seconds: float
+    host_peak_bytes: int
+    processes: int
+    writes: bool
+    environment: dict[str, Any]
+    settings: dict[str, Any]
+
+    def part(self, name: str) -> PartTime:
+        """The part of a name."""
+        return next(part for part in self.parts if part.name == name)
+
+
+def summarise_times(
+    name: str,
+    seconds: Sequence[float],
+    *,
+    images: int,
+    memory: int | None = None,
+    data_wait: float | None = None,
+) -> PartTime:
+    """Median, spread and rate of a part's times.
+
+    Args:
+        name: the part.
+        seconds: of each batch or step.
+        images: crops of each batch or step, over all processes.
+        memory: most bytes on the device, None where unknown.
+        data_wait: share of the time spent waiting for the loader, None where it does not apply.
+
+    Returns:
+        The summary.
+    """
+    low, middle, high = (float(value) for value in 1e3 * np.percentile(seconds, [5, 50, 95]))
+    rate = images * len(seconds) / max(sum(seconds), 1e-9)
+    return PartTime(name, rate, middle, low, high, len(seconds), data_wait=data_wait, memory_bytes=memory)
+
+
+def format_bench(report: BenchReport) -> str:
+    """Write a report out for people, as a Markdown table with what it means below.
+
+    Args:
+        report: of a bench.
+
+    Returns:
+        Lines of text without a line end after the last.
+    """
+    rows = [_COLUMNS, *(_row(part) for part in report.parts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
+    step, whole = report.part("step without loader"), report.part("whole")
+    batch = step.milliseconds / report.settings["optimizer"]["accumulate"]
+    shares = ", ".join(f"{name} {report.part(name).milliseconds / batch:.2%}" for name in ("targets", "loss"))
+    environment = report.environment
+    device = environment["gpu"] or f"{environment['processor']}, {environment['threads']} threads"
+    crop, width = report.settings["data"]["crop_size"], report.settings["model"]["width"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Of the step without loader: {shares}. Whole: {whole.images_per_second / step.images_per_second:.1%} of its rate.",
+            f"Peak: {report.peak_flops / 1e12:.3g} TFLOP/s, a large {report.precision} product measured here. Network: "
+            f"{report.flop_per_image / 1e9:.4g} GFLOP a crop of {crop} x {crop} at width {width:g}, forward and backward.",
+            f"First batch after {report.first_batch_seconds:.2f} s. Memory of this process on the host: "
+            f"{report.host_peak_bytes / 2**20:,.0f} MiB.",
+            f"{device}; {report.processes} processes of {report.settings['training']['batch_size']} crops; torch "
+            f"{environment['torch']}, commit {environment['commit']}.",
+        ]
+    )
+
+
+def write_bench(report: BenchReport, folder: Path) -> None:
+    """Write a report as bench.json and bench.md.
+
+    Args:
+        report: of a bench.
+        folder: made where it is missing; files of these names are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = dataclasses.asdict(report)
+    del contents["writes"]
+    for name, text in (("bench.json", json.dumps(contents, indent=2)), ("bench.md", format_bench(report))):
+        partial = folder / f"{name}.partial"
+        partial.write_text(text + "\n", encoding="utf-8")
+        os.replace(partial, folder / name)
+
+
+def _row(part: PartTime) -> tuple[str, ...]:
+    return (
+        part.name,
+        f"{part.images_per_second:,.1f}",
+        f"{part.milliseconds:,.2f}",
+        f"{part.milliseconds_low:,.2f} to {part.milliseconds_high:,.2f}",
+        "" if part.peak_share is None else f"{part.peak_share:.1%}",
+        "" if part.data_wait is None else f"{part.data_wait:.1%}",
+        "" if part.memory_bytes is None else f"{part.memory_bytes / 2**30:.2f} GiB",
+    )
