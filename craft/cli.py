@@ -440,21 +440,32 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _add_convert(verbs: argparse._SubParsersAction) -> None:
-    parser = verbs.add_parser("convert", help="write weights as safetensors, or as a .pth that the original code loads")
-    parser.add_argument("weights", help="any readable weights file")
+    parser = verbs.add_parser(
+        "convert", help="write weights as safetensors, in 8 bits too, or as a .pth that the original code loads"
+    )
+    parser.add_argument("weights", help="weights file, or the name of weights that ship")
     parser.add_argument("out", type=Path, help="file to write: .safetensors, or .pth for the original's format")
+    parser.add_argument(
+        "--to",
+        choices=("float", "int8", "original"),
+        help="float or int8 (8 bits, a quarter of the size) for .safetensors, original for .pth (default float, original)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="detection setting that travels with the weights",
+    )
+    parser.add_argument("--note", help="a sentence on the training data that travels with the weights")
     parser.set_defaults(run=_convert)
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from craft.models.weights import read_weights, save_original, save_safetensors
+    from craft.training.converting import convert_weights
 
-    weights = read_weights(options.weights)
-    if options.out.suffix == ".safetensors":
-        save_safetensors(weights.state, options.out, weights.metadata)
-    elif options.out.suffix == ".pth":
-        save_original(weights.state, options.out)
-    else:
-        raise ValueError(f"{options.out}: the ending says the format; use .safetensors or .pth")
-    print(f"{options.out}: {len(weights.state)} tensors")
+    done = convert_weights(
+        options.weights, options.out, to=options.to, detection=parse_settings(options.set), note=options.note
+    )
+    print(f"{options.out}: {done.num_tensors} tensors, {done.kind}, {done.num_bytes / 1e6:.2f} MB; read as {done.was}")
     return 0

@@ -120,6 +120,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": str(device),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "gpu": gpu,
     }
 
