@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SetFormat = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext"]
+SetFormat = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "synth"]
 
 
 class Settings(BaseModel):
@@ -22,14 +22,16 @@ class Settings(BaseModel):
 
 
 class SetSettings(Settings):
-    """One labelled set."""
+    """One labelled set: read from `path`, or, with `format: synth`, drawn by the generator while it is used."""
 
     path: str = Field(
-        description="Folder of the set (the one that holds its image and label folders), or a .jsonl file."
+        "",
+        description="Folder of the set (the one that holds its image and label folders), or a .jsonl file. None for synth.",
     )
     format: SetFormat | None = Field(
         None,
-        description="Label format; found from the folder names of the official sets where left out, never guessed.",
+        description="Label format; found from the folder names of the official sets where left out, never guessed. "
+        "synth: no files; scenes are drawn by the preset below and never written.",
     )
     images: str | None = Field(None, description="Image folder inside `path`, where it is not the official one.")
     labels: str | None = Field(None, description="Label folder inside `path`, where it is not the official one.")
@@ -42,6 +44,40 @@ class SetSettings(Settings):
     weight: float = Field(
         1.0, gt=0, description="Share of this set in the mix of training sets, relative to the others'."
     )
+    preset: Literal["quickstart", "full", "sample"] | None = Field(None, description="What draws the scenes of synth.")
+    seed: int | None = Field(None, ge=0, description="Seed of the scenes of synth; 0 where left out.")
+    count: int | None = Field(
+        None,
+        ge=1,
+        description="Different scenes of synth, after which the first comes again; a million where left out. Any number "
+        "takes the same memory.",
+    )
+    settings: dict[str, Any] | None = Field(None, description="Settings of the preset that differ, for synth.")
+
+    @property
+    def title(self) -> str:
+        """What messages and tables call the set: its path, or how it is drawn."""
+        return self.path if self.format != "synth" else f"synth ({self.preset}, seed {self.seed or 0})"
+
+    @model_validator(mode="after")
+    def _read_or_drawn(self) -> Self:
+        def given(names: tuple[str, ...]) -> str:
+            return ", ".join(name for name in names if getattr(self, name) not in (None, ""))
+
+        if self.format == "synth":
+            if idle := given(_READING_KEYS):
+                raise ValueError(f"format: synth draws its scenes and reads none; remove {idle}, or the format")
+            if self.preset is None:
+                raise ValueError("format: synth needs a preset; add preset: full, quickstart or sample")
+        elif idle := given(_DRAWING_KEYS):
+            raise ValueError(f"{idle} only go with format: synth, which has no path; remove one of the two")
+        elif not self.path:
+            raise ValueError("no path; name the folder of the set, or give format: synth and a preset")
+        return self
+
+
+_READING_KEYS = ("path", "images", "labels", "numbers")
+_DRAWING_KEYS = ("preset", "seed", "count", "settings")
 
 
 class CharacterSettings(Settings):
@@ -144,6 +180,9 @@ class ModelSettings(Settings):
         description="imagenet: start the backbone from torchvision's VGG16-BN (width 1 only; needs the weights or a network).",
     )
     freeze_batch_norm: bool = Field(False, description="Keep the batch norm statistics and parameters as loaded.")
+    sync_batch_norm: bool = Field(
+        False, description="Batch norm over the crops of all processes, not of each alone. On CUDA only."
+    )
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: less memory, more time."
     )
@@ -259,6 +298,10 @@ class TrainingSettings(Settings):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the device computes in it, else fp32."
     )
+    compile: bool = Field(
+        False,
+        description="Compile the network with torch.compile: faster steps, after minutes of compiling. Rounds differently.",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu.")
     log_every: int = Field(10, gt=0, description="Steps between two lines of metrics.jsonl.")
     save_every: int = Field(500, gt=0, description="Steps between two checkpoints.")
@@ -327,6 +370,7 @@ _TEACHER_SETTINGS = ("refresh", "delay", "splitter", "height")
 _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     *((f"data.characters.{name}", "data.characters.source", ("teacher",)) for name in _TEACHER_SETTINGS),
     *((f"data.characters.{name}", "data.characters.source", ("file",)) for name in ("files", "weights")),
+    ("model.sync_batch_norm", "model.freeze_batch_norm", (False,)),
     ("ohem.ratio", "ohem.rule", ("hardest", "random")),
     ("ohem.min_negatives", "ohem.rule", ("hardest", "random")),
     ("ohem.final_ratio", "ohem.rule", ("hardest", "random")),
@@ -414,7 +458,14 @@ def effective_settings(config: Config) -> dict[str, Any]:
             _lookup(values, section).pop(name, None)
     if not config.region.enabled:
         del values["region"]
+    for name in ("train", "validation"):
+        values["data"][name] = [_effective_set(one) for one in values["data"][name]]
     return values
+
+
+def _effective_set(values: dict[str, Any]) -> dict[str, Any]:
+    idle = (*_READING_KEYS, "split") if values["format"] == "synth" else _DRAWING_KEYS
+    return {name: value for name, value in values.items() if name not in idle}
 
 
 def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:

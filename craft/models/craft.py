@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import difflib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +44,9 @@ class CRAFT(nn.Module):
         rectified only because the next slice begins with a ReLU that works in place; here that ReLU ends the slice.
         The fourth slice's skip is not rectified, in either.
     """
+
+    # Never on an instance's copy: a copy would compute with the parameters of the network that was compiled.
+    _compiled: Mapping[nn.Module, Callable[..., Tensor]] = MappingProxyType({})
 
     def __init__(
         self, width: float = 1.0, *, gradient_checkpointing: bool = False, generator: torch.Generator | None = None
@@ -124,12 +129,32 @@ class CRAFT(nn.Module):
                 layer.eval()
         return self
 
+    def compile_parts(self, *, backend: str = "inductor") -> None:
+        """Compile each part of the network for training, for the shapes that it then meets.
+
+        Evaluation mode, and passes without gradients, run as before, so that pictures of many sizes compile nothing.
+        Parts are compiled one by one: gradients of one cross between processes while others are computed, and
+        checkpointing stays around them. Names of parameters do not change; copies of the network are not compiled.
+
+        Args:
+            backend: torch.compile's.
+        """
+        parts = (*self.basenet.children(), self.upconv1, self.upconv2, self.upconv3, self.upconv4, self.conv_cls)
+        self._compiled = {part: torch.compile(part, dynamic=False, backend=backend) for part in parts}
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_compiled", None)
+        return state
+
     def _run(self, part: nn.Module, *inputs: Tensor) -> Tensor:
+        learning = self.training and torch.is_grad_enabled()
+        call = self._compiled.get(part, part) if learning else part
         if not (self.gradient_checkpointing and torch.is_grad_enabled()):
-            return part(*inputs)
+            return call(*inputs)
         contexts = partial(_checkpoint_contexts, part)
         # Nothing in the network draws random numbers, so there is no generator state to keep.
-        return checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+        return checkpoint(call, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
 
 
 class _Backbone(nn.Module):

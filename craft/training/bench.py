@@ -17,7 +17,7 @@ from tqdm import tqdm
 from craft.config import Config, effective_settings
 from craft.datasets.loader import Batch
 from craft.models.device import choose_precision
-from craft.training.bench_report import BenchReport, PartTime, summarise_times
+from craft.training.bench_report import BenchReport, summarise_times
 from craft.training.distributed import Processes, start_processes, stop_processes, wait_for_all
 from craft.training.loop import training_batches
 from craft.training.meter import IntervalMeter

@@ -11,12 +11,13 @@ import torch
 from craft.config import Config, dump_config, effective_settings, read_yaml, validate_config
 from craft.training.runlog import describe_environment
 
-# Settings that change no number of a run, so that resuming may change them.
+# Settings that change no number of a run, or its rounding alone, so that resuming may change them.
 _FREE_TO_CHANGE = (
     "extends",
     "data.workers",
     "data.cache_mebibytes",
     "model.gradient_checkpointing",
+    "training.compile",
     "training.device",
     "training.log_every",
     "training.save_every",

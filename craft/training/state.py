@@ -88,6 +88,8 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
         for reason, names in (("missing in it", report.missing), ("of another shape", report.mismatched)):
             if names:
                 say(f"  not loaded, {reason}: {', '.join(names)}")
+    if config.model.sync_batch_norm:
+        _synchronise_batch_norm(model, processes)
     model.to(processes.device).to(memory_format=torch.channels_last)
     model.train()
     if config.freeze:
@@ -99,6 +101,8 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
     average, rule = None, None
     if config.optimizer.average_decay > 0:
         average, rule = build_average(model, decay=config.optimizer.average_decay, updates=0)
+    if config.training.compile:
+        model.compile_parts()
     optimizer = build_optimizer(model, config.optimizer)
     return RunState(model, _wrap(model, processes), optimizer, average, rule, step=0, best_hmean=-1.0)
 
@@ -174,6 +178,16 @@ def network_metadata(config: Config) -> dict[str, Any]:
     if config.region.enabled:
         metadata["region"] = architecture_of(config.region).as_dict()
     return metadata
+
+
+def _synchronise_batch_norm(model: CRAFT, processes: Processes) -> None:
+    """Let batch norm layers count the crops of all processes; names and values stay."""
+    if processes.device.type != "cuda":
+        raise ValueError(
+            f"model.sync_batch_norm works on CUDA only, and this run is on {processes.device}; set it to false, or "
+            "freeze batch norm with model.freeze_batch_norm: true"
+        )
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def _wrap(model: CRAFT, processes: Processes) -> nn.Module:

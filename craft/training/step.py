@@ -63,7 +63,8 @@ def train_step(
         meter.add_wait(time.perf_counter() - start)
         images += len(batch.images)
         targets = batch_targets(batch, processes.device)
-        with _synchronised_only(state.network, last=index == accumulate - 1):
+        synchronised = _synchronised_only(state.network, last=index == accumulate - 1)
+        with synchronised, _algorithms_by_trial(processes.device):
             maps, features = forward_maps(state.network, batch, config, processes.device)
             loss = maps_loss(maps, batch, targets, config, step=state.step)
             total = loss.loss
@@ -154,6 +155,20 @@ def _measures(loss: PixelLoss) -> Tensor:
     """(7,) float32: the loss and its parts, then positives and negatives kept per image, in the order of the meter."""
     parts = torch.stack([loss.loss.detach(), loss.region.detach(), loss.affinity.detach()])
     return torch.cat([parts, loss.kept_positives.float().mean(dim=0), loss.kept_negatives.float().mean(dim=0)])
+
+
+@contextlib.contextmanager
+def _algorithms_by_trial(device: torch.device) -> Iterator[None]:
+    """Let cuDNN try its algorithms once per shape: crops have one shape for the whole run, unlike scenes validated."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _synchronised_only(network: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:

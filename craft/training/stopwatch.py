@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -43,7 +44,7 @@ class Stopwatch:
             work()
             event.record()
         self.synchronise()
-        return [before.elapsed_time(after) / 1e3 for before, after in zip(events, events[1:], strict=False)]
+        return [before.elapsed_time(after) / 1e3 for before, after in itertools.pairwise(events)]
 
     def synchronise(self) -> None:
         """Wait until the device has done everything."""
