@@ -8,15 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import craft
 from craft.config import SetSettings, load_config, parse_settings
+from craft.models.shipped import DEFAULT_WEIGHTS, RECIPES
 from craft.scene import Scene
 
 FORMATS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext")
 PRESETS = ("quickstart", "full", "sample")
+NAMES = " or ".join(RECIPES)
+PICTURES_LISTED = 20
 PROTOCOLS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons")
 
 
@@ -166,7 +170,12 @@ def _show(options: argparse.Namespace) -> int:
 def _add_label(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser("label", help="find the characters of a set's words with a network, for training on them")
     parser.add_argument("folder", help="folder of the set, or a .jsonl file")
-    parser.add_argument("--weights", required=True, help="the teacher: weights file, ours, clovaai's or EasyOCR's")
+    parser.add_argument(
+        "--weights",
+        required=True,
+        metavar="NAME|FILE",
+        help=f"the teacher: weights that ship ({NAMES}), or a file: ours, clovaai's or EasyOCR's",
+    )
     parser.add_argument("--out", required=True, type=Path, help="label file to write, .jsonl")
     parser.add_argument(
         "--splitter",
@@ -295,12 +304,21 @@ def _bench(options: argparse.Namespace) -> int:
 def _add_detect(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser("detect", help="find text in images")
     parser.add_argument("paths", nargs="+", help="images, folders and glob patterns")
-    parser.add_argument("--weights", required=True, help="weights file: ours, clovaai's or EasyOCR's")
+    parser.add_argument(
+        "--weights",
+        default=DEFAULT_WEIGHTS,
+        metavar="NAME|FILE",
+        help=f"weights that ship ({NAMES}), or a file: ours, clovaai's or EasyOCR's (default {DEFAULT_WEIGHTS})",
+    )
     parser.add_argument("--out", type=Path, default=Path("found"), help="folder for results (default found)")
     parser.add_argument(
-        "--format", choices=("json", "icdar", "csv"), default="json", help="result files (default json)"
+        "--format", choices=("json", "icdar", "csv"), help="result files (default json, and the pictures drawn over)"
     )
-    parser.add_argument("--draw", action="store_true", help="draw what was found on the pictures")
+    parser.add_argument(
+        "--draw",
+        action=argparse.BooleanOptionalAction,
+        help="draw what was found on copies of the pictures (default only where no --format is given)",
+    )
     parser.add_argument("--polygons", action="store_true", help="find curved outlines too")
     parser.add_argument("--characters", action="store_true", help="find the characters of each word too")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
@@ -316,18 +334,22 @@ def _detect(options: argparse.Namespace) -> int:
 
     overrides = parse_settings(options.set)
     detector = Detector.from_weights(options.weights, device=options.device, **overrides)
+    start = time.perf_counter()
     run = detect_paths(
         detector,
         options.paths,
         options.out,
-        formats=(options.format,),
-        draw=options.draw,
+        formats=(options.format or "json",),
+        draw=options.format is None if options.draw is None else options.draw,
         polygons=options.polygons,
         characters=options.characters,
     )
+    seconds = time.perf_counter() - start
     for failure in run.failures:
         print(failure, file=sys.stderr)
-    print(f"{run.num_words} words in {run.num_images} images: {options.out}")
+    for one in run.pictures if len(run.pictures) <= PICTURES_LISTED else ():
+        print(": ".join(filter(None, (str(one.path), f"{one.num_words} words", ", ".join(map(str, one.written))))))
+    print(f"{run.num_words} words in {run.num_images} images, {seconds:.1f} s: {options.out}")
     return 1 if run.failures else 0
 
 
@@ -341,7 +363,7 @@ def _add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     parser.add_argument("--per-image", type=Path, metavar="FILE", help="write every image's score as JSON")
     parser.add_argument("--sweep", action="store_true", help="detect with --weights at many thresholds and score each")
-    parser.add_argument("--weights", help="weights file, with --sweep")
+    parser.add_argument("--weights", metavar="NAME|FILE", help=f"weights, with --sweep: {NAMES}, or a file")
     parser.add_argument("--device", default="auto", help="device for --sweep: auto, cpu, cuda or mps (default auto)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="detection settings, with --sweep"

@@ -21,6 +21,7 @@ from craft.detection.decode import decode_maps, to_pixels
 from craft.detection.polygons import character_quads, word_polygons
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.device import choose_device, choose_precision
+from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.models.weights import build_model, read_weights
 from craft.scene import Detections
 
@@ -69,12 +70,15 @@ class Detector:
         self.model = model.to(self.device)
 
     @classmethod
-    def from_weights(cls, path: str | Path, *, device: str = "auto", precision: str = "auto", **overrides: Any) -> Self:
+    def from_weights(
+        cls, path: str | Path = DEFAULT_WEIGHTS, *, device: str = "auto", precision: str = "auto", **overrides: Any
+    ) -> Self:
         """Read weights, and the settings that travel with them.
 
         Args:
-            path: weights in any readable format. Files of the original format carry no settings: for these, map
-                indices become pixels as in the original, and the padding stays in the map.
+            path: weights in any readable format, or the name of weights that ship ("small"). Files of the original
+                format carry no settings: for these, map indices become pixels as in the original, and the padding stays
+                in the map.
             device: as in `Detector`.
             precision: as in `Detector`.
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.

@@ -32,6 +32,21 @@ _DRAWN = ".drawn.jpg"
 _CSV_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
 
+@dataclass(frozen=True, slots=True)
+class PictureResult:
+    """What became of one picture.
+
+    Attributes:
+        path: of the picture.
+        num_words: words found in it.
+        written: the files written for it alone.
+    """
+
+    path: Path
+    num_words: int
+    written: tuple[Path, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectRun:
     """What became of a run over many files.
@@ -41,12 +56,14 @@ class DetectRun:
         num_words: words found in them.
         failures: files and paths that could not be searched, each with a remedy.
         written: the files written, in the order of writing.
+        pictures: the pictures searched, in their order.
     """
 
     num_images: int
     num_words: int
     failures: tuple[Problem, ...] = ()
     written: tuple[Path, ...] = field(default=(), repr=False)
+    pictures: tuple[PictureResult, ...] = field(default=(), repr=False)
 
 
 def detect_paths(
@@ -79,7 +96,7 @@ def detect_paths(
         Counts and failures; results of failed files are not written.
 
     Raises:
-        ValueError: a format is unknown, or `out` cannot be written to.
+        ValueError: a format is unknown, `out` cannot be written to, or a drawing would overwrite a picture.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -90,8 +107,9 @@ def detect_paths(
     except OSError as error:
         raise ValueError(f"{out}: cannot be made a folder for results ({error.strerror}); name another one") from error
     pictures, problems = find_pictures(paths)
-    failures, written, rows, num_words = list(problems), [], list[list[Any]](), 0
+    failures, written, rows, done = list(problems), [], list[list[Any]](), list[PictureResult]()
     named = list(zip(pictures, result_names(pictures), strict=True))
+    _refuse_overwriting(pictures, [out / f"{name}{_DRAWN}" for _, name in named if draw])
     for path, name in tqdm(named, desc="detect", unit="image", disable=not progress):
         try:
             image = read_image(path)
@@ -99,12 +117,14 @@ def detect_paths(
         except ValueError as error:
             failures.append(Problem(str(path), str(error).removeprefix(f"{path}: "), "the other files were done"))
             continue
-        num_words += len(found)
         rows += csv_rows(path, found)
-        written += _write_results(out, name, path, image, found, formats=formats, draw=draw)
+        files = _write_results(out, name, path, image, found, formats=formats, draw=draw)
+        written += files
+        done.append(PictureResult(path, len(found), tuple(files)))
     if "csv" in formats:
         written.append(_write_whole(out / "detections.csv", _csv_text(rows).encode()))
-    return DetectRun(len(named) - (len(failures) - len(problems)), num_words, tuple(failures), tuple(written))
+    num_words = sum(one.num_words for one in done)
+    return DetectRun(len(done), num_words, tuple(failures), tuple(written), tuple(done))
 
 
 def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
@@ -204,6 +224,15 @@ def csv_rows(path: str | Path, found: Detections) -> list[list[Any]]:
         [str(path), index, f"{score:.4f}", *(f"{value:.2f}" for value in quad.ravel())]
         for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True), 1)
     ]
+
+
+def _refuse_overwriting(pictures: Sequence[Path], drawings: Sequence[Path]) -> None:
+    searched = {path.resolve() for path in pictures}
+    for drawing in drawings:
+        if drawing.resolve() in searched:
+            raise ValueError(
+                f"{drawing}: is a picture to search and would be drawn over; give another folder for results"
+            )
 
 
 def _write_results(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from craft.config import Config
+from craft.models.weights import read_weights
 from craft.training.folder import read_run_config
 from craft.training.runlog import read_metrics
 
@@ -25,7 +26,8 @@ def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | Non
 
     Returns:
         command, commit, versions and machine; steps, crops seen, their size and hours of training up to the step; the
-        training sets. Absolute paths are cut to their last part. None where the weights lie in no run folder.
+        training sets; of the weights that the run started from, where these can be read, the same under "before".
+        Absolute paths are cut to their last part. None where the weights lie in no run folder.
 
     Raises:
         ValueError: the folder's settings cannot be read.
@@ -40,7 +42,7 @@ def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | Non
     first = starts[0]
     processes = int(first.get("processes", 1))
     per_step = config.training.batch_size * config.optimizer.accumulate * processes
-    return {
+    provenance = {
         "command": without_machine_paths(first["command"]),
         "commit": ", ".join(dict.fromkeys(str(start["commit"]) for start in starts)),
         "craft": first["craft"],
@@ -55,6 +57,8 @@ def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | Non
         "data": [portable(one.model_dump(mode="json", exclude_none=True)) for one in config.data.train],
         "settings": _settings_that_matter(config),
     }
+    before = None if config.weights is None else _provenance_inside(config.weights)
+    return provenance if before is None else {**provenance, "before": before}
 
 
 def without_machine_paths(text: str) -> str:
@@ -83,6 +87,14 @@ def portable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: portable(item) for key, item in value.items()}
     return [portable(item) for item in value] if isinstance(value, list) else value
+
+
+def _provenance_inside(weights: str) -> dict[str, Any] | None:
+    """What a file of weights says of its own training; None where it says nothing or is gone."""
+    try:
+        return read_weights(weights).metadata.get("provenance")
+    except ValueError:
+        return None
 
 
 def _settings_that_matter(config: Config) -> dict[str, Any]:

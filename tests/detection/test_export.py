@@ -146,3 +146,24 @@ def test_json_has_polygons_where_they_were_found():
 
     assert len(word["polygon"]) == 6
     assert "characters" not in word
+
+
+def test_a_run_says_what_became_of_each_picture(tmp_path):
+    save(tmp_path / "in" / "a.png")
+    save(tmp_path / "in" / "b.png", np.zeros((40, 40, 3), np.uint8))
+
+    run = detect_paths(detector(), [tmp_path / "in"], tmp_path / "out", draw=True, progress=False)
+
+    assert [(one.path.name, one.num_words) for one in run.pictures] == [("a.png", 1), ("b.png", 0)]
+    assert [path.name for path in run.pictures[0].written] == ["a.json", "a.drawn.jpg"]
+
+
+def test_a_drawing_never_takes_the_place_of_a_picture_that_is_searched(tmp_path):
+    pictures = [save(tmp_path / "a.png"), save(tmp_path / "a.drawn.jpg")]
+    before = [path.read_bytes() for path in pictures]
+
+    with pytest.raises(ValueError, match=r"a.drawn.jpg: is a picture to search"):
+        detect_paths(detector(), pictures, tmp_path, draw=True, progress=False)
+
+    assert [path.read_bytes() for path in pictures] == before
+    assert detect_paths(detector(), pictures, tmp_path, progress=False).num_images == 2
