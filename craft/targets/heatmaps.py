@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from craft.geometry import diagonal_crossings
-from craft.targets.rasters import Pairs, list_pairs
-from craft.targets.shapes import ONE_BITS, ellipses, grown_strips
+from craft.targets.rasters import paint_pairs
+from craft.targets.scanlines import paint
+from craft.targets.shapes import Shapes, affinity_quads, ellipses, grown_strips
+
+__all__ = ["POSITIVE_TARGET", "SIGMA", "Targets", "affinity_quads", "draw_targets"]
 
 SIGMA = 0.4
 POSITIVE_TARGET = 0.1
@@ -30,39 +35,6 @@ class Targets:
     confidence: Tensor
 
 
-def affinity_quads(
-    character_quads_xy: ArrayLike, character_word: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Quads between neighbouring characters of a word, through the middles of the triangles their diagonals make.
-
-    The upper and lower triangles are used; the left and right ones where the step from one character's centre to the
-    next runs more along the characters' vertical axis than along their horizontal one, as in a vertical word.
-
-    Args:
-        character_quads_xy: (C, 4, 2) in pixels, neighbours in a word next to each other.
-        character_word: (C,) integers, the word of each character.
-
-    Returns:
-        (A, 4, 2) float64 in the same pixels, and (A,) int64, the word of each.
-
-    Source: CRAFT, Baek et al., CVPR 2019, section 3.2.1. Left and right triangles are ours.
-    """
-    quads = np.asarray(character_quads_xy, dtype=np.float64).reshape(-1, 4, 2)
-    word = np.asarray(character_word, dtype=np.int64)
-    centres = diagonal_crossings(quads)
-    # The triangle on each side, from the top clockwise: (C, 4, 2) of up, right, down, left.
-    middles = (quads + np.roll(quads, -1, axis=1) + centres[:, None]) / 3
-    first = np.flatnonzero(word[1:] == word[:-1])
-    here, there = middles[first], middles[first + 1]
-    step = centres[first + 1] - centres[first]
-    rightwards = here[:, 1] - here[:, 3] + there[:, 1] - there[:, 3]
-    downwards = here[:, 2] - here[:, 0] + there[:, 2] - there[:, 0]
-    vertical = _share_along(step, downwards) > _share_along(step, rightwards)
-    horizontal_quads = np.stack([here[:, 0], there[:, 0], there[:, 2], here[:, 2]], axis=1)
-    vertical_quads = np.stack([here[:, 3], here[:, 1], there[:, 1], there[:, 3]], axis=1)
-    return np.where(vertical[:, None, None], vertical_quads, horizontal_quads), word[first]
-
-
 def draw_targets(
     character_quads_xy: ArrayLike,
     character_word: ArrayLike,
@@ -74,6 +46,7 @@ def draw_targets(
     batch_size: int,
     map_size_hw: tuple[int, int],
     device: torch.device | str,
+    form: Literal["auto", "compiled", "torch", "triton"] = "auto",
 ) -> Targets:
     """Draw the region and affinity maps of a batch, and the confidence of their pixels.
 
@@ -99,7 +72,10 @@ def draw_targets(
         word_confidence: (N,) from 0 to 1; 0 for a don't-care word.
         batch_size: images in the batch, B.
         map_size_hw: height and width of the maps, half those of the network's input.
-        device: where the maps are wanted. On "mps", which has no 64-bit maximum, they are drawn on the host and moved.
+        device: where the maps are wanted.
+        form: "compiled" paints on the host, on one core, and moves the maps; "torch" paints on the device, and so does
+            "triton" on CUDA. "auto" takes the first for "cpu" and for "mps", which has no 64-bit maximum, the last where
+            it can. Targets of any two differ by less than 1e-5.
 
     Returns:
         The targets. The host does not wait for the device.
@@ -116,12 +92,39 @@ def draw_targets(
     image = np.asarray(word_image, dtype=np.int64)
     confidence = np.asarray(word_confidence, dtype=np.float32)
     _check_values(characters, strips, confidence)
-    drawn_on = torch.device("cpu") if device.type == "mps" else device
-    size = batch_size, map_size_hw, drawn_on
-    keys = _draw_ellipses(characters, np.asarray(character_word, dtype=np.int64), image, confidence, *size)
-    cover_keys = _draw_strips(strips, np.asarray(strip_word, dtype=np.int64), image, confidence, *size)
-    targets = _read_keys(keys, cover_keys)
-    return Targets(targets.maps.to(device), targets.confidence.to(device))
+    shapes = _character_shapes(characters, np.asarray(character_word, dtype=np.int64), image, confidence, map_size_hw)
+    covers = _cover_shapes(strips, np.asarray(strip_word, dtype=np.int64), image, confidence, map_size_hw)
+    if form == "auto":
+        form = "compiled" if device.type in ("cpu", "mps") else "triton" if find_spec("triton") else "torch"
+    if form != "compiled":
+        maps, trusted = _painter(form)(
+            shapes,
+            covers,
+            batch_size=batch_size,
+            map_size_hw=map_size_hw,
+            device=device,
+            sigma=SIGMA,
+            positive_target=POSITIVE_TARGET,
+        )
+        return Targets(maps, trusted)
+    painted = paint(
+        shapes,
+        covers,
+        batch_size=batch_size,
+        map_size_hw=map_size_hw,
+        sigma=SIGMA,
+        positive_target=POSITIVE_TARGET,
+    )
+    return Targets(torch.from_numpy(painted.maps).to(device), torch.from_numpy(painted.confidence).to(device))
+
+
+def _painter(form: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    """What paints on the device."""
+    if form == "torch":
+        return paint_pairs
+    from craft.targets.triton_heatmaps import paint_pieces  # here: triton is not on every machine
+
+    return paint_pieces
 
 
 def _check_values(
@@ -135,90 +138,31 @@ def _check_values(
         raise ValueError(f"word_confidence runs from {confidence.min()} to {confidence.max()}: expected 0 to 1")
 
 
-def _draw_ellipses(
+def _character_shapes(
     characters: NDArray[np.float64],
     character_word: NDArray[np.int64],
     word_image: NDArray[np.int64],
     word_confidence: NDArray[np.float32],
-    batch_size: int,
     map_size_hw: tuple[int, int],
-    device: torch.device,
-) -> Tensor:
-    """(B, 2, H, W) int64: per pixel the bits of the largest target above the distrust of its word; 0 where none is."""
+) -> Shapes:
+    """The ellipses of cared-for words' characters, and of the quads between them, on the (B, 2) maps."""
     cared = word_confidence[character_word] > 0
     characters, character_word = characters[cared], character_word[cared]
     between, between_word = affinity_quads(characters, character_word)
     word = np.concatenate([character_word, between_word])
     kind = np.repeat([0, 1], [len(characters), len(between)])
-    shapes = ellipses(
-        np.concatenate([characters, between]),
-        word_image[word] * 2 + kind,
-        word_confidence[word],
-        map_size_hw=map_size_hw,
-    )
-    keys = torch.zeros((batch_size, 2, *map_size_hw), dtype=torch.int64, device=device)
-    for pairs in list_pairs(shapes, map_size_hw=map_size_hw, device=device):
-        keys.view(-1).scatter_reduce_(0, pairs.pixel, _ellipse_keys(pairs), "amax")
-    return keys
+    quads = np.concatenate([characters, between])
+    return ellipses(quads, word_image[word] * 2 + kind, word_confidence[word], map_size_hw=map_size_hw)
 
 
-def _ellipse_keys(pairs: Pairs) -> Tensor:
-    """(N,) int64. Floats that are not negative are in the order of their bits, so one maximum over whole numbers
-    finds the largest target and, of several equal ones, the least trusted."""
-    (u, v, w), (u_slope, v_slope, w_slope) = pairs.start, pairs.slope
-    # Along a row u^2 + v^2 is a parabola: steepness * (column - lowest)^2 + depth, with no term below 0. The steepness
-    # is not 0: only the infinitely far could be the middle of a quad in every column.
-    steepness = u_slope.square() + v_slope.square()
-    lowest = -(u * u_slope + v * v_slope) / steepness
-    depth = (u * v_slope - v * u_slope).square() / steepness
-    squared_radius = (pairs.column - pairs.of_rows(lowest)).square_()
-    squared_radius.mul_(pairs.of_rows(steepness)).add_(pairs.of_rows(depth))
-    squared_scale = pairs.of_rows(w).addcmul_(pairs.of_rows(w_slope), pairs.column).square_()
-    inside = squared_radius <= squared_scale
-    target = squared_radius.div_(squared_scale).mul_(-0.5 / SIGMA**2).exp_()
-    key = (target.view(torch.int32).to(torch.int64) << 32).bitwise_or_(pairs.of_rows(pairs.payload))
-    return key.mul_(inside)
-
-
-def _draw_strips(
+def _cover_shapes(
     strips: NDArray[np.float64],
     strip_word: NDArray[np.int64],
     word_image: NDArray[np.int64],
     word_confidence: NDArray[np.float32],
-    batch_size: int,
     map_size_hw: tuple[int, int],
-    device: torch.device,
-) -> Tensor:
-    """(B, 1, H, W) int32: per pixel the distrust of the least trusted word that covers it; 0 where none does."""
+) -> Shapes:
+    """The grown strips of words that are not fully trusted, on the (B,) images."""
     doubtful = word_confidence[strip_word] < 1  # what a fully trusted word covers is as if nothing covered it
     strips, strip_word = strips[doubtful], strip_word[doubtful]
-    shapes = grown_strips(strips, word_image[strip_word], word_confidence[strip_word], map_size_hw=map_size_hw)
-    keys = torch.zeros((batch_size, 1, *map_size_hw), dtype=torch.int32, device=device)
-    for pairs in list_pairs(shapes, map_size_hw=map_size_hw, device=device):
-        keys.view(-1).scatter_reduce_(0, pairs.pixel, _strip_keys(pairs), "amax")
-    return keys
-
-
-def _strip_keys(pairs: Pairs) -> Tensor:
-    """(N,) int32. In a row the inside of a convex piece runs from where the last side comes in to where one goes out."""
-    crossing = -pairs.start / pairs.slope  # (4, R) columns; whatever it is for a side along the row is not used
-    beside = (pairs.slope == 0) & (pairs.start < 0)  # a side along the row that leaves all of it outside
-    first = crossing.masked_fill(pairs.slope <= 0, -torch.inf).amax(dim=0)
-    last = crossing.masked_fill(pairs.slope >= 0, torch.inf).amin(dim=0).masked_fill(beside.any(dim=0), -torch.inf)
-    inside = (pairs.column >= pairs.of_rows(first)).logical_and_(pairs.column <= pairs.of_rows(last))
-    return pairs.of_rows(pairs.payload.to(torch.int32)).mul_(inside)
-
-
-def _read_keys(keys: Tensor, cover_keys: Tensor) -> Targets:
-    """Targets of (B, 2, H, W) keys and (B, 1, H, W) keys of what covers them."""
-    halves = keys.view(torch.int32).unflatten(-1, (-1, 2))  # (B, 2, H, W, 2), the low half first
-    maps = halves[..., 1].contiguous().view(torch.float32)
-    distrust = torch.where(maps > 0, halves[..., 0], cover_keys)
-    dont_care = (maps <= POSITIVE_TARGET).logical_and_(cover_keys == ONE_BITS)
-    return Targets(maps, (ONE_BITS - distrust).view(torch.float32).masked_fill_(dont_care, 0.0))
-
-
-def _share_along(step: NDArray[np.float64], axis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(A,) how far steps run along axes of any length, to and fro alike."""
-    length = np.linalg.norm(axis, axis=1)
-    return np.abs((step * axis).sum(axis=1)) / np.where(length > 0, length, 1)
+    return grown_strips(strips, word_image[strip_word], word_confidence[strip_word], map_size_hw=map_size_hw)

@@ -1,4 +1,4 @@
-"""Which map pixels a shape may touch: pairs of shapes and pixels, listed on the device without waiting for it."""
+"""Maps and confidence painted with operations of torch: pairs of shapes and pixels, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from craft.targets.shapes import Shapes
+from craft.targets.shapes import ONE_BITS, Shapes
 
 # Pairs handled at once. Each takes about 100 bytes, so this bounds the memory; fewer do not make a CPU faster.
 PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 22}
@@ -41,6 +41,43 @@ class Pairs:
         return values.index_select(0, self.row)
 
 
+def paint_pairs(
+    shapes: Shapes,
+    covers: Shapes,
+    *,
+    batch_size: int,
+    map_size_hw: tuple[int, int],
+    device: torch.device,
+    sigma: float,
+    positive_target: float,
+) -> tuple[Tensor, Tensor]:
+    """Paint ellipses and what covers them, on any device, with operations of torch.
+
+    Args:
+        shapes: ellipses on the (B, 2) maps.
+        covers: grown strips on the (B,) images.
+        batch_size: images, B.
+        map_size_hw: height and width of the maps.
+        device: where the maps are wanted.
+        sigma: of the Gaussian, in half sides of an enlarged quad.
+        positive_target: don't care does not reach where the target is above this.
+
+    Returns:
+        Maps and confidence, (B, 2, H, W) float32 each. The host does not wait for the device.
+    """
+    keys = torch.zeros((batch_size, 2, *map_size_hw), dtype=torch.int64, device=device)
+    for pairs in list_pairs(shapes, map_size_hw=map_size_hw, device=device):
+        keys.view(-1).scatter_reduce_(0, pairs.pixel, _ellipse_keys(pairs, sigma), "amax")
+    cover_keys = torch.zeros((batch_size, 1, *map_size_hw), dtype=torch.int32, device=device)
+    for pairs in list_pairs(covers, map_size_hw=map_size_hw, device=device):
+        cover_keys.view(-1).scatter_reduce_(0, pairs.pixel, _strip_keys(pairs), "amax")
+    halves = keys.view(torch.int32).unflatten(-1, (-1, 2))  # (B, 2, H, W, 2), the low half first
+    maps = halves[..., 1].contiguous().view(torch.float32)
+    distrust = torch.where(maps > 0, halves[..., 0], cover_keys)
+    dont_care = (maps <= positive_target).logical_and_(cover_keys == ONE_BITS)
+    return maps, (ONE_BITS - distrust).view(torch.float32).masked_fill_(dont_care, 0.0)
+
+
 def list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.device) -> Iterator[Pairs]:
     """List every pixel of every shape's box, some shapes at a time.
 
@@ -68,6 +105,34 @@ def list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.de
             device,
         )
         start = stop
+
+
+def _ellipse_keys(pairs: Pairs, sigma: float) -> Tensor:
+    """(N,) int64. Floats that are not negative are in the order of their bits, so one maximum over whole numbers
+    finds the largest target and, of several equal ones, the least trusted."""
+    (u, v, w), (u_slope, v_slope, w_slope) = pairs.start, pairs.slope
+    # Along a row u^2 + v^2 is a parabola: steepness * (column - lowest)^2 + depth, with no term below 0. The steepness
+    # is not 0: only the infinitely far could be the middle of a quad in every column.
+    steepness = u_slope.square() + v_slope.square()
+    lowest = -(u * u_slope + v * v_slope) / steepness
+    depth = (u * v_slope - v * u_slope).square() / steepness
+    squared_radius = (pairs.column - pairs.of_rows(lowest)).square_()
+    squared_radius.mul_(pairs.of_rows(steepness)).add_(pairs.of_rows(depth))
+    squared_scale = pairs.of_rows(w).addcmul_(pairs.of_rows(w_slope), pairs.column).square_()
+    inside = squared_radius <= squared_scale
+    target = squared_radius.div_(squared_scale).mul_(-0.5 / sigma**2).exp_()
+    key = (target.view(torch.int32).to(torch.int64) << 32).bitwise_or_(pairs.of_rows(pairs.payload))
+    return key.mul_(inside)
+
+
+def _strip_keys(pairs: Pairs) -> Tensor:
+    """(N,) int32. In a row the inside of a convex piece runs from where the last side comes in to where one goes out."""
+    crossing = -pairs.start / pairs.slope  # (4, R) columns; whatever it is for a side along the row is not used
+    beside = (pairs.slope == 0) & (pairs.start < 0)  # a side along the row that leaves all of it outside
+    first = crossing.masked_fill(pairs.slope <= 0, -torch.inf).amax(dim=0)
+    last = crossing.masked_fill(pairs.slope >= 0, torch.inf).amin(dim=0).masked_fill(beside.any(dim=0), -torch.inf)
+    inside = (pairs.column >= pairs.of_rows(first)).logical_and_(pairs.column <= pairs.of_rows(last))
+    return pairs.of_rows(pairs.payload.to(torch.int32)).mul_(inside)
 
 
 def _expand(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) -> Pairs:

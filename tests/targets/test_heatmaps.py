@@ -1,6 +1,7 @@
 """Maps and confidence against numbers checkable by hand and against the slow reference."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,15 @@ def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
 
 
-def draw(characters=(), words=(), *, strips=(), strip_words=(), confidence=(1.0,), image=None, size=(20, 24), batch=1):
+@pytest.fixture(params=["compiled", "torch"])
+def draw(request):
+    """Draw targets on the CPU by either form: every fact here holds for both."""
+    return partial(draw_by, request.param)
+
+
+def draw_by(
+    form, characters=(), words=(), *, strips=(), strip_words=(), confidence=(1.0,), image=None, size=(20, 24), batch=1
+):
     return draw_targets(
         np.array(characters, dtype=np.float32).reshape(-1, 4, 2),
         np.array(words, dtype=np.int64),
@@ -26,6 +35,7 @@ def draw(characters=(), words=(), *, strips=(), strip_words=(), confidence=(1.0,
         batch_size=batch,
         map_size_hw=size,
         device="cpu",
+        form=form,
     )
 
 
@@ -54,7 +64,7 @@ def random_scene(seed: int):
     return np.float32(characters), words, np.float32(strips), image, confidence
 
 
-def test_value_is_the_gaussian_at_the_pixel_centre():
+def test_value_is_the_gaussian_at_the_pixel_centre(draw):
     targets = draw([box(8, 8, 24, 24)], [0])  # map pixels 4 to 12, enlarged 2 to 14: middle 8, half a side 6
 
     region = targets.maps[0, 0]
@@ -67,14 +77,14 @@ def test_value_is_the_gaussian_at_the_pixel_centre():
     assert torch.equal(targets.confidence, torch.ones(1, 2, 20, 24))
 
 
-def test_map_is_symmetric_for_a_square_character():
+def test_map_is_symmetric_for_a_square_character(draw):
     region = draw([box(8, 8, 24, 24)], [0], size=(16, 16)).maps[0, 0]
 
     torch.testing.assert_close(region, region.flip(0), atol=1e-6, rtol=0)
     torch.testing.assert_close(region, region.T, atol=1e-6, rtol=0)
 
 
-def test_affinity_is_drawn_over_the_quad_between_two_characters():
+def test_affinity_is_drawn_over_the_quad_between_two_characters(draw):
     targets = draw([box(0, 0, 12, 12), box(12, 0, 24, 12)], [0, 0])
 
     # Input pixels 6 to 18 and 2 to 10; map pixels 3 to 9 and 1 to 5: middle (6, 3), half sides 4.5 and 3 once enlarged.
@@ -84,7 +94,7 @@ def test_affinity_is_drawn_over_the_quad_between_two_characters():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_equals_the_slow_reference(seed):
+def test_equals_the_slow_reference(draw, seed):
     characters, words, strips, image, confidence = random_scene(seed)
     size = (27, 31)
 
@@ -112,14 +122,14 @@ def test_equals_the_slow_reference(seed):
     assert {0.0, 0.5, 1.0} <= set(trust.flatten())
 
 
-def test_no_words_give_empty_maps_that_are_trusted():
+def test_no_words_give_empty_maps_that_are_trusted(draw):
     targets = draw(confidence=(), batch=2)
 
     assert torch.equal(targets.maps, torch.zeros(2, 2, 20, 24))
     assert torch.equal(targets.confidence, torch.ones(2, 2, 20, 24))
 
 
-def test_a_character_partly_outside_is_drawn_where_it_is_inside():
+def test_a_character_partly_outside_is_drawn_where_it_is_inside(draw):
     inside = draw([box(20, 20, 36, 40)], [0], size=(30, 30))
 
     outside = draw([box(-8, -8, 8, 12)], [0], size=(30, 30))
@@ -128,13 +138,13 @@ def test_a_character_partly_outside_is_drawn_where_it_is_inside():
     assert outside.maps[0, 0, 0, 0] > 0.9
 
 
-def test_a_character_wholly_outside_colours_nothing():
+def test_a_character_wholly_outside_colours_nothing(draw):
     targets = draw([box(-60, -60, -40, -40), box(100, 100, 130, 130)], [0, 0])
 
     assert targets.maps[0, 0].sum() == 0
 
 
-def test_of_two_characters_the_larger_target_and_its_confidence_count():
+def test_of_two_characters_the_larger_target_and_its_confidence_count(draw):
     both = draw([box(8, 8, 24, 24), box(16, 8, 32, 24)], [0, 1], confidence=(0.75, 0.5))
 
     left = draw([box(8, 8, 24, 24)], [0]).maps[0, 0]
@@ -146,14 +156,14 @@ def test_of_two_characters_the_larger_target_and_its_confidence_count():
     assert (confidence[(left == 0) & (right == 0)] == 1).all()
 
 
-def test_of_equal_targets_the_less_trusted_counts():
+def test_of_equal_targets_the_less_trusted_counts(draw):
     targets = draw([box(8, 8, 24, 24)] * 3, [0, 1, 2], confidence=(0.75, 0.25, 0.5))
 
     reached = targets.maps[0, 0] > 0
     assert (targets.confidence[0, 0][reached] == 0.25).all()
 
 
-def test_dont_care_covers_the_quad_grown_by_a_quarter_of_its_shorter_side():
+def test_dont_care_covers_the_quad_grown_by_a_quarter_of_its_shorter_side(draw):
     strip = box(12, 12, 28, 20)  # 8 x 4 map pixels, grown by 1 on every side: 10 x 6
 
     targets = draw(strips=[strip], strip_words=[0], confidence=(0.0,))
@@ -163,7 +173,7 @@ def test_dont_care_covers_the_quad_grown_by_a_quarter_of_its_shorter_side():
     assert torch.equal(targets.confidence, expected.expand(1, 2, 20, 24))
 
 
-def test_a_target_above_a_tenth_stays_cared_for_under_dont_care():
+def test_a_target_above_a_tenth_stays_cared_for_under_dont_care(draw):
     targets = draw([box(8, 8, 24, 24)], [0], strips=[box(0, 0, 48, 40)], strip_words=[1], confidence=(0.75, 0.0))
 
     region = targets.maps[0, 0]
@@ -172,7 +182,7 @@ def test_a_target_above_a_tenth_stays_cared_for_under_dont_care():
     assert (targets.confidence[0, 1] == 0).all()  # no affinity there
 
 
-def test_a_words_confidence_holds_over_its_grown_quad_and_the_smallest_counts():
+def test_a_words_confidence_holds_over_its_grown_quad_and_the_smallest_counts(draw):
     strips = [box(4, 4, 20, 12), box(12, 4, 28, 12)]  # map 2 to 10 and 6 to 14, both grown by 1
 
     confidence = draw(strips=strips, strip_words=[0, 1], confidence=(0.75, 0.5)).confidence[0, 0]
@@ -183,13 +193,13 @@ def test_a_words_confidence_holds_over_its_grown_quad_and_the_smallest_counts():
     assert torch.equal(confidence, expected)
 
 
-def test_characters_of_dont_care_words_are_not_drawn():
+def test_characters_of_dont_care_words_are_not_drawn(draw):
     targets = draw([box(8, 8, 24, 24), box(24, 8, 40, 24)], [0, 0], confidence=(0.0,))
 
     assert targets.maps.sum() == 0
 
 
-def test_a_quad_that_is_not_convex_is_drawn_as_the_parallelogram_of_its_area():
+def test_a_quad_that_is_not_convex_is_drawn_as_the_parallelogram_of_its_area(draw):
     arrowhead = np.array([[8, 8], [32, 8], [18, 16], [14, 32]])
     # Middle (18, 16); half of its mean width (7, -4), half of its mean height (-2, 8): area 4 * (56 - 8) = 192.
     parallelogram = np.array([[13, 12], [27, 4], [23, 20], [9, 28]])
@@ -208,14 +218,14 @@ def test_a_quad_that_is_not_convex_is_drawn_as_the_parallelogram_of_its_area():
         np.full((4, 2), 9),  # a point
     ],
 )
-def test_a_quad_without_area_colours_nothing(quad):
+def test_a_quad_without_area_colours_nothing(draw, quad):
     targets = draw([quad, quad], [0, 0])
 
     assert targets.maps.sum() == 0
     assert (targets.confidence == 1).all()
 
 
-def test_targets_of_any_quad_stay_near_it_and_within_0_and_1():
+def test_targets_of_any_quad_stay_near_it_and_within_0_and_1(draw):
     generator = np.random.default_rng(5)
     for _ in range(300):
         quad = generator.uniform(12, 36, (4, 2))  # most are not convex, many are bow-ties
@@ -229,7 +239,7 @@ def test_targets_of_any_quad_stay_near_it_and_within_0_and_1():
         assert (np.hypot(2 * columns + 1 - middle[0], 2 * rows + 1 - middle[1]) <= reach).all()
 
 
-def test_dont_care_leaves_the_notch_of_a_strip_that_is_not_convex():
+def test_dont_care_leaves_the_notch_of_a_strip_that_is_not_convex(draw):
     notched = np.array([[4, 4], [40, 4], [12, 12], [4, 36]])
 
     confidence = draw(strips=[notched], strip_words=[0], confidence=(0.0,)).confidence[0, 0]
@@ -239,7 +249,7 @@ def test_dont_care_leaves_the_notch_of_a_strip_that_is_not_convex():
     assert confidence[4, 14] == 0  # along the upper arm
 
 
-def test_a_strip_labelled_counter_clockwise_covers_the_same():
+def test_a_strip_labelled_counter_clockwise_covers_the_same(draw):
     strip = box(12, 12, 28, 20)
 
     turned = draw(strips=[strip[[0, 3, 2, 1]]], strip_words=[0], confidence=(0.0,))
@@ -247,13 +257,13 @@ def test_a_strip_labelled_counter_clockwise_covers_the_same():
     assert_same(turned, draw(strips=[strip], strip_words=[0], confidence=(0.0,)))
 
 
-def test_affinity_of_a_word_read_right_to_left_is_the_same():
+def test_affinity_of_a_word_read_right_to_left_is_the_same(draw):
     left, right = box(4, 4, 16, 20), box(16, 4, 30, 20)
 
     torch.testing.assert_close(draw([right, left], [0, 0]).maps, draw([left, right], [0, 0]).maps, atol=1e-6, rtol=0)
 
 
-def test_neither_the_order_of_words_nor_the_number_drawn_at_once_changes_a_bit(monkeypatch):
+def test_neither_the_order_of_words_nor_the_number_drawn_at_once_changes_a_bit(draw, monkeypatch):
     characters, words, strips, image, confidence = random_scene(7)
     strip_words = list(range(len(strips)))
     arguments = {"confidence": confidence, "image": image, "batch": 2}
@@ -305,7 +315,7 @@ def test_cuda_draws_the_same_without_synchronising():
     torch.testing.assert_close(on_device.confidence.cpu(), on_host.confidence, atol=1e-6, rtol=0)
 
 
-def test_a_coordinate_that_is_not_finite_is_refused_by_name():
+def test_a_coordinate_that_is_not_finite_is_refused_by_name(draw):
     broken = box(8, 8, 24, 24)
     broken[2, 1] = np.nan
 
@@ -316,6 +326,6 @@ def test_a_coordinate_that_is_not_finite_is_refused_by_name():
 
 
 @pytest.mark.parametrize("confidence", [-0.5, 1.5, float("nan")])
-def test_a_confidence_outside_0_to_1_is_refused(confidence):
+def test_a_confidence_outside_0_to_1_is_refused(draw, confidence):
     with pytest.raises(ValueError, match="expected 0 to 1"):
         draw([box(0, 0, 8, 8)], [0], confidence=(confidence,))

@@ -1,0 +1,103 @@
+"""Shapes worked out quad by quad against the formulas of craft.geometry over arrays, and both ways of painting them."""
+
+import numpy as np
+import torch
+
+from craft.geometry import bounding_boxes, enlarge_quads, grow_quads, homographies_from_square, signed_area
+from craft.targets.heatmaps import draw_targets
+from craft.targets.shapes import distrust, ellipses, grown_strips, trust
+
+SIZE_HW = (200, 240)
+
+
+def random_quads(count: int, *, push: float, seed: int) -> np.ndarray:
+    """(count, 4, 2) upright rectangles of 20 x 12 around the map's middle, with corners pushed about."""
+    generator = np.random.default_rng(seed)
+    square = np.array([[0, 0], [20, 0], [20, 12], [0, 12]], dtype=np.float64)
+    return square + generator.uniform(40, 140, (count, 1, 2)) + generator.uniform(-push, push, (count, 4, 2))
+
+
+def test_functions_of_an_ellipse_send_its_quads_corners_to_the_square():
+    quads = random_quads(50, push=3, seed=0)
+
+    shapes = ellipses(quads, np.zeros(50, np.int64), np.ones(50, np.float32), map_size_hw=SIZE_HW)
+
+    enlarged = np.concatenate([enlarge_quads(quads, factor=1.5), np.ones((50, 4, 1))], axis=2)
+    square = np.einsum("qkc,qpc->qpk", shapes.function, enlarged)
+    expected = np.broadcast_to([[-1, -1], [1, -1], [1, 1], [-1, 1]], (50, 4, 2))
+    np.testing.assert_allclose(square[..., :2] / square[..., 2:], expected, atol=1e-9)
+
+
+def test_the_box_of_an_ellipse_is_that_of_the_pixels_inside():
+    quads = random_quads(50, push=3, seed=1)
+    rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]] + 0.5
+    to_square = np.linalg.inv(homographies_from_square(enlarge_quads(quads, factor=1.5)))
+
+    shapes = ellipses(quads, np.zeros(50, np.int64), np.ones(50, np.float32), map_size_hw=SIZE_HW)
+
+    for matrix, (left, top, width, height) in zip(to_square, shapes.box, strict=True):
+        u, v, w = np.einsum("ij,jyx->iyx", matrix, np.stack([columns, rows, np.ones_like(rows)]))
+        y, x = np.nonzero(u**2 + v**2 <= w**2)
+        # A bound may pass between two centres of a row that it touches without either being inside.
+        assert 0 <= x.min() - left <= 1
+        assert 0 <= y.min() - top <= 1
+        assert 0 <= left + width - 1 - x.max() <= 1
+        assert 0 <= top + height - 1 - y.max() <= 1
+
+
+def test_sides_of_a_strip_are_those_of_the_grown_quad():
+    quads = random_quads(50, push=2, seed=2)  # convex all
+    grown = grow_quads(quads, share=0.25)
+
+    pieces = grown_strips(quads, np.zeros(50, np.int64), np.zeros(50, np.float32), map_size_hw=SIZE_HW)
+
+    corners = np.concatenate([grown, np.ones((50, 4, 1))], axis=2)
+    distances = np.einsum("skc,spc->skp", pieces.function, corners)  # of every corner from every side
+    for side in range(4):
+        np.testing.assert_allclose(distances[:, side, [side, (side + 1) % 4]], 0, atol=1e-9)
+        assert (distances[:, side, [(side + 2) % 4, (side + 3) % 4]] > 0).all()
+    bounds = bounding_boxes(grown)
+    np.testing.assert_array_equal(pieces.box[:, :2], np.ceil(bounds[:, :2] - 0.5))
+    np.testing.assert_array_equal(pieces.box[:, :2] + pieces.box[:, 2:], np.floor(bounds[:, 2:] - 0.5) + 1)
+
+
+def test_a_strip_that_is_not_convex_is_cut_in_two_of_the_same_area():
+    arrow = np.array([[60, 60], [140, 60], [85, 85], [60, 140]], dtype=np.float64)
+
+    pieces = grown_strips(arrow[None], np.zeros(1, np.int64), np.zeros(1, np.float32), map_size_hw=SIZE_HW)
+
+    rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]] + 0.5
+    points = np.stack([columns, rows, np.ones_like(rows)])
+    inside = (np.einsum("skc,cyx->skyx", pieces.function, points) >= 0).all(axis=1)
+    assert len(pieces) == 2
+    area = signed_area(grow_quads(arrow, share=0.25))
+    assert abs(inside.any(axis=0).sum() - area) < 0.02 * area
+    assert inside.all(axis=0).sum() < 0.02 * area  # the cut alone is in both
+
+
+def test_both_forms_paint_the_same_to_a_hundred_thousandth():
+    generator = np.random.default_rng(3)
+    characters = (2 * random_quads(400, push=6, seed=4)).astype(np.float32)  # some are not convex
+    words = np.sort(generator.integers(0, 120, 400))
+    strips = (2 * random_quads(120, push=6, seed=5)).astype(np.float32)
+    confidence = generator.choice([0.0, 0.5, 0.75, 1.0], 120).astype(np.float32)
+    arguments = (characters, words, strips, np.arange(120), generator.integers(0, 3, 120), confidence)
+
+    compiled, plain = (
+        draw_targets(*arguments, batch_size=3, map_size_hw=(190, 223), device="cpu", form=form)
+        for form in ("compiled", "torch")
+    )
+
+    assert compiled.maps.is_contiguous()
+    difference = (compiled.maps - plain.maps).abs()
+    assert (difference > 1e-5).sum() <= 2  # a centre on the disc's very edge may fall on either side of it
+    differently_trusted = compiled.confidence != plain.confidence
+    assert differently_trusted.float().mean() < 1e-5
+    assert plain.maps.max() > 0.99
+    assert torch.unique(plain.confidence).tolist() == [0.0, 0.5, 0.75, 1.0]
+
+
+def test_trust_comes_back_from_distrust_to_the_bit():
+    confidence = np.array([0.0, 1e-30, 0.1, 0.5, 1.0], dtype=np.float32)
+
+    np.testing.assert_array_equal(trust(distrust(confidence)), confidence)
