@@ -41,7 +41,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
             f"{config.training.batch_size * config.optimizer.accumulate} crops of {config.data.crop_size} px; "
             f"budget {_budget(results)}",
         ),
-        ("Training scenes", ", ".join(_path(results, one.path) for one in study.train or config.data.train)),
+        ("Training scenes", ", ".join(_path(results, one.title) for one in study.train or config.data.train)),
     ]
     for name in study.splits:
         listed.append((f"Split {name}", _split(results, name)))

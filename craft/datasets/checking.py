@@ -10,6 +10,7 @@ import numpy as np
 import regex
 
 from craft.config import SetSettings
+from craft.datasets.drawn import read_drawn
 from craft.datasets.reading import SetReading, read_set, set_format
 from craft.geometry import polygon_to_strips, quad_sides
 from craft.scene import Problem, Word
@@ -71,7 +72,7 @@ class CheckReport:
 
 
 def check_set(settings: SetSettings, *, decode: bool = False) -> CheckReport:
-    """Read a set and count what is in it.
+    """Read a set, or draw all of its scenes where it is drawn, and count what is in it.
 
     Args:
         settings: of the set.
@@ -83,6 +84,8 @@ def check_set(settings: SetSettings, *, decode: bool = False) -> CheckReport:
     Raises:
         ValueError: the set as a whole cannot be read: no such folder, unknown format.
     """
+    if settings.format == "synth":
+        return report_on(read_drawn(settings), path=settings.title, format="synth")
     return report_on(read_set(settings, decode=decode), path=settings.path, format=set_format(settings))
 
 

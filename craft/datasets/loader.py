@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from craft.config import AugmentSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.colours import load_transforms
+from craft.datasets.drawn import DrawnScene, DrawnScenes
 from craft.datasets.images import decode_image
-from craft.datasets.order import StreamSampler, default_epoch_length, epoch_order, sample_seed
+from craft.datasets.order import DRAWN_PER_EPOCH, StreamSampler, default_epoch_length, epoch_order, sample_seed
 from craft.datasets.packing import PackedScenes
 from craft.scene import Sample, Scene
 
@@ -104,14 +105,15 @@ class SceneDataset(Dataset[Sample]):
         epoch_length: int | None = None,
         cache_bytes: int = 0,
     ) -> None:
-        """Pack the scenes.
+        """Pack the scenes, but for those that are drawn.
 
         Args:
             sets: scenes and weights.
             seed: >= 0, seed of the run.
             crop_size: side of the crops, pixels.
             augment: the random changes; None for plain crops.
-            epoch_length: samples in an epoch; None for as many as there are scenes.
+            epoch_length: samples in an epoch; None for as many as there are scenes, at most DRAWN_PER_EPOCH of a set
+                that is drawn.
             cache_bytes: picture files kept in memory, at most this many bytes in each loader process.
 
         Raises:
@@ -119,9 +121,13 @@ class SceneDataset(Dataset[Sample]):
         """
         if not sets:
             raise ValueError("no training set; name at least one")
-        self._sets = [PackedScenes(scenes) for scenes, _ in sets]
+        self._sets = [scenes if isinstance(scenes, DrawnScenes) else PackedScenes(scenes) for scenes, _ in sets]
         self._weights = [weight for _, weight in sets]
-        sizes = [len(scenes) for scenes in self._sets]
+        self._drawn = [isinstance(scenes, DrawnScenes) for scenes in self._sets]
+        sizes = [
+            min(len(scenes), DRAWN_PER_EPOCH) if drawn else len(scenes)
+            for scenes, drawn in zip(self._sets, self._drawn, strict=True)
+        ]
         self.epoch_length = default_epoch_length(sizes) if epoch_length is None else epoch_length
         self._seed = seed
         self._crop_size = crop_size
@@ -139,7 +145,7 @@ class SceneDataset(Dataset[Sample]):
         return self._sets[set_index][int(scene_index)]
 
     def __getitem__(self, place: tuple[int, int]) -> Sample:
-        """Read the scene at (epoch, position) and cut its crop.
+        """Read or draw the scene at (epoch, position) and cut its crop.
 
         Args:
             place: epoch and position in it.
@@ -152,7 +158,10 @@ class SceneDataset(Dataset[Sample]):
         """
         epoch, position = place
         scene = self.scene(epoch, position)
-        image = decode_image(self._files.read(scene.image_path), name=scene.image_path)
+        if isinstance(scene, DrawnScene):
+            image = scene.image
+        else:
+            image = decode_image(self._files.read(scene.image_path), name=scene.image_path)
         return make_sample(
             image,
             scene.words,
@@ -165,7 +174,7 @@ class SceneDataset(Dataset[Sample]):
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
             sizes = [len(scenes) for scenes in self._sets]
-            order = epoch_order(self._seed, epoch, sizes, self._weights, self.epoch_length)
+            order = epoch_order(self._seed, epoch, sizes, self._weights, self.epoch_length, in_turn=self._drawn)
             # Batches around the end of an epoch need two orders; older ones are dropped.
             self._orders = {kept: self._orders[kept] for kept in self._orders if kept == epoch - 1} | {epoch: order}
         return self._orders[epoch]
@@ -197,7 +206,7 @@ def build_loader(
         start_position: samples that all processes together have used before, counted from the first epoch.
         world_size: number of training processes.
         rank: this one.
-        epoch_length: samples in an epoch; None for as many as there are scenes.
+        epoch_length: samples in an epoch; None as for `SceneDataset`.
         cache_bytes: picture files kept in memory, at most this many bytes on behalf of this process.
 
     Returns:

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 _MIX, _PERMUTATION = 1, 2  # last entries of seeds: a stream of their own for each use; never 0, which would not count
 
 
+DRAWN_PER_EPOCH = 10_000
+"""Most samples that a set which is drawn adds to an epoch's length, so that an epoch's order stays small."""
+
+
 def default_epoch_length(set_sizes: Sequence[int]) -> int:
     """Samples in an epoch where nobody says otherwise: as many as there are scenes."""
     return sum(set_sizes)
@@ -42,7 +46,13 @@ def epoch_shares(weights: Sequence[float], *, epoch_length: int) -> NDArray[np.i
 
 
 def epoch_order(
-    seed: int, epoch: int, set_sizes: Sequence[int], weights: Sequence[float], epoch_length: int
+    seed: int,
+    epoch: int,
+    set_sizes: Sequence[int],
+    weights: Sequence[float],
+    epoch_length: int,
+    *,
+    in_turn: Sequence[bool] | None = None,
 ) -> NDArray[np.int64]:
     """The scenes of an epoch in their order.
 
@@ -55,6 +65,8 @@ def epoch_order(
         set_sizes: scenes in each set, > 0.
         weights: > 0, one per set.
         epoch_length: samples in an epoch.
+        in_turn: sets whose scenes come in the order of their numbers instead, since one is as random as the next; of
+            these, `set_sizes` costs neither time nor memory. None for no set.
 
     Returns:
         (epoch_length, 2) int64: set, scene in the set.
@@ -69,7 +81,9 @@ def epoch_order(
     order[:, 0] = np.repeat(np.arange(len(counts)), counts)
     order[:, 1] = np.concatenate(
         [
-            _running_permutation(seed, index, size, first=epoch * int(count), count=int(count))
+            (epoch * int(count) + np.arange(count)) % size
+            if in_turn is not None and in_turn[index]
+            else _running_permutation(seed, index, size, first=epoch * int(count), count=int(count))
             for index, (size, count) in enumerate(zip(set_sizes, counts, strict=True))
         ]
     )

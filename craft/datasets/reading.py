@@ -49,8 +49,14 @@ def read_set(settings: SetSettings, *, check_images: bool = True, decode: bool =
         Its scenes and everything wrong with them. Only what makes the whole set unreadable is raised.
 
     Raises:
-        ValueError: the path or a folder does not exist, or the format does not follow from the folders' names.
+        ValueError: the path or a folder does not exist, the format does not follow from the folders' names, or it is
+            synth, which has no files.
     """
+    if settings.format == "synth":
+        raise ValueError(
+            f"{settings.title}: scenes that are drawn while they are used serve training and validation only; write "
+            "them with craft synth, and name the folder"
+        )
     path = Path(settings.path)
     format = set_format(settings)
     if format == "jsonl":

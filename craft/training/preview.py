@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from craft.config import AugmentSettings, SetSettings
 from craft.datasets.augment import make_sample
-from craft.datasets.images import read_image
+from craft.datasets.drawn import picture_of
 from craft.datasets.loader import Batch, SceneDataset, collate
 from craft.detection.drawing import CHARACTER_COLOUR, WORD_COLOUR, draw_polygons, heat_map, overlay_map
 from craft.models.craft import normalise_images
@@ -22,7 +22,7 @@ from craft.scene import Sample, Scene
 from craft.targets.characters import with_characters
 from craft.targets.heatmaps import POSITIVE_TARGET, Targets, draw_targets
 from craft.training.label_files import read_labels
-from craft.training.scenes import read_scenes
+from craft.training.scenes import open_drawn, read_scenes
 
 DONT_CARE_COLOUR = (255, 40, 40)
 
@@ -72,7 +72,7 @@ def show_set(
     """Write pictures of a set as training sees it.
 
     Args:
-        settings: the set. Scenes with errors are left out.
+        settings: the set, on disk or drawn. Scenes with errors are left out.
         out: folder for the pictures, made where it is missing.
         count: largest number of pictures.
         augmented: draw the first crops of a training run on this set alone instead of the first scenes whole.
@@ -86,27 +86,36 @@ def show_set(
         The pictures written.
 
     Raises:
-        ValueError: the set cannot be read or no scene of it is left, or the label file is of other scenes.
+        ValueError: the set cannot be read or drawn or no scene of it is left, or the label file is of other scenes.
     """
+    scenes = _scenes_with_characters(settings, label_file, say)
+    if augmented:
+        dataset = SceneDataset([(scenes, 1.0)], seed=seed, crop_size=crop_size, augment=augment)
+        places = range(min(count, len(dataset)))
+        samples = (dataset[0, place] for place in places)
+    else:
+        places = range(min(count, len(scenes)))
+        samples = (whole_scene(scenes[place]) for place in places)
+    out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for place, sample in zip(places, tqdm(samples, total=len(places), desc="show"), strict=True):
+        paths.append(out / (f"{place:04d}_{sample.name}.jpg" if augmented else f"{sample.name}.jpg"))
+        _write_picture(paths[-1], preview_sample(sample))
+    return paths
+
+
+def _scenes_with_characters(
+    settings: SetSettings, label_file: Path | None, say: Callable[[str], None]
+) -> Sequence[Scene]:
+    if settings.format == "synth":
+        if label_file is not None:
+            raise ValueError(f"{label_file}: {settings.title} has exact characters; leave the label file out")
+        return open_drawn(settings, say=say)
     scenes = read_scenes(settings, on_error="skip", say=say)
     if label_file is not None:
         scenes, origin = read_labels(label_file, scenes)
         say(f"{label_file}: characters by {origin.weights}, mean confidence {origin.mean_confidence:.3f}")
-    if augmented:
-        dataset = SceneDataset(
-            [([with_characters(scene) for scene in scenes], 1.0)], seed=seed, crop_size=crop_size, augment=augment
-        )
-        places = range(min(count, len(dataset)))
-        samples = ((f"{place:04d}_{dataset.scene(0, place).name}", dataset[0, place]) for place in places)
-    else:
-        places = range(min(count, len(scenes)))
-        samples = ((scenes[place].name, whole_scene(with_characters(scenes[place]))) for place in places)
-    out.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, sample in tqdm(samples, total=len(places), desc="show"):
-        paths.append(out / f"{name}.jpg")
-        _write_picture(paths[-1], preview_sample(sample))
-    return paths
+    return [with_characters(scene) for scene in scenes]
 
 
 def whole_scene(scene: Scene) -> Sample:
@@ -118,7 +127,7 @@ def whole_scene(scene: Scene) -> Sample:
     Returns:
         The picture with all its words; a last row or column of black where its height or width is odd.
     """
-    image = read_image(scene.image_path)
+    image = picture_of(scene)
     height, width = image.shape[:2]
     size_hw = (height + height % 2, width + width % 2)
     return make_sample(image, scene.words, seed=0, crop_size=size_hw, settings=None, name=scene.name)

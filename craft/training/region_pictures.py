@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from craft.config import RegionSettings
 from craft.datasets.augment import make_sample
-from craft.datasets.images import read_image
+from craft.datasets.drawn import picture_of
 from craft.datasets.loader import Batch, collate
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import region_path
@@ -40,9 +40,7 @@ def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
         A batch of at most four.
     """
     samples = [
-        make_sample(
-            read_image(scene.image_path), scene.words, seed=0, crop_size=crop_size, settings=None, name=scene.name
-        )
+        make_sample(picture_of(scene), scene.words, seed=0, crop_size=crop_size, settings=None, name=scene.name)
         for scene in scenes[:_SCENES_SHOWN]
     ]
     return collate(samples)

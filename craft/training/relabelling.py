@@ -249,6 +249,8 @@ class Relabelling:
 
 
 def _complete(one: WeightedScenes, labelled: Sequence[Scene]) -> WeightedScenes:
+    if not one.as_read:  # drawn, with exact characters
+        return one
     return replace(one, scenes=tuple(with_characters(scene) for scene in labelled))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from craft.config import DataSettings, SetSettings
+from craft.datasets.drawn import DrawnScenes, JoinedScenes, drawn_scenes
 from craft.datasets.reading import read_set
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
@@ -24,10 +25,11 @@ class WeightedScenes:
     Attributes:
         scenes: scenes without errors, with character quads.
         weight: share relative to the other sets.
-        as_read: the same scenes with those characters only that their labels gave.
+        as_read: the same scenes with those characters only that their labels gave; none of a set that is drawn, whose
+            characters are exact.
     """
 
-    scenes: tuple[Scene, ...]
+    scenes: Sequence[Scene]
     weight: float
     as_read: tuple[Scene, ...] = ()
 
@@ -54,6 +56,11 @@ def read_training_sets(settings: DataSettings, *, say: Callable[[str], None]) ->
         digest = weights_digest(build_model(read_weights(settings.characters.weights)))
     sets = []
     for one, file in zip(settings.train, files, strict=True):
+        if one.format == "synth":
+            if file is not None:
+                raise ValueError(f"{file}: {one.title} has exact characters; give null as its label file")
+            sets.append(WeightedScenes(open_drawn(one, say=say), one.weight))
+            continue
         as_read = read_scenes(one, on_error=settings.on_error, say=say)
         labelled: Sequence[Scene] = as_read
         if file is not None:
@@ -63,7 +70,7 @@ def read_training_sets(settings: DataSettings, *, say: Callable[[str], None]) ->
     return sets
 
 
-def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]) -> list[Scene]:
+def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]) -> Sequence[Scene]:
     """Read the scenes that are scored during training.
 
     Args:
@@ -71,12 +78,39 @@ def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]
         say: told in a line a set how many scenes and words it has.
 
     Returns:
-        The scenes of all validation sets, in order; none where no set is named.
+        The scenes of all validation sets, in order; none where no set is named. Those of a set that is drawn are
+        drawn whenever they are asked for.
 
     Raises:
-        ValueError: a set is empty, or has errors and `on_error` is "fail".
+        ValueError: a set is empty, has errors and `on_error` is "fail", or is drawn without end.
     """
-    return [scene for one in settings.validation for scene in read_scenes(one, on_error=settings.on_error, say=say)]
+    sets: list[Sequence[Scene]] = []
+    for one in settings.validation:
+        if one.format == "synth":
+            if one.count is None:
+                raise ValueError(f"data.validation: {one.title} needs a count, all of which is scored each time")
+            sets.append(open_drawn(one, say=say))
+        else:
+            sets.append(read_scenes(one, on_error=settings.on_error, say=say))
+    return JoinedScenes(sets)
+
+
+def open_drawn(one: SetSettings, *, say: Callable[[str], None]) -> DrawnScenes:
+    """Make ready a set that is drawn.
+
+    Args:
+        one: the set, its format synth.
+        say: told how many scenes there are.
+
+    Returns:
+        Its scenes, none of them kept.
+
+    Raises:
+        ValueError: the preset refuses the settings, or there is nothing to draw with.
+    """
+    scenes = drawn_scenes(one)
+    say(f"{one.title}: {len(scenes):,} scenes, drawn while they are used")
+    return scenes
 
 
 def _label_files(settings: DataSettings) -> tuple[str | None, ...]:

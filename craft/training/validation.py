@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from craft.config import DetectionSettings
-from craft.datasets.images import read_image
+from craft.datasets.drawn import picture_of
 from craft.detection.detector import Detector
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.matching import score_scene
@@ -34,7 +34,7 @@ def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *
     progress = tqdm(own, desc="validate", leave=False, disable=not processes.writes)
     scored: list[ImageScore] = []
     for scene in progress:
-        found = detector.detect(read_image(scene.image_path))
+        found = detector.detect(picture_of(scene))
         scored.append(score_scene(scene, found.quads_xy, found.scores, protocol="icdar2015"))
     shares = gather_objects(scored, processes)
     in_order = [shares[index % processes.world_size][index // processes.world_size] for index in range(len(scenes))]

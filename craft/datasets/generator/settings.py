@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from craft.config import Settings
+from craft.config import Settings, explain_error
 
 SCRIPTS = {
     "Latin": 10.0,
@@ -182,12 +182,17 @@ def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSetting
         The settings.
 
     Raises:
-        ValueError: no such preset, an unknown setting, or a value out of range.
+        ValueError: no such preset, an unknown setting (the nearest known one is named), or a value out of range.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; use {' or '.join(PRESETS)}")
     values = _merged(_SAMPLE if name == "sample" else {}, changes or {})
-    return (QuickstartSettings if name == "quickstart" else FullSettings).model_validate(values)
+    kind = QuickstartSettings if name == "quickstart" else FullSettings
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        told = [f"preset {name}: {explain_error(item, kind)}" for item in error.errors()]
+        raise ValueError("\n".join(told)) from None
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
