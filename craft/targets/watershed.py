@@ -16,13 +16,14 @@ TARGET_FALL = 0.5 * (_EDGE / _SIGMA) ** 2  # a target is exp(-TARGET_FALL t^2), 
 
 _EDGE_SCORE = math.exp(-TARGET_FALL)  # a target's value at its character's edge: the background lies below
 _CORE_SCORE = 0.5  # markers are the connected pixels above
+_FRAME = 2  # pixels of background around a word: OpenCV's watershed gives the outermost to no basin
 
 
-def watershed_boxes(region: NDArray[np.float32], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
+def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
     """Boxes of the basins that OpenCV's watershed finds in a word.
 
     Args:
-        region: (H, W) float32, region scores around the word, 0 to 1.
+        levels: (H, W) uint8, region scores around the word, in 255ths.
         box_xyxy: the word's own rectangle; what lies outside is background.
 
     Returns:
@@ -31,18 +32,18 @@ def watershed_boxes(region: NDArray[np.float32], box_xyxy: tuple[float, float, f
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. The thresholds are not in the paper: markers are the
         connected pixels above 0.5, and the background is what scores less than a character's target at its edge.
     """
-    left, top, right, bottom = inner_pixels(box_xyxy, region.shape)
-    levels = np.zeros(region.shape, np.uint8)
-    levels[top:bottom, left:right] = np.clip(region[top:bottom, left:right] * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    core = (levels > 255 * _CORE_SCORE).astype(np.uint8)
+    left, top, right, bottom = inner_pixels(box_xyxy, levels.shape)
+    inner = levels[top:bottom, left:right]
+    inner = cv2.copyMakeBorder(inner, _FRAME, _FRAME, _FRAME, _FRAME, cv2.BORDER_CONSTANT, value=0)
+    core = cv2.compare(inner, 255 * _CORE_SCORE, cv2.CMP_GT)
     num_labels, markers = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
     if num_labels == 1:
         return np.zeros((0, 4))
-    markers[markers > 0] += 1
-    markers[levels < 255 * _EDGE_SCORE] = 1
-    basins = cv2.watershed(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), markers)
+    _mark_background(np.asarray(inner, dtype=np.uint8), markers, 255 * _EDGE_SCORE)
+    basins = cv2.watershed(cv2.merge([inner, inner, inner]), markers)
     boxes = np.empty((num_labels - 1, 4))
     _basin_boxes(np.asarray(basins, dtype=np.int32), boxes)
+    boxes += [left - _FRAME, top - _FRAME, left - _FRAME, top - _FRAME]
     boxes = _widened(boxes[boxes[:, 2] > boxes[:, 0]])
     low, high = np.array(box_xyxy[:2]), np.array(box_xyxy[2:])
     return np.concatenate([np.clip(boxes[:, :2], low, high), np.clip(boxes[:, 2:], low, high)], axis=1)
@@ -78,6 +79,17 @@ def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     boxes[:-1, 2] = np.where(overlap, meeting, boxes[:-1, 2])
     boxes[1:, 0] = np.where(overlap, meeting, boxes[1:, 0])
     return boxes
+
+
+@njit(cache=True, nogil=True)
+def _mark_background(levels, markers, edge):  # type: ignore[no-untyped-def]
+    """Make room for the background among the markers, in place: it becomes 1, the cores 2 and on."""
+    for row in range(levels.shape[0]):
+        for column in range(levels.shape[1]):
+            if levels[row, column] < edge:
+                markers[row, column] = 1
+            elif markers[row, column] > 0:
+                markers[row, column] += 1
 
 
 @njit(cache=True, nogil=True)

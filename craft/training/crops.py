@@ -14,9 +14,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from craft.datasets.images import read_image
-from craft.geometry import polygon_to_strips, quad_sides
+from craft.geometry import polygon_to_strips
 from craft.scene import Scene, Word
 from craft.targets.characters import VERTICAL_RATIO, grapheme_clusters
+from craft.training.crop_pixels import mean_sides
 from craft.training.words import Frame, crop_word, crop_words_on_device, word_frame
 
 _WAITING_PIXELS = 1 << 26  # crop pixels that wait for others of their size, at most
@@ -70,9 +71,7 @@ def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int)
         One frame for a word wider than tall or of one character. For others also downwards, and where it is more than
         1.5 times taller than wide, turned either way: labels of sideways text often start at the picture's top-left.
     """
-    widths, heights = quad_sides(polygon_to_strips(polygon_xy))
-    wide = float(widths.sum())
-    tall = float(np.average(heights, weights=widths if wide > 0 else None))
+    wide, tall = mean_sides(polygon_to_strips(polygon_xy).astype(np.float64))
     frames = [word_frame(polygon_xy, height=height)]
     if length >= 2 and tall > wide:
         down = word_frame(polygon_xy, height=height, downwards=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from craft.geometry import is_simple, signed_area
+from craft.geometry import is_simple
 from craft.models.craft import normalise_images
 from craft.scene import Scene, Word
 from craft.targets.characters import split_evenly
@@ -23,7 +23,6 @@ from craft.training.crops import Attempt, gather_batches, teachable_length
 
 _MAP_STRIDE = 2
 _SCENES_AHEAD = 4  # read before they are needed, per worker
-_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +167,12 @@ def split_attempt(attempt: Attempt, levels: NDArray[np.uint8], splitter: Splitte
     Returns:
         The characters. A quad without area or turned over, as words that are not convex give, makes their confidence 0.
     """
-    region = levels * np.float32(1 / 255)
     left, top, right, bottom = (side / _MAP_STRIDE for side in attempt.frame.box_xyxy)
     downwards = attempt.frame.downwards
     box = (top, left, bottom, right) if downwards else (left, top, right, bottom)
-    split = split_map(region.T.copy() if downwards else region, box, attempt.length, splitter=splitter)
-    boxes = split.boxes_xyxy[:, [1, 0, 3, 2]] if downwards else split.boxes_xyxy
-    quads = attempt.frame.to_source(boxes[:, _CORNERS] * _MAP_STRIDE)
-    usable = len(quads) > 0 and bool(np.isfinite(quads).all()) and bool((signed_area(quads) > 1e-3).all())
-    return Found(attempt, quads, split.num_found, split.confidence if usable else 0.0)
+    split = split_map(levels.T if downwards else levels, box, attempt.length, splitter=splitter)
+    quads, usable = attempt.frame.characters(split.boxes_xyxy, stride=_MAP_STRIDE)
+    return Found(attempt, quads, split.num_found, split.confidence if usable and len(quads) else 0.0)
 
 
 def _keep_best(best: dict[tuple[int, int], Found], found: Sequence[Found]) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from craft.datasets.warping import warp_image
-from craft.geometry import homographies_from_square, polygon_to_strips, quad_sides, transform_points
+from craft.geometry import polygon_to_strips, transform_points
+from craft.training.crop_pixels import boxes_to_quads, draw_columns, least_source_step, mean_sides, strip_matrices
 
 STRIDE = 32  # crops are multiples of it, since the network halves its input five times
 
@@ -57,6 +58,21 @@ class Frame:
             moved[strips == strip] = transform_points(points_xy[strips == strip], matrix)
         return moved
 
+    def characters(
+        self, boxes_xyxy: NDArray[np.float64], *, stride: int
+    ) -> tuple[NDArray[np.float32], bool]:
+        """Send characters that were found in the crop's map to the scene.
+
+        Args:
+            boxes_xyxy: (C, 4) map pixels, of the transposed map where the text is read downwards.
+            stride: crop pixels per map pixel.
+
+        Returns:
+            (C, 4, 2) float32 quads in source pixels, and whether every one has an area and runs clockwise.
+        """
+        quads, usable = boxes_to_quads(boxes_xyxy, float(stride), self.downwards, self.matrices, self.starts)
+        return quads, bool(usable)
+
 
 def word_frame(polygon_xy: NDArray[np.float32], *, height: int, downwards: bool = False) -> Frame | None:
     """Lay an upright crop over a word.
@@ -71,10 +87,8 @@ def word_frame(polygon_xy: NDArray[np.float32], *, height: int, downwards: bool 
     Returns:
         The frame; None for a word that is no larger than a point.
     """
-    strips = np.asarray(polygon_to_strips(polygon_xy), dtype=np.float64)
-    widths, heights = quad_sides(strips)
-    tall = float(np.average(heights, weights=widths if widths.sum() > 0 else None))
-    wide = float(widths.sum())
+    strips = polygon_to_strips(polygon_xy).astype(np.float64)
+    wide, tall = mean_sides(strips)
     across, along = (wide, tall) if downwards else (tall, wide)
     if min(across, along) <= 0:
         return None
@@ -84,13 +98,7 @@ def word_frame(polygon_xy: NDArray[np.float32], *, height: int, downwards: bool 
     half_width, half_height = 0.5 * scale * wide, 0.5 * scale * tall
     middle_x, middle_y = 0.5 * size_hw[1], 0.5 * size_hw[0]
     box = (middle_x - half_width, middle_y - half_height, middle_x + half_width, middle_y + half_height)
-    edges = box[0] + np.concatenate([[0.0], np.cumsum(widths)]) * scale
-    matrices = np.stack(
-        [_strip_matrix(strip, (left, box[1], right, box[3]), size_hw, alone=len(strips) == 1)
-         for strip, left, right in zip(strips[widths > 0], edges[:-1][widths > 0], edges[1:][widths > 0], strict=True)]
-    )  # fmt: skip
-    starts = np.round(edges[:-1][widths > 0]).astype(np.int64)
-    starts[0] = 0
+    matrices, starts = strip_matrices(strips, box[0], box[1], box[3], scale, *size_hw, _LEAST_DENOMINATOR)
     return Frame(matrices, starts, size_hw, box, downwards)
 
 
@@ -104,14 +112,17 @@ def crop_word(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
     Returns:
         (height, width, 3) uint8; black where the scene ends.
     """
-    if len(frame.matrices) == 1:
-        return warp_image(image, np.linalg.inv(frame.matrices[0]), size_hw=frame.size_hw)
     height, width = frame.size_hw
-    crop = np.zeros((height, width, 3), np.uint8)
+    crop = np.empty((height, width, 3), np.uint8)
+    picture = np.ascontiguousarray(image)
     for matrix, first, last in zip(frame.matrices, frame.starts, [*frame.starts[1:], width], strict=True):
-        if last > first:
-            shifted = matrix @ np.array([[1.0, 0.0, first], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-            crop[:, first:last] = warp_image(image, np.linalg.inv(shifted), size_hw=(height, int(last - first)))
+        if last <= first:
+            continue
+        if least_source_step(matrix, float(first), float(last), float(height)) < 2:
+            draw_columns(picture, _shifted(matrix, first), crop[:, first:last])
+        else:  # whole blocks of pixels are averaged first
+            to_crop = np.linalg.inv(_shifted(matrix, first))
+            crop[:, first:last] = warp_image(image, to_crop, size_hw=(height, int(last - first)))
     return crop
 
 
@@ -148,25 +159,13 @@ def crop_words_on_device(image: Tensor, frames: Sequence[Frame]) -> list[Tensor]
     return crops
 
 
-def _strip_matrix(
-    strip: NDArray[np.float64], box_xyxy: tuple[float, float, float, float], size_hw: tuple[int, int], *, alone: bool
-) -> NDArray[np.float64]:
-    """(3, 3), crop pixels to source pixels, so that a rectangle of the crop lands on a quad; affine where too steep."""
-    left, top, right, bottom = box_xyxy
-    to_square = np.array(
-        [[2 / (right - left), 0, -(right + left) / (right - left)], [0, 2 / (bottom - top), -(bottom + top) / (bottom - top)],
-         [0, 0, 1]]
-    )  # fmt: skip
-    matrix = homographies_from_square(strip) @ to_square
-    ends = (0.0, float(size_hw[1])) if alone else (left, right)
-    corners = np.array([[x, y, 1.0] for x in ends for y in (0.0, float(size_hw[0]))])
-    middle = matrix[2] @ [0.5 * (left + right), 0.5 * (top + bottom), 1.0]
-    if (corners @ matrix[2] / middle).min() < _LEAST_DENOMINATOR:
-        centre = strip.mean(axis=0)
-        half_along, half_down = 0.5 * (strip[1] + strip[2]) - centre, 0.5 * (strip[2] + strip[3]) - centre
-        affine = np.array([[*column, 0.0] for column in (half_along, half_down)] + [[*centre, 1.0]]).T
-        matrix = affine @ to_square
-    return matrix
+def _shifted(matrix: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+    """The matrix for columns that are counted from `first` on."""
+    if first == 0:
+        return matrix
+    shifted = matrix.copy()
+    shifted[:, 2] += first * matrix[:, 0]
+    return shifted
 
 
 def _source_step(frame: Frame) -> float:

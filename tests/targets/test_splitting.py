@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from craft.targets.splitting import _best_spans, _count_peaks, count_confidence, split_map
+from craft.targets.spans import best_spans, count_peaks, target_table
+from craft.targets.splitting import count_confidence, split_map
 from craft.targets.watershed import watershed_boxes
 
 SPLITTERS = ("length", "watershed")
@@ -20,7 +21,7 @@ def drawn_map(boxes, size_hw=(32, 120)):
         v = (rows - (top + bottom) / 2) / (0.75 * (bottom - top))
         squared = u**2 + v**2
         region = np.maximum(region, np.where(squared <= 1, np.exp(-squared / 0.32), 0))
-    return region.astype(np.float32)
+    return np.round(255 * region).astype(np.uint8)
 
 
 def mean_iou(first, second):
@@ -66,13 +67,13 @@ def test_thirty_letters_are_thirty_characters(splitter):
 
 @pytest.mark.parametrize("splitter", SPLITTERS)
 def test_flat_map_gives_no_confidence(splitter):
-    split = split_map(np.zeros((32, 96), np.float32), (8, 4, 88, 28), 4, splitter=splitter)
+    split = split_map(np.zeros((32, 96), np.uint8), (8, 4, 88, 28), 4, splitter=splitter)
 
     assert (split.num_found, split.confidence) == (0, 0.0)
 
 
 def test_known_length_splits_a_flat_map_evenly():
-    split = split_map(np.zeros((32, 96), np.float32), (8, 4, 88, 28), 4, splitter="length")
+    split = split_map(np.zeros((32, 96), np.uint8), (8, 4, 88, 28), 4, splitter="length")
 
     np.testing.assert_allclose(split.boxes_xyxy[:, 0], [8, 28, 48, 68], atol=0.01)
     np.testing.assert_allclose(split.boxes_xyxy[:, 2], [28, 48, 68, 88], atol=0.01)
@@ -111,11 +112,11 @@ def test_neighbouring_words_are_not_split_too():
     split = split_map(drawn_map([*boxes, *neighbours]), (30, 4, 70, 28), 2, splitter="watershed")
 
     assert split.num_found == 2
-    assert len(watershed_boxes(np.zeros((8, 8), np.float32), (0, 0, 8, 8))) == 0
+    assert len(watershed_boxes(np.zeros((8, 8), np.uint8), (0, 0, 8, 8))) == 0
 
 
 def test_length_that_is_not_positive_and_unknown_splitters_are_refused():
-    region = np.zeros((8, 8), np.float32)
+    region = np.zeros((8, 8), np.uint8)
 
     with pytest.raises(ValueError, match="0 characters"):
         split_map(region, (0, 0, 8, 8), 0, splitter="length")
@@ -141,7 +142,7 @@ def test_spans_are_the_cheapest_of_all():
     generator = np.random.default_rng(3)
     for length in (1, 2, 3):
         profile = generator.uniform(0, 1, 10)
-        found = _best_spans(profile, length, 1, 6, 1.4, 0.3, 0.02, 0.3).astype(int)
+        found = best_spans(profile, length, 1, 6, target_table(6, 1.4), 0.3, 0.02, 0.3).astype(int)
         edges = itertools.combinations_with_replacement(range(11), 2 * length)
         cheapest = min(
             slow_cost(profile, np.reshape(chosen, (length, 2)), 1.4, 0.3, 0.02, 0.3)
@@ -164,4 +165,4 @@ def test_spans_are_the_cheapest_of_all():
     ],
 )
 def test_peaks_are_counted_by_height_and_prominence(profile, count):
-    assert _count_peaks(np.array(profile, float), 0.35, 0.1) == count
+    assert count_peaks(np.array(profile, float), 0.35, 0.1) == count

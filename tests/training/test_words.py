@@ -89,7 +89,8 @@ def test_device_draws_the_same_crops_as_the_cpu(picture, polygon, downwards):
     here = crop_word(picture, frame).astype(int)
     [there] = crop_words_on_device(torch.from_numpy(picture).permute(2, 0, 1), [frame])
 
-    assert np.abs(here - there.permute(1, 2, 0).numpy()).max() <= 1
+    apart = 2 if polygon is OUTSIDE else 1  # the CPU counts in 64ths of a pixel: two levels at the end of the picture
+    assert np.abs(here - there.permute(1, 2, 0).numpy()).max() <= apart
 
 
 def test_word_that_shrinks_is_averaged_on_both():

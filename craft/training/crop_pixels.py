@@ -1,0 +1,252 @@
+"""The arithmetic of a word's crop, word by word without numpy's overhead: where it lies, its pixels, and the way back."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+_FRACTION_BITS = 6  # of a place between two source pixels: 12 bits of weight and 8 of colour fit a lane of 20
+_LANE = 20  # bits from one channel to the next in a packed pixel
+_LEAST_AREA = 1e-3  # of a character, square source pixels
+
+
+@njit(cache=True, nogil=True)
+def mean_sides(strips_xy):  # type: ignore[no-untyped-def]
+    """Length along a word's strips (S, 4, 2) and the mean height across it, weighted by the strips' lengths."""
+    wide, tall, plain = 0.0, 0.0, 0.0
+    for strip in strips_xy:
+        width, height = _sides(strip)
+        wide += width
+        tall += width * height
+        plain += height / len(strips_xy)
+    return wide, tall / wide if wide > 0 else plain
+
+
+@njit(cache=True, nogil=True)
+def _sides(strip):  # type: ignore[no-untyped-def]
+    lengths = np.empty(4)
+    for corner in range(4):
+        following = (corner + 1) % 4
+        lengths[corner] = math.sqrt(
+            (strip[following, 0] - strip[corner, 0]) ** 2 + (strip[following, 1] - strip[corner, 1]) ** 2
+        )
+    return 0.5 * (lengths[0] + lengths[2]), 0.5 * (lengths[1] + lengths[3])
+
+
+@njit(cache=True, nogil=True)
+def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width, least_denominator):  # type: ignore[no-untyped-def]
+    """Matrices (S, 3, 3) from crop to source pixels and first columns (S,) of the strips that have a width.
+
+    Strip by strip, rectangles side by side from `left` on, `scale` times as wide, land on the strips. One whose
+    homography's denominator falls below `least_denominator` of its middle's at a corner becomes affine; a word of one
+    strip is asked at the crop's own sides.
+    """
+    matrices = np.empty((len(strips_xy), 3, 3))
+    starts = np.empty(len(strips_xy), np.int64)
+    count = 0
+    for strip in strips_xy:
+        width, _height = _sides(strip)
+        right = left + width * scale
+        if width <= 0:
+            continue
+        matrix, ends = matrices[count], (left, right)
+        _rectangle_to_quad(strip, left, top, right, bottom, matrix)
+        if len(strips_xy) == 1:
+            ends = (0.0, float(crop_width))
+        middle = matrix[2, 0] * 0.5 * (left + right) + matrix[2, 1] * 0.5 * (top + bottom) + matrix[2, 2]
+        least = np.inf
+        for x in ends:
+            for y in (0.0, float(crop_height)):
+                least = min(least, (matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]) / middle)
+        if not least >= least_denominator:
+            _rectangle_to_parallelogram(strip, left, top, right, bottom, matrix)
+        starts[count] = int(round(left)) if count else 0
+        count += 1
+        left = right
+    return matrices[:count].copy(), starts[:count].copy()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rectangle_to_quad(quad, left, top, right, bottom, matrix):  # type: ignore[no-untyped-def]
+    """Fill a matrix (3, 3) that sends an upright rectangle to a quad, corner for corner (Heckbert 1989, 2.2.3)."""
+    right_x, right_y = quad[1, 0] - quad[2, 0], quad[1, 1] - quad[2, 1]
+    left_x, left_y = quad[3, 0] - quad[2, 0], quad[3, 1] - quad[2, 1]
+    excess_x = quad[0, 0] - quad[1, 0] + quad[2, 0] - quad[3, 0]
+    excess_y = quad[0, 1] - quad[1, 1] + quad[2, 1] - quad[3, 1]
+    denominator = right_x * left_y - right_y * left_x
+    if abs(denominator) < 1e-12:
+        denominator = 1e-12
+    across = (excess_x * left_y - excess_y * left_x) / denominator
+    down = (right_x * excess_y - right_y * excess_x) / denominator
+    for axis in range(3):
+        first = quad[0, axis] if axis < 2 else 1.0
+        along = quad[1, axis] * (1 + across) - first if axis < 2 else across
+        below = quad[3, axis] * (1 + down) - first if axis < 2 else down
+        matrix[axis, 0] = along / (right - left)
+        matrix[axis, 1] = below / (bottom - top)
+        matrix[axis, 2] = first - matrix[axis, 0] * left - matrix[axis, 1] * top
+
+
+@njit(cache=True, nogil=True)
+def _rectangle_to_parallelogram(quad, left, top, right, bottom, matrix):  # type: ignore[no-untyped-def]
+    """Fill a matrix (3, 3) that sends an upright rectangle to the parallelogram of a quad's middle lines."""
+    matrix[2, 0], matrix[2, 1], matrix[2, 2] = 0.0, 0.0, 1.0
+    for axis in range(2):
+        first, second, third, fourth = quad[0, axis], quad[1, axis], quad[2, axis], quad[3, axis]
+        matrix[axis, 0] = 0.5 * (second + third - first - fourth) / (right - left)
+        matrix[axis, 1] = 0.5 * (third + fourth - first - second) / (bottom - top)
+        centre = 0.25 * (first + second + third + fourth)
+        matrix[axis, 2] = centre - 0.5 * (matrix[axis, 0] * (left + right) + matrix[axis, 1] * (top + bottom))
+
+
+@njit(cache=True, nogil=True)
+def least_source_step(matrix, left, right, height):  # type: ignore[no-untyped-def]
+    """Fewest source pixels that one crop pixel covers in any direction, at the corners and the middle of columns."""
+    least = np.inf
+    for x, y in ((left, 0.0), (right, 0.0), (left, height), (right, height), (0.5 * (left + right), 0.5 * height)):
+        scale = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+        source_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / scale
+        source_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / scale
+        a, b = (matrix[0, 0] - source_x * matrix[2, 0]) / scale, (matrix[0, 1] - source_x * matrix[2, 1]) / scale
+        c, d = (matrix[1, 0] - source_y * matrix[2, 0]) / scale, (matrix[1, 1] - source_y * matrix[2, 1]) / scale
+        total, area = a * a + b * b + c * c + d * d, a * d - b * c
+        spread = math.sqrt(max(total * total - 4 * area * area, 0.0))
+        least = min(least, math.sqrt(max(0.5 * (total - spread), 0.0)))  # the smaller singular value
+    return least
+
+
+@njit(cache=True, nogil=True)
+def draw_columns(image, matrix, crop):  # type: ignore[no-untyped-def]
+    """Fill columns of a crop (h, w, 3) uint8 from an image, bilinear in 64ths of a pixel, black outside.
+
+    `matrix` (3, 3) sends the crop's points to the image's, with positive denominators all over the crop.
+    """
+    left, top, right, bottom = _columns_reach(matrix, crop.shape[0], crop.shape[1], image.shape[0], image.shape[1])
+    packed = _packed_part(image, left, top, right, bottom)
+    _interpolate(packed.ravel(), packed.shape[0], packed.shape[1], matrix, left, top, crop)
+
+
+@njit(cache=True, nogil=True)
+def _columns_reach(matrix, height, width, image_height, image_width):  # type: ignore[no-untyped-def]
+    """First and last source pixels, x1, y1, x2, y2, between which a crop reads; from -1 to one beyond the image."""
+    low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
+    for x in (0.0, float(width)):
+        for y in (0.0, float(height)):
+            scale = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+            source_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / scale
+            source_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / scale
+            low_x, high_x = min(low_x, source_x), max(high_x, source_x)
+            low_y, high_y = min(low_y, source_y), max(high_y, source_y)
+    left = int(min(max(math.floor(low_x) - 1, -1.0), float(image_width)))
+    top = int(min(max(math.floor(low_y) - 1, -1.0), float(image_height)))
+    right = int(min(max(math.ceil(high_x) + 1, left + 1.0), image_width + 1.0))
+    bottom = int(min(max(math.ceil(high_y) + 1, top + 1.0), image_height + 1.0))
+    return left, top, right, bottom
+
+
+@njit(cache=True, nogil=True)
+def _packed_part(image, left, top, right, bottom):  # type: ignore[no-untyped-def]
+    """A part of an image with the three channels of a pixel in one number, so that they are weighted at once."""
+    packed = np.zeros((bottom - top + 1, right - left + 1), np.uint64)
+    for row in range(max(top, 0), min(bottom + 1, image.shape[0])):
+        for column in range(max(left, 0), min(right + 1, image.shape[1])):
+            packed[row - top, column - left] = (
+                np.uint64(image[row, column, 0])
+                | (np.uint64(image[row, column, 1]) << np.uint64(_LANE))
+                | (np.uint64(image[row, column, 2]) << np.uint64(2 * _LANE))
+            )
+    return packed
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _interpolate(packed, rows, columns, matrix, left, top, crop):  # type: ignore[no-untyped-def]
+    """Fill a crop from packed pixels (rows * columns,) whose first is pixel (left, top) of the image.
+
+    Places are computed a line at a time, in float32 from the part's own corner, so that they become vector
+    instructions; then its pixels are gathered. Places beyond the part's last pixels are black, as these are.
+    """
+    height, width = crop.shape[:2]
+    one = np.float32(1 << _FRACTION_BITS)
+    last_x, last_y = np.float32(columns - 2) * one, np.float32(rows - 2) * one
+    corner_x, corner_y = left + 0.5, top + 0.5  # the middle of the part's first pixel
+    step_x = np.float32((matrix[0, 0] - corner_x * matrix[2, 0]) * (1 << _FRACTION_BITS))
+    step_y = np.float32((matrix[1, 0] - corner_y * matrix[2, 0]) * (1 << _FRACTION_BITS))
+    step_scale, half, zero = np.float32(matrix[2, 0]), np.float32(0.5), np.float32(0)
+    bits, mask, pitch = np.int32(_FRACTION_BITS), np.int32((1 << _FRACTION_BITS) - 1), np.int32(columns)
+    offsets, shares_x, shares_y = np.empty(width, np.uint32), np.empty(width, np.uint32), np.empty(width, np.uint32)
+    for row in range(height):
+        base = matrix[:, 0] * 0.5 + matrix[:, 1] * (row + 0.5) + matrix[:, 2]
+        first_x = np.float32((base[0] - corner_x * base[2]) * (1 << _FRACTION_BITS))
+        first_y = np.float32((base[1] - corner_y * base[2]) * (1 << _FRACTION_BITS))
+        first_scale = np.float32(base[2])
+        for column in range(width):
+            along = np.float32(column)
+            inverse = np.float32(1) / (step_scale * along + first_scale)
+            x = min(max((step_x * along + first_x) * inverse, zero), last_x)
+            y = min(max((step_y * along + first_y) * inverse, zero), last_y)
+            whole_x, whole_y = np.int32(x + half), np.int32(y + half)
+            offsets[column] = np.uint32((whole_y >> bits) * pitch + (whole_x >> bits))
+            shares_x[column], shares_y[column] = np.uint32(whole_x & mask), np.uint32(whole_y & mask)
+        _gather(packed, np.uint64(columns), offsets, shares_x, shares_y, crop[row])
+
+
+@njit(cache=True, nogil=True)
+def _gather(packed, pitch, offsets, shares_x, shares_y, line):  # type: ignore[no-untyped-def]
+    """Fill a line (w, 3) with the weighted means of four packed pixels each."""
+    one, byte = np.uint64(1), np.uint64(255)
+    bits, lane = np.uint64(_FRACTION_BITS), np.uint64(_LANE)
+    twice = bits + bits
+    half = one << (twice - one)
+    half = half | (half << lane) | (half << (lane + lane))
+    for column in range(len(line)):
+        place = np.uint64(offsets[column])
+        share_x, share_y = np.uint64(shares_x[column]), np.uint64(shares_y[column])
+        both = share_x * share_y
+        below, beside = (share_y << bits) - both, (share_x << bits) - both
+        alone = (one << twice) - both - below - beside
+        mixed = (
+            packed[place] * alone
+            + packed[place + one] * beside
+            + packed[place + pitch] * below
+            + packed[place + pitch + one] * both
+            + half
+        )
+        line[column, 0] = np.uint8((mixed >> twice) & byte)
+        line[column, 1] = np.uint8((mixed >> (twice + lane)) & byte)
+        line[column, 2] = np.uint8((mixed >> (twice + lane + lane)) & byte)
+
+
+@njit(cache=True, nogil=True)
+def boxes_to_quads(boxes_xyxy, stride, downwards, matrices, starts):  # type: ignore[no-untyped-def]
+    """Quads (C, 4, 2) float32 in source pixels of boxes (C, 4) in a crop's map, and whether each has an area, clockwise."""
+    quads = np.empty((len(boxes_xyxy), 4, 2), np.float32)
+    usable = True
+    for index in range(len(boxes_xyxy)):
+        left, top, right, bottom = boxes_xyxy[index]
+        if downwards:
+            left, top, right, bottom = top, left, bottom, right
+        corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+        for corner in range(4):
+            x, y = stride * corners[corner][0], stride * corners[corner][1]
+            strip = len(starts) - 1
+            while strip > 0 and x < starts[strip]:
+                strip -= 1
+            matrix = matrices[strip]
+            scale = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+            quads[index, corner, 0] = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / scale
+            quads[index, corner, 1] = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / scale
+        usable = usable and _LEAST_AREA < _area(quads[index]) < np.inf
+    return quads, usable
+
+
+@njit(cache=True, nogil=True)
+def _area(quad):  # type: ignore[no-untyped-def]
+    """Signed area, positive where the quad runs clockwise on the screen; not a number where a corner is none."""
+    first_x, first_y = np.float64(quad[0, 0]), np.float64(quad[0, 1])
+    twice = 0.0
+    for corner in range(1, 3):
+        twice += (quad[corner, 0] - first_x) * (quad[corner + 1, 1] - first_y)
+        twice -= (quad[corner + 1, 0] - first_x) * (quad[corner, 1] - first_y)
+    return 0.5 * twice
