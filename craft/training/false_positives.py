@@ -23,6 +23,7 @@ from craft.training.roi_sources import ImageRois
 FOLDER = "bootstrap"
 MOST_PER_IMAGE = 64
 MOST_KEPT = 100_000  # features; the oldest go first
+_SHARE = 4  # one RoI trained on in so many is a collected one
 _TEXT_ODDS = 0.0  # log odds above which background counts as taken for text
 
 
@@ -61,6 +62,24 @@ class FalsePositives:
         assert self._features is not None, "nothing was collected yet"
         generator = torch.Generator().manual_seed(seed & 0x7FFFFFFFFFFFFFFF)
         return self._features[torch.randint(len(self), (count,), generator=generator)].float()
+
+
+def draw_share(bank: FalsePositives | None, count: int, *, images: int, seed: int) -> tuple[int, Tensor | None]:
+    """Divide the RoIs of a step between those of its images and collected ones.
+
+    Args:
+        bank: what was collected; None, or empty as before the first collection, leaves all to the images.
+        count: RoIs asked for per image.
+        images: of the step.
+        seed: what the draw follows from.
+
+    Returns:
+        RoIs asked for per image of the images' own, and (K, F) float32, cut-out features of collected ones, on the CPU.
+    """
+    if bank is None or not len(bank):
+        return count, None
+    collected = count // _SHARE
+    return count - collected, bank.draw(collected * images, seed=seed)
 
 
 @torch.no_grad()

@@ -14,13 +14,11 @@ from craft.models.craft import CRAFT
 from craft.models.region_head import RegionArchitecture, region_path
 from craft.training.batch_rois import batch_rois
 from craft.training.distributed import Processes
-from craft.training.false_positives import FalsePositives, look_again, recall_collections
+from craft.training.false_positives import FalsePositives, draw_share, look_again, recall_collections
 from craft.training.region_loss import head_loss
 from craft.training.region_meter import RegionMeter
 from craft.training.region_pictures import preview_batch, write_roi_pictures
 from craft.training.scenes import WeightedScenes
-
-_BANK_SHARE = 4  # one RoI in so many comes from the collected false positives, for bootstrap
 
 
 def architecture_of(settings: RegionSettings) -> RegionArchitecture:
@@ -88,12 +86,7 @@ class RegionTraining:
         settings = self.settings
         seeds = batch.seeds.to(maps.device)
         rois, proposals = batch_rois(self.path, maps, levels, batch, settings, learn=True)
-        negatives = None
-        count = settings.rois_per_image
-        if self.bank is not None and len(self.bank):
-            from_bank = count // _BANK_SHARE
-            count -= from_bank
-            negatives = self.bank.draw(from_bank * len(rois), seed=int(batch.seeds[0])).to(maps.device)
+        count, negatives = draw_share(self.bank, settings.rois_per_image, images=len(rois), seed=int(batch.seeds[0]))
         found = head_loss(
             self.path.head,
             levels,
@@ -104,7 +97,7 @@ class RegionTraining:
             background_low=settings.background_low,
             nms_iou=settings.nms_iou,
             times=self.meter.times,
-            negatives=negatives,
+            negatives=None if negatives is None else negatives.to(maps.device),
         )
         self.meter.add(found, proposals, rois)
         return found.loss + proposals
