@@ -3,8 +3,8 @@
     python benchmarks/region.py [--device cuda] [--width 1] [--size 640] [--images 1] [--repeats 5]
 
 First it checks that two passes and the zeroed way choose the same RoIs and give the same gradients within 1e-5 of the
-largest, in float32. Then every sampler is timed in a process of its own, since peak memory is a process's: warm-up, then
-forward, RoIs, both losses and backward, synchronised. Weights are fresh; times do not depend on what they say.
+largest, in float32. Then the samplers take turns: warm-up, then forward, RoIs, both losses and backward, synchronised.
+Peak memory is measured in a process of its own for each. Weights are fresh; times do not depend on what they say.
 """
 
 import argparse
@@ -105,19 +105,29 @@ def check(arguments: argparse.Namespace, device: torch.device) -> None:
         raise SystemExit("two passes and the zeroed way differ; times would mean nothing")
 
 
-def measure(arguments: argparse.Namespace, device: torch.device) -> None:
-    """Time one sampler and print the figures as JSON, for the process that asked."""
+def peak_mebibytes(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Do two steps with one sampler and print the peak memory, for the process that asked."""
     network, settings = build(arguments, device)
     batch = make_batch(arguments.images, arguments.size)
-    seconds = []
-    for repeat in range(arguments.repeats + 1):
-        start = time.perf_counter()
+    for _ in range(2):
         run_step(network, settings, batch, arguments.measure, device)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if repeat > 0:
-            seconds.append(time.perf_counter() - start)
-    print(json.dumps({"seconds": seconds, "mebibytes": peak_memory_bytes(device) / 2**20}))
+    print(json.dumps(peak_memory_bytes(device) / 2**20))
+
+
+def times(arguments: argparse.Namespace, device: torch.device) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and processor seconds of each step; samplers take turns, so that other load meets all of them alike."""
+    network, settings = build(arguments, device)
+    batch = make_batch(arguments.images, arguments.size)
+    found: dict[str, list[tuple[float, float]]] = {sampler: [] for sampler in SAMPLERS}
+    for repeat in range(arguments.repeats + 1):
+        for sampler, seconds in found.items():
+            start, processor = time.perf_counter(), time.process_time()
+            run_step(network, settings, batch, sampler, device)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if repeat > 0:
+                seconds.append((time.perf_counter() - start, time.process_time() - processor))
+    return found
 
 
 def main() -> None:
@@ -135,21 +145,22 @@ def main() -> None:
     device = torch.device(arguments.device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if arguments.measure is not None:
-        measure(arguments, device)
+        peak_mebibytes(arguments, device)
         return
     check(arguments, device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(
         f"\n{name}, torch {torch.__version__}, width {arguments.width:g}, {arguments.images} x {arguments.size} px, fp32"
     )
-    print(f"{'sampler':<14}{'seconds':>10}{'spread':>10}{'peak MiB':>10}  paper (VOC07, VGG16)")
-    for sampler in SAMPLERS:
+    print(f"{'sampler':<14}{'seconds (range)':>24}{'processor s (range)':>24}{'peak MiB':>10}  paper (VOC07, VGG16)")
+    for sampler, seconds in times(arguments, device).items():
         command = [sys.executable, __file__, *sys.argv[1:], "--measure", sampler]
-        figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        seconds = figures["seconds"]
-        spread = max(seconds) - min(seconds)
-        row = f"{sampler:<14}{statistics.median(seconds):>10.3f}{spread:>10.3f}{figures['mebibytes']:>10.0f}"
-        print(f"{row}  {PAPER.get(sampler, '-')}")
+        memory = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        columns = "".join(
+            f"{f'{statistics.median(one):.3f} ({min(one):.3f} to {max(one):.3f})':>24}"
+            for one in zip(*seconds, strict=True)
+        )
+        print(f"{sampler:<14}{columns}{memory:>10.0f}  {PAPER.get(sampler, '-')}")
 
 
 if __name__ == "__main__":
