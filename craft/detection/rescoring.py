@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +20,65 @@ _LEAST_SIDE = 1.0  # network input pixels, so that every box has an area
 _UPRIGHT = 1.02  # an axis-aligned word's box has at most this much of its quad's area
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedWords:
+    """What the region head makes of words, all of them, in order.
+
+    Attributes:
+        quads_xy: (N, 4, 2) float32, source image pixels, refined where that is asked for.
+        scores: (N,) float32, maps^(1 - weight) * head^weight.
+        text: (N,) float32, the head's probability that the word's axis-aligned box is text.
+        kept: (N,) bool, False for those that the head gives less than `region_threshold`.
+    """
+
+    quads_xy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    text: NDArray[np.float32]
+    kept: NDArray[np.bool_]
+
+
+def judge_words(
+    head: RegionHead,
+    levels: Mapping[str, Tensor],
+    quads_xy: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    scale_xy: NDArray[np.float64],
+    *,
+    size_hw: tuple[int, int],
+    settings: DetectionSettings,
+) -> JudgedWords:
+    """Let the region head judge words.
+
+    Args:
+        head: the region head.
+        levels: features (1, C, h, w) of the picture, by level.
+        quads_xy: (N, 4, 2) float32, words from the maps, source image pixels.
+        scores: (N,) float32, what the maps give them.
+        scale_xy: (2,) source pixels per network input pixel.
+        size_hw: of the source image, where refined boxes are cut off.
+        settings: `region_weight`, `region_threshold` and `region_refine`.
+
+    Returns:
+        What it makes of each.
+    """
+    if len(quads_xy) == 0:
+        return JudgedWords(quads_xy, scores, np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.bool_))
+    boxes = bounding_boxes(quads_xy) / np.concatenate([scale_xy, scale_xy])
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + _LEAST_SIDE)
+    device = next(head.parameters()).device
+    with torch.inference_mode():
+        network_boxes = torch.from_numpy(boxes.astype(np.float32)).to(device)
+        odds, corrections = head(levels, [network_boxes])
+        text = odds.sigmoid().cpu().numpy()
+        refined = BOX_CODER.decode_single(corrections, network_boxes).cpu()
+    share = settings.region_weight
+    mixed = (np.clip(scores, 0, 1) ** (1 - share) * text**share).astype(np.float32)
+    if settings.region_refine:
+        source = refined * torch.from_numpy(np.tile(scale_xy, 2).astype(np.float32))
+        quads_xy = _refine_upright(quads_xy, clip_boxes_to_image(source, size_hw).numpy())
+    return JudgedWords(quads_xy, mixed, text, text >= settings.region_threshold)
+
+
 def rescore_words(
     head: RegionHead,
     levels: Mapping[str, Tensor],
@@ -28,40 +88,24 @@ def rescore_words(
     size_hw: tuple[int, int],
     settings: DetectionSettings,
 ) -> Detections:
-    """Let the region head judge words.
+    """Let the region head judge words, and drop those that it gives too little.
 
     Args:
-        head: the region head.
-        levels: features (1, C, h, w) of the picture, by level.
+        head: as in `judge_words`.
+        levels: as in `judge_words`.
         found: words from the maps, source image pixels.
-        scale_xy: (2,) source pixels per network input pixel.
-        size_hw: of the source image, where refined boxes are cut off.
-        settings: `region_weight`, `region_threshold` and `region_refine`.
+        scale_xy: as in `judge_words`.
+        size_hw: as in `judge_words`.
+        settings: as in `judge_words`.
 
     Returns:
-        The words that are kept, in order. Scores are maps^(1 - weight) * head^weight, the head's being the probability
-        that the word's axis-aligned box is text.
+        The words that are kept, in order, with the scores of `JudgedWords`.
     """
-    if len(found) == 0:
-        return found
-    boxes = bounding_boxes(found.quads_xy) / np.concatenate([scale_xy, scale_xy])
-    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + _LEAST_SIDE)
-    device = next(head.parameters()).device
-    with torch.inference_mode():
-        network_boxes = torch.from_numpy(boxes.astype(np.float32)).to(device)
-        odds, corrections = head(levels, [network_boxes])
-        text = odds.sigmoid().cpu().numpy()
-        refined = BOX_CODER.decode_single(corrections, network_boxes).cpu()
-    share = settings.region_weight
-    scores = np.clip(found.scores, 0, 1) ** (1 - share) * text**share
-    quads = found.quads_xy
-    if settings.region_refine:
-        source = refined * torch.from_numpy(np.tile(scale_xy, 2).astype(np.float32))
-        quads = _refine_upright(quads, clip_boxes_to_image(source, size_hw).numpy())
-    kept = np.flatnonzero(text >= settings.region_threshold)
+    judged = judge_words(head, levels, found.quads_xy, found.scores, scale_xy, size_hw=size_hw, settings=settings)
+    kept = np.flatnonzero(judged.kept)
     return Detections(
-        quads_xy=quads[kept],
-        scores=scores[kept].astype(np.float32),
+        quads_xy=judged.quads_xy[kept],
+        scores=judged.scores[kept],
         polygons_xy=[found.polygons_xy[index] for index in kept] if found.polygons_xy else [],
         character_quads_xy=[found.character_quads_xy[index] for index in kept] if found.character_quads_xy else [],
     )
