@@ -397,14 +397,19 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="NAME=V,V", help="values of a threshold to try, with --sweep"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes that decode, with --sweep (default 2)")
+    parser.add_argument("--maps", type=Path, metavar="FOLDER", help="keep score maps for the next --sweep there")
 def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
     """Score many thresholds: of decoding with --weights, else of the scores in result files."""
-    from craft.evaluation.sweep import format_sweep, sweep_as_dict, sweep_scores
+    from craft.evaluation.sweep import format_sweep, setting_as_dict, sweep_as_dict, sweep_scores
 
     numbers = "" if options.numbers is None else f", scenes {options.numbers[0]} to {options.numbers[1]}"
     split = f"{options.truth} ({options.split}{numbers})"
     if options.weights is not None:
-        from craft.comparison.thresholds import sweep_weights
+        from craft.comparison.thresholds import parse_grid, sweep_weights
 
         sweep = sweep_weights(
             options.weights,
@@ -442,12 +447,18 @@ def _add_compare(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--report", action="store_true", help="make the report from what is done; run nothing")
     parser.set_defaults(run=_compare)
+            grid=parse_grid(options.grid),
+            workers=options.workers,
+            maps=options.maps,
 
 
 def _compare(options: argparse.Namespace) -> int:
     from craft.comparison.study import load_study
     from craft.comparison.sweep import compare, report
 
+    if options.weights is not None and not options.json:
+        best = " ".join(f"--set {name}={value:g}" for name, value in setting_as_dict(sweep.best.setting).items())
+        print(f"to keep them with the weights: craft convert {options.weights} OUT.safetensors {best}")
     out = options.out or Path("runs") / Path(options.study).stem
     if options.report:
         comparison = report(out)

@@ -322,6 +322,14 @@ class DetectionSettings(Settings):
     sizing: Literal["original", "long_side", "scale"] = Field(
         "original",
         description="original: the picture magnified by `magnify`, its long side at most `canvas`. long_side: its long side "
+    least_score: float = Field(
+        0.0, ge=0, le=1, description="Words whose mean region score is lower are dropped; 0 drops none."
+    )
+    least_side: float = Field(
+        0.0,
+        ge=0,
+        description="Words whose box has a shorter side of fewer network input pixels are dropped; 0 drops none.",
+    )
         "made `long_side`. scale: magnified by `magnify`, whatever its size.",
     )
     magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original and scale.")

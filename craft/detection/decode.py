@@ -5,7 +5,7 @@ Boxes come in map indices, as the original's do; `to_pixels` turns these into pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -94,6 +94,40 @@ def decode_maps(
         components=found,
         component=kept,
     )
+
+
+def keep_words(words: DecodedWords, *, least_score: float = 0.0, least_side: float = 0.0) -> DecodedWords:
+    """Drop words that are weak or small. Not in the original, which keeps all: both are 0 there.
+
+    Args:
+        words: what `decode_maps` found.
+        least_score: least mean region score.
+        least_side: least length of the box's shorter side, network input pixels.
+
+    Returns:
+        The words that are left, in order.
+    """
+    kept = (words.scores >= np.float32(least_score)) & (short_sides(words.quads) >= np.float32(least_side))
+    return replace(
+        words,
+        quads=words.quads[kept],
+        scores=words.scores[kept],
+        boxes_xyxy=words.boxes_xyxy[kept],
+        component=words.component[kept],
+    )
+
+
+def short_sides(quads_map: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Length of each box's shorter side.
+
+    Args:
+        quads_map: (N, 4, 2) float32 rectangles in map indices.
+
+    Returns:
+        (N,) float32, network input pixels.
+    """
+    edges = np.linalg.norm(quads_map[:, 1:3] - quads_map[:, 0:2], axis=2)  # (N, 2)
+    return (_MAP_STRIDE * edges.min(axis=1)).astype(np.float32)
 
 
 def label_map(words: DecodedWords) -> NDArray[np.int32]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from craft.config import DetectionSettings, validate_config
 from craft.datasets.images import pillow_to_rgb, read_image
-from craft.detection.decode import decode_maps, to_pixels
+from craft.detection.decode import decode_maps, keep_words, to_pixels
 from craft.detection.polygons import character_quads, word_polygons
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.device import choose_device, choose_precision
@@ -288,6 +288,8 @@ def network_size(size_hw: tuple[int, int], settings: DetectionSettings) -> tuple
     Args:
         size_hw: height and width of the source image.
         settings: the sizing rule and its numbers.
+    if settings.least_score > 0 or settings.least_side > 0:
+        words = keep_words(words, least_score=settings.least_score, least_side=settings.least_side)
 
     Returns:
         Height and width in network input pixels, at least 1 each.

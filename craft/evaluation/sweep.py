@@ -25,11 +25,15 @@ class Thresholds:
         text_threshold: least peak region score of a word, 0 to 1.
         low_text: region score above which a pixel belongs to a word, 0 to 1.
         link_threshold: affinity score above which a pixel links characters, 0 to 1.
+        least_score: least mean region score of a word, 0 to 1.
+        least_side: least length of the shorter side of a word's box, network input pixels.
     """
 
     text_threshold: float
     low_text: float
     link_threshold: float
+    least_score: float = 0.0
+    least_side: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,11 @@ class Sweep:
 
 
 def threshold_grid(
-    text_thresholds: Iterable[float], low_texts: Iterable[float], link_thresholds: Iterable[float]
+    text_thresholds: Iterable[float],
+    low_texts: Iterable[float],
+    link_thresholds: Iterable[float],
+    least_scores: Iterable[float] = (0.0,),
+    least_sides: Iterable[float] = (0.0,),
 ) -> list[Thresholds]:
     """Every combination of thresholds that can differ from the others.
 
@@ -82,17 +90,22 @@ def threshold_grid(
         text_thresholds: values to try, 0 to 1.
         low_texts: values to try, 0 to 1.
         link_thresholds: values to try, 0 to 1.
+        least_scores: values to try, 0 to 1.
+        least_sides: values to try, network input pixels, 0 or more.
 
     Returns:
         The combinations with `low_text` up to `text_threshold`: above it, every word's peak passes anyway.
 
     Raises:
-        ValueError: a value is not between 0 and 1, or no combination is left.
+        ValueError: a value is out of its range, or no combination is left.
     """
-    grid = [Thresholds(*values) for values in product(text_thresholds, low_texts, link_thresholds)]
+    values = product(text_thresholds, low_texts, link_thresholds, least_scores, least_sides)
+    grid = [Thresholds(*one) for one in values]
     for thresholds in grid:
-        for value in (thresholds.text_threshold, thresholds.low_text, thresholds.link_threshold):
-            if not 0 <= value <= 1:
+        for name, value in setting_as_dict(thresholds).items():
+            if name == "least_side" and not value >= 0:
+                raise ValueError(f"least_side {value} is negative; give a length in network input pixels")
+            if name != "least_side" and not 0 <= value <= 1:
                 raise ValueError(f"threshold {value} is not between 0 and 1")
     kept = [thresholds for thresholds in grid if thresholds.low_text <= thresholds.text_threshold]
     if not kept:
@@ -131,7 +144,7 @@ def sweep_thresholds(
         found = decode(scene, grid)
         for column, detections in zip(image_scores, found, strict=True):
             column.append(score_scene(scene, detections.quads_xy, detections.scores, protocol=protocol))
-    return _sweep(list(grid), image_scores, split, protocol)
+    return gather_sweep(list(grid), image_scores, split, protocol)
 
 
 def sweep_scores(
@@ -167,7 +180,7 @@ def sweep_scores(
             kept: NDArray[np.intp] = np.flatnonzero(scores >= setting.least_score)
             polygons = [file.polygons_xy[index] for index in kept]
             column.append(score_polygons(scene, polygons, scores[kept], protocol=protocol))
-    return _sweep(settings, image_scores, split, protocol)
+    return gather_sweep(settings, image_scores, split, protocol)
 
 
 def format_sweep(sweep: Sweep, *, num_rows: int = 10) -> str:
@@ -180,7 +193,9 @@ def format_sweep(sweep: Sweep, *, num_rows: int = 10) -> str:
     Returns:
         Several lines without a final newline.
     """
-    names = list(setting_as_dict(sweep.best.setting))
+    optional = ("least_score", "least_side")  # columns of zeros say nothing
+    used = [setting_as_dict(row.setting) for row in sweep.rows]
+    names = [name for name in used[0] if name not in optional or len({one[name] for one in used} | {0.0}) > 1]
     lines = [
         f"thresholds chosen on {sweep.split} ({sweep.best.scores.num_images} images, {sweep.best.scores.num_truth} "
         f"words), protocol {sweep.protocol} ({PROTOCOLS[sweep.protocol]})",
@@ -188,7 +203,7 @@ def format_sweep(sweep: Sweep, *, num_rows: int = 10) -> str:
     ]
     ranked = sorted(sweep.rows, key=lambda row: -row.scores.hmean)
     for row in ranked[:num_rows]:
-        values = "".join(f"{value:<16.4g}" for value in setting_as_dict(row.setting).values())
+        values = "".join(f"{setting_as_dict(row.setting)[name]:<16.4g}" for name in names)
         lines.append(f"{values}{row.scores.precision:<9.4f}  {row.scores.recall:.4f}  {row.scores.hmean:.4f}")
     if len(ranked) > num_rows:
         lines.append(f"and {len(ranked) - num_rows} more settings below these")
@@ -222,12 +237,26 @@ def setting_as_dict(setting: Thresholds | ScoreThreshold) -> dict[str, float]:
     return {name: getattr(setting, name) for name in setting.__dataclass_fields__}
 
 
-def _sweep(
+def gather_sweep(
     settings: Sequence[Thresholds | ScoreThreshold],
     image_scores: Sequence[Sequence[ImageScore]],
     split: str,
     protocol: Protocol,
 ) -> Sweep:
+    """Add up image scores per setting and find the best.
+
+    Args:
+        settings: thresholds tried.
+        image_scores: per setting, one score per image of the split.
+        split: name of the scenes.
+        protocol: under which they were scored.
+
+    Returns:
+        The scores at all settings, and the best by H-mean.
+
+    Raises:
+        ValueError: the split has no name or no scenes.
+    """
     if not split.strip():
         raise ValueError("the split has no name; say which scenes the thresholds are chosen on")
     if not image_scores[0]:

@@ -1,9 +1,12 @@
+from dataclasses import asdict
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from craft.comparison.scoring import GridScores, find_words, read_scores, score_set, write_scores
+from craft.comparison.scene_grid import find_words
+from craft.comparison.scoring import GridScores, read_scores, score_set, write_scores
 from craft.config import DetectionSettings
 from craft.detection.detector import Detector, words_from_maps
 from craft.evaluation.matching import score_scene
@@ -12,7 +15,7 @@ from craft.evaluation.sweep import threshold_grid
 from craft.models.craft import CRAFT
 from craft.scene import Scene, Word
 
-GRID = threshold_grid((0.1, 0.3, 0.6), (0.1, 0.3), (0.2, 0.5))
+GRID = threshold_grid((0.1, 0.3, 0.6), (0.1, 0.3), (0.2, 0.5), (0.0, 0.3), (0.0, 12.0))
 SETTINGS = DetectionSettings(sizing="scale", magnify=1.0)
 
 
@@ -35,9 +38,10 @@ def test_words_decoded_once_are_those_decoded_at_each_thresholds(seed):
     found = find_words(region, affinity, scale_xy, grid=GRID, settings=SETTINGS)
 
     for at in GRID:
-        words = found[at.low_text, at.link_threshold].at(at.text_threshold)
-        update = {name: getattr(at, name) for name in ("text_threshold", "low_text", "link_threshold")}
-        expected = words_from_maps(region, affinity, scale_xy, settings=SETTINGS.model_copy(update=update))
+        words = found[at.low_text, at.link_threshold].at(
+            at.text_threshold, least_score=at.least_score, least_side=at.least_side
+        )
+        expected = words_from_maps(region, affinity, scale_xy, settings=SETTINGS.model_copy(update=asdict(at)))
         np.testing.assert_array_equal(words.quads_xy, expected.quads_xy)
         np.testing.assert_array_equal(words.scores, expected.scores)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from craft.detection.decode import decode_maps, label_map, to_pixels
+from craft.detection.decode import decode_maps, keep_words, label_map, short_sides, to_pixels
 from craft.geometry import polygon_iou, signed_area
 from tests.detection.reference import Maps, decode_slowly, draw_word, level_word
 
