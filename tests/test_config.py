@@ -158,3 +158,33 @@ def test_every_setting_is_documented():
                 yield prefix + name
 
     assert list(undocumented(Config)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("{format: synth, preset: full, path: x}", "format: synth draws its scenes and reads none; remove path"),
+        ("{format: synth, preset: full, numbers: [1, 2]}", "remove numbers"),
+        ("{format: synth, seed: 3}", "format: synth needs a preset; add preset: full, quickstart or sample"),
+        ("{path: x, preset: full, count: 3}", "preset, count only go with format: synth"),
+        ("{path: x, format: icdar2017, seed: 0}", "seed only go"),
+        ("{format: icdar2017}", "no path; name the folder of the set, or give format: synth and a preset"),
+    ],
+)
+def test_a_set_is_either_read_or_drawn(tmp_path, given, message):
+    path = write(tmp_path / "a.yaml", f"data: {{train: [{given}]}}\n")
+
+    with pytest.raises(ValueError, match=rf"a\.yaml: data\.train\.0: .*{message}"):
+        load_config(path)
+
+
+def test_a_drawn_set_survives_being_written_out(tmp_path):
+    drawn = "{format: synth, preset: full, seed: 801, settings: {size_hw: [320, 320]}, weight: 2}"
+    config = load_config(write(tmp_path / "a.yaml", f"data: {{train: [{{path: x}}, {drawn}]}}\n"))
+
+    text = dump_config(config)
+
+    assert load_config(write(tmp_path / "b.yaml", text)) == config
+    assert text.count("preset:") == 1
+    assert text.count("path:") == 1
+    assert config.data.train[1].title == "synth (full, seed 801)"
