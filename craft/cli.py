@@ -17,7 +17,7 @@ from craft.config import SetSettings, load_config, parse_settings
 from craft.models.shipped import DEFAULT_WEIGHTS, RECIPES
 from craft.scene import Scene
 
-FORMATS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext")
+FORMATS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards")
 PRESETS = ("quickstart", "full", "sample")
 NAMES = " or ".join(RECIPES)
 PICTURES_LISTED = 20
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_show,
         _add_label,
         _add_synth,
+        _add_pack,
         _add_train,
         _add_bench,
         _add_detect,
@@ -251,6 +252,36 @@ def _synth(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_pack(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "pack", help="pack a set into tar shards (WebDataset's layout) that training reads in place"
+    )
+    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the shards and their index; a new one")
+    parser.add_argument("--shard-size", default="256M", help="largest shard: bytes, or with K, M or G (default 256M)")
+    parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
+    _add_set_arguments(parser)
+    parser.set_defaults(run=_pack)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from craft.datasets.shard_writing import pack_set, parse_size
+
+    summary = pack_set(
+        _set_settings(options, options.folder),
+        options.out,
+        shard_bytes=parse_size(options.shard_size),
+        skip_errors=options.skip_errors,
+        progress=True,
+    )
+    skipped = f", {summary.skipped} left out for errors" if summary.skipped else ""
+    print(
+        f"{options.out}: {summary.scenes:,} scenes{skipped} in {summary.shards} shards, {summary.bytes / 2**20:,.1f} MiB; "
+        f"train on them with --set 'data.train=[{{path: {options.out}, format: shards}}]'"
+    )
+    return 0
+
+
 def _add_train(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser("train", help="train a network; torchrun -m craft train ... for several GPUs or machines")
     parser.add_argument("config", help="configuration file")
@@ -362,12 +393,19 @@ def _add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to score")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     parser.add_argument("--per-image", type=Path, metavar="FILE", help="write every image's score as JSON")
+    parser.add_argument("--failures", type=Path, metavar="FILE", help="draw the worst scenes: a .png of misses in red")
+    parser.add_argument("--worst", type=int, default=12, help="scenes that --failures draws (default 12)")
     parser.add_argument("--sweep", action="store_true", help="detect with --weights at many thresholds and score each")
     parser.add_argument("--weights", metavar="NAME|FILE", help=f"weights, with --sweep: {NAMES}, or a file")
     parser.add_argument("--device", default="auto", help="device for --sweep: auto, cpu, cuda or mps (default auto)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="detection settings, with --sweep"
     )
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="NAME=V,V", help="values of a threshold to try, with --sweep"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes that decode, with --sweep (default 2)")
+    parser.add_argument("--maps", type=Path, metavar="FOLDER", help="keep score maps for the next --sweep there")
     _add_set_arguments(parser)
     parser.set_defaults(run=_evaluate)
 
@@ -388,6 +426,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     evaluation = evaluate_files(scenes, options.detections, protocol=options.protocol)
     if options.per_image is not None:
         write_evaluation(evaluation, options.per_image)
+    if options.failures is not None:
+        from craft.comparison.failures import worst_scenes, write_failures
+
+        worst = worst_scenes(scenes, options.detections, protocol=options.protocol, count=options.worst)
+        write_failures(options.failures, worst)
+        print(f"{options.failures}: the {len(worst)} worst scenes", file=sys.stderr)
     if options.json:
         print(json.dumps(evaluation_as_dict(evaluation), indent=2))
         return 0
@@ -397,11 +441,6 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-    parser.add_argument(
-        "--grid", action="append", default=[], metavar="NAME=V,V", help="values of a threshold to try, with --sweep"
-    )
-    parser.add_argument("--workers", type=int, default=2, help="processes that decode, with --sweep (default 2)")
-    parser.add_argument("--maps", type=Path, metavar="FOLDER", help="keep score maps for the next --sweep there")
 def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
     """Score many thresholds: of decoding with --weights, else of the scores in result files."""
     from craft.evaluation.sweep import format_sweep, setting_as_dict, sweep_as_dict, sweep_scores
@@ -418,12 +457,18 @@ def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
             protocol=options.protocol,
             device=options.device,
             overrides=parse_settings(options.set),
+            grid=parse_grid(options.grid),
+            workers=options.workers,
+            maps=options.maps,
         )
     elif options.detections is not None:
         sweep = sweep_scores(scenes, options.detections, split=split, protocol=options.protocol)
     else:
         raise ValueError("--sweep needs --weights FILE, or --detections FOLDER with scores in the files")
     print(json.dumps(sweep_as_dict(sweep), indent=2) if options.json else format_sweep(sweep))
+    if options.weights is not None and not options.json:
+        best = " ".join(f"--set {name}={value:g}" for name, value in setting_as_dict(sweep.best.setting).items())
+        print(f"to keep them with the weights: craft convert {options.weights} OUT.safetensors {best}")
     return 0
 
 
@@ -447,18 +492,12 @@ def _add_compare(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--report", action="store_true", help="make the report from what is done; run nothing")
     parser.set_defaults(run=_compare)
-            grid=parse_grid(options.grid),
-            workers=options.workers,
-            maps=options.maps,
 
 
 def _compare(options: argparse.Namespace) -> int:
     from craft.comparison.study import load_study
     from craft.comparison.sweep import compare, report
 
-    if options.weights is not None and not options.json:
-        best = " ".join(f"--set {name}={value:g}" for name, value in setting_as_dict(sweep.best.setting).items())
-        print(f"to keep them with the weights: craft convert {options.weights} OUT.safetensors {best}")
     out = options.out or Path("runs") / Path(options.study).stem
     if options.report:
         comparison = report(out)

@@ -12,7 +12,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SetFormat = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "synth"]
+SetFormat = Literal[
+    "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth"
+]
 
 
 class Settings(BaseModel):
@@ -31,7 +33,8 @@ class SetSettings(Settings):
     format: SetFormat | None = Field(
         None,
         description="Label format; found from the folder names of the official sets where left out, never guessed. "
-        "synth: no files; scenes are drawn by the preset below and never written.",
+        "shards: tar files that craft pack wrote, read in place. synth: no files; scenes are drawn by the preset below "
+        "and never written.",
     )
     images: str | None = Field(None, description="Image folder inside `path`, where it is not the official one.")
     labels: str | None = Field(None, description="Label folder inside `path`, where it is not the official one.")
@@ -71,6 +74,8 @@ class SetSettings(Settings):
                 raise ValueError("format: synth needs a preset; add preset: full, quickstart or sample")
         elif idle := given(_DRAWING_KEYS):
             raise ValueError(f"{idle} only go with format: synth, which has no path; remove one of the two")
+        elif self.format == "shards" and (idle := given(("images", "labels"))):
+            raise ValueError(f"format: shards has pictures and labels in its shards; remove {idle}")
         elif not self.path:
             raise ValueError("no path; name the folder of the set, or give format: synth and a preset")
         return self
@@ -319,9 +324,6 @@ class DetectionSettings(Settings):
     text_threshold: float = Field(0.7, ge=0, le=1, description="Least peak region score of a word.")
     low_text: float = Field(0.4, ge=0, le=1, description="Region score above which a pixel belongs to a word.")
     link_threshold: float = Field(0.4, ge=0, le=1, description="Affinity score above which a pixel links characters.")
-    sizing: Literal["original", "long_side", "scale"] = Field(
-        "original",
-        description="original: the picture magnified by `magnify`, its long side at most `canvas`. long_side: its long side "
     least_score: float = Field(
         0.0, ge=0, le=1, description="Words whose mean region score is lower are dropped; 0 drops none."
     )
@@ -330,6 +332,9 @@ class DetectionSettings(Settings):
         ge=0,
         description="Words whose box has a shorter side of fewer network input pixels are dropped; 0 drops none.",
     )
+    sizing: Literal["original", "long_side", "scale"] = Field(
+        "original",
+        description="original: the picture magnified by `magnify`, its long side at most `canvas`. long_side: its long side "
         "made `long_side`. scale: magnified by `magnify`, whatever its size.",
     )
     magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original and scale.")

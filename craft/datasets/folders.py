@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from craft.datasets.images import PICTURE_ENDINGS
+from craft.datasets.shards import is_packed
 from craft.scene import Problem
 
 
@@ -91,6 +92,8 @@ def find_format(path: Path) -> str:
         raise ValueError(f"{path}: there is no such file or folder; correct the path of the set")
     if path.suffix.lower() in (".jsonl", ".mat") and path.is_file():
         return {".jsonl": "jsonl", ".mat": "synthtext"}[path.suffix.lower()]
+    if is_packed(path):
+        return "shards"
     found = [
         name
         for name, parts in _LAYOUTS.items()

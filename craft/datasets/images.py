@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from craft.datasets.headers import Header, read_header
+from craft.datasets.members import parse_member, read_member
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -47,7 +48,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: the file is missing, empty, cut, or no picture; the message names it and says what to do.
     """
-    return decode_image(_read_bytes(path), name=str(path))
+    return decode_image(picture_bytes(path), name=str(path))
 
 
 def decode_image(buffer: bytes, *, name: str = "picture in memory") -> NDArray[np.uint8]:
@@ -91,8 +92,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
         ValueError: the file is missing, empty, or no picture. A file cut within its pixels may pass: only reading them
             would show it.
     """
+    member = parse_member(str(path))
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") if member is None else io.BytesIO(read_member(member)) as file:
             header = read_header(file)
             if header is not None:
                 return header.upright_hw
@@ -131,7 +133,21 @@ def pillow_to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
     return np.array(picture.convert("RGB"))
 
 
-def _read_bytes(path: str | Path) -> bytes:
+def picture_bytes(path: str | Path) -> bytes:
+    """Read the bytes of a picture's file.
+
+    Args:
+        path: of a file, or of a member of a shard (members.py).
+
+    Returns:
+        All its bytes.
+
+    Raises:
+        ValueError: the file is missing or cannot be read, or the shard is cut or damaged; the message names it.
+    """
+    member = parse_member(str(path))
+    if member is not None:
+        return read_member(member)
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -83,7 +83,7 @@ def read_scenes(
                 continue
             if name in scenes:
                 raise LabelError(f"second scene of the name {shorten(name)}", 'give it another with "name"')
-            scene, found = _read_scene(record, name, folder, where)
+            scene, found = _read_scene(record, name, lambda image: str(folder / image), where)
         except LabelError as error:
             problems.append(error.at(where))
             continue
@@ -117,11 +117,46 @@ def write_scenes(
             for scene, scene_note in zip(
                 scenes, scene_notes if scene_notes is not None else repeat(None), strict=False
             ):
-                record = _scene_record(scene, folder)
+                image = Path(os.path.relpath(os.path.abspath(scene.image_path), folder)).as_posix()
+                record = _scene_record(scene, image)
                 file.write(_json_line(record if scene_note is None else {**record, "note": scene_note}))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def line_of_scene(scene: Scene, *, image: str) -> str:
+    """Write one scene as a line.
+
+    Args:
+        scene: the scene.
+        image: what to write as the path of its picture.
+
+    Returns:
+        The line, with its end.
+    """
+    return _json_line(_scene_record(scene, image))
+
+
+def scene_of_line(line: str, where: str, *, locate: Callable[[str], str]) -> tuple[Scene, list[Problem]]:
+    """Read one scene from a line.
+
+    Args:
+        line: the line.
+        where: what messages call it.
+        locate: gives the path of the picture that the line names.
+
+    Returns:
+        The scene, without its words that are wrong, and what is wrong with these.
+
+    Raises:
+        ValueError: the line is not a scene's.
+    """
+    try:
+        record = _read_record(line)
+        return _read_scene(record, _scene_name(record), locate, where)
+    except LabelError as error:
+        raise ValueError(str(error.at(where))) from None
 
 
 def _json_line(record: dict[str, Any]) -> str:
@@ -149,7 +184,9 @@ def _scene_name(record: dict[str, Any]) -> str:
     return name
 
 
-def _read_scene(record: dict[str, Any], name: str, folder: Path, where: str) -> tuple[Scene, list[Problem]]:
+def _read_scene(
+    record: dict[str, Any], name: str, locate: Callable[[str], str], where: str
+) -> tuple[Scene, list[Problem]]:
     labels = record.get("words")
     if not isinstance(labels, list):
         raise LabelError("words is missing or no list", 'give "words": [] for a picture without text')
@@ -160,7 +197,7 @@ def _read_scene(record: dict[str, Any], name: str, folder: Path, where: str) -> 
             words.append(_read_word(label, where))
         except LabelError as error:
             problems.append(Problem(where, f"word {index}: {error.what}", error.remedy))
-    return Scene(image_path=str(folder / record["image"]), words=tuple(words), name=name), problems
+    return Scene(image_path=locate(record["image"]), words=tuple(words), name=name), problems
 
 
 def _read_word(label: Any, where: str) -> Word:
@@ -225,8 +262,7 @@ def _refuse_unknown(record: dict[str, Any], known: tuple[str, ...], what: str) -
             raise LabelError(f'a {what} has no key "{key}"', f'{guess} what is not for craft goes under "note"')
 
 
-def _scene_record(scene: Scene, folder: str) -> dict[str, Any]:
-    image = Path(os.path.relpath(os.path.abspath(scene.image_path), folder)).as_posix()
+def _scene_record(scene: Scene, image: str) -> dict[str, Any]:
     record: dict[str, Any] = {"image": image}
     if scene.name != Path(image).stem:
         record["name"] = scene.name

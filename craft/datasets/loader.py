@@ -19,8 +19,10 @@ from craft.datasets.augment import make_sample
 from craft.datasets.colours import load_transforms
 from craft.datasets.drawn import DrawnScene, DrawnScenes
 from craft.datasets.images import decode_image
+from craft.datasets.members import parse_member, read_member
 from craft.datasets.order import DRAWN_PER_EPOCH, StreamSampler, default_epoch_length, epoch_order, sample_seed
 from craft.datasets.packing import PackedScenes
+from craft.datasets.shards import ShardScenes
 from craft.scene import Sample, Scene
 
 SceneSets = Sequence[tuple[Sequence[Scene], float]]
@@ -121,7 +123,9 @@ class SceneDataset(Dataset[Sample]):
         """
         if not sets:
             raise ValueError("no training set; name at least one")
-        self._sets = [scenes if isinstance(scenes, DrawnScenes) else PackedScenes(scenes) for scenes, _ in sets]
+        self._sets = [
+            scenes if isinstance(scenes, DrawnScenes | ShardScenes) else PackedScenes(scenes) for scenes, _ in sets
+        ]
         self._weights = [weight for _, weight in sets]
         self._drawn = [isinstance(scenes, DrawnScenes) for scenes in self._sets]
         sizes = [
@@ -263,7 +267,8 @@ class _FileCache:
         if kept is not None:
             return kept
         try:
-            content = Path(path).read_bytes()
+            member = parse_member(path)
+            content = Path(path).read_bytes() if member is None else read_member(member)
         except OSError as error:
             raise ValueError(
                 f"{path}: cannot be read ({error.strerror}); it was there when the set was read: has it been moved?"

@@ -26,6 +26,7 @@ from craft.datasets.icdar import ICDAR_FORMATS, read_label_file, script_remarks
 from craft.datasets.images import image_size, read_image
 from craft.datasets.jsonlines import read_scenes
 from craft.datasets.labels import SetReading, join_readings, words_outside
+from craft.datasets.shards import read_shards
 from craft.datasets.synthtext import read_synthtext
 from craft.scene import Problem, Scene, Word
 
@@ -61,6 +62,8 @@ def read_set(settings: SetSettings, *, check_images: bool = True, decode: bool =
     format = set_format(settings)
     if format == "jsonl":
         reading = _read_jsonl(settings, path)
+    elif format == "shards":
+        reading = read_shards(settings)
     elif format == "synthtext":
         reading = _read_synthtext(settings, path)
     else:

@@ -18,6 +18,7 @@ import numpy as np
 
 import craft
 from craft.datasets.jsonlines import write_scenes
+from craft.datasets.members import parse_member
 from craft.scene import Scene
 from craft.training.crops import teachable_length
 from craft.training.teacher import LabelCounts
@@ -137,7 +138,8 @@ def scene_digest(scene: Scene) -> str:
     """
     digest = hashlib.blake2b(digest_size=8)
     try:
-        size = os.stat(scene.image_path).st_size
+        member = parse_member(scene.image_path)
+        size = os.stat(scene.image_path).st_size if member is None else member.num_bytes
     except OSError as error:
         raise ValueError(f"{scene.image_path}: cannot be read ({error.strerror}); restore the picture") from None
     digest.update(f"{scene.name}\n{size}\n".encode())

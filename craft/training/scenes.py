@@ -8,7 +8,8 @@ from pathlib import Path
 
 from craft.config import DataSettings, SetSettings
 from craft.datasets.drawn import DrawnScenes, JoinedScenes, drawn_scenes
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_set, set_format
+from craft.datasets.shards import open_shards
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
 from craft.targets.characters import with_characters
@@ -26,7 +27,7 @@ class WeightedScenes:
         scenes: scenes without errors, with character quads.
         weight: share relative to the other sets.
         as_read: the same scenes with those characters only that their labels gave; none of a set that is drawn, whose
-            characters are exact.
+            characters are exact, nor of one that is read while it is used.
     """
 
     scenes: Sequence[Scene]
@@ -60,6 +61,11 @@ def read_training_sets(settings: DataSettings, *, say: Callable[[str], None]) ->
             if file is not None:
                 raise ValueError(f"{file}: {one.title} has exact characters; give null as its label file")
             sets.append(WeightedScenes(open_drawn(one, say=say), one.weight))
+            continue
+        if file is None and settings.characters.source != "teacher" and set_format(one) == "shards":
+            scenes = open_shards(one, prepare=with_characters)
+            say(f"{one.path}: {len(scenes):,} scenes in shards, read while they are used")
+            sets.append(WeightedScenes(scenes, one.weight))
             continue
         as_read = read_scenes(one, on_error=settings.on_error, say=say)
         labelled: Sequence[Scene] = as_read

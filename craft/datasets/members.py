@@ -1,0 +1,82 @@
+"""Members of tar files, named by a path of their own and read in place. No torch."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zlib
+from dataclasses import dataclass
+
+REMEDY = "copy the shard again, or pack the set anew with craft pack"
+_PLACE = re.compile(r"(?P<shard>.+\.tar):(?P<start>[0-9]+)\+(?P<bytes>[0-9]+)~(?P<sum>[0-9]+):(?P<name>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a shard.
+
+    Attributes:
+        shard: path of the tar file.
+        start: where the member's header begins, bytes.
+        num_bytes: of its content, which follows the header.
+        checksum: CRC-32 of its content.
+        name: what it is called; the shard itself says too.
+    """
+
+    shard: str
+    start: int
+    num_bytes: int
+    checksum: int
+    name: str = ""
+
+    def __str__(self) -> str:
+        """The member as a path that `parse_member` reads."""
+        return f"{self.shard}:{self.start}+{self.num_bytes}~{self.checksum}:{self.name}"
+
+
+def parse_member(path: str) -> Member | None:
+    """Read a path that names a member of a shard.
+
+    Args:
+        path: any path.
+
+    Returns:
+        The member; None where the path is that of a file.
+    """
+    match = _PLACE.fullmatch(path) if ".tar:" in path else None
+    if match is None:
+        return None
+    return Member(match["shard"], int(match["start"]), int(match["bytes"]), int(match["sum"]), match["name"])
+
+
+def read_member(member: Member) -> bytes:
+    """Read the content of a member.
+
+    Args:
+        member: which.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        ValueError: the shard is missing or cut, or holds other bytes; the message names shard and member.
+    """
+    try:
+        with open(member.shard, "rb") as file:
+            file.seek(member.start)
+            block = file.read(tarfile.BLOCKSIZE + member.num_bytes)
+    except OSError as error:
+        raise ValueError(f"{member.shard}: cannot be read ({error.strerror}); {REMEDY}") from None
+    content = block[tarfile.BLOCKSIZE :]
+    try:
+        header = tarfile.TarInfo.frombuf(block[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+        name, size = header.name, header.size
+    except tarfile.HeaderError:
+        name, size = member.name or f"at byte {member.start}", -1
+    if len(content) < member.num_bytes:
+        fault = f"the shard is cut after {len(content)} of its {member.num_bytes} bytes"
+    elif size != member.num_bytes or zlib.crc32(content) != member.checksum:
+        fault = "its bytes are not those that were packed"
+    else:
+        return content
+    raise ValueError(f"{member.shard}: member {name}: {fault}; {REMEDY}")
