@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from craft.config import Config, effective_settings
 from craft.datasets.loader import Batch
+from craft.models.craft import CRAFT
 from craft.models.device import choose_precision
 from craft.training.bench_report import BenchReport, summarise_times
 from craft.training.distributed import Processes, start_processes, stop_processes, wait_for_all
@@ -105,7 +105,7 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
     )
 
 
-def training_flop(model: nn.Module, crop_size: int) -> int:
+def training_flop(model: CRAFT, crop_size: int) -> int:
     """Floating-point operations of one crop, forward and backward, counted by torch on shapes alone.
 
     Args:

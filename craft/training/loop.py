@@ -83,7 +83,7 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
     settings = config.training
     continues = resume and (folder / "last.pt").exists()
     if processes.writes:
-        open_run_folder(folder, config, resume=resume, device=processes.device)
+        open_run_folder(folder, config, resume=resume, device=processes.device, processes=processes.world_size)
     wait_for_all(processes)
 
     sets = read_training_sets(config.data, say=say)
