@@ -28,6 +28,8 @@ def grapheme_clusters(text: str) -> list[str]:
 
     Source: Unicode Standard Annex 29, extended grapheme clusters.
     """
+    if text.isascii() and text.isprintable():  # no sign joins another, and the space alone draws nothing
+        return list(text.replace(" ", ""))
     return [cluster for cluster in regex.findall(r"\X", text) if not all(_is_invisible(sign) for sign in cluster)]
 
 
@@ -56,6 +58,8 @@ def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
     if len(np.asarray(polygon_xy)) < 4:
         raise ValueError(f"a word of {len(np.asarray(polygon_xy))} corners cannot be split: expected 4 or more")
     num_characters = len(grapheme_clusters(text))
+    if len(np.asarray(polygon_xy)) == 4:
+        return _split_quad(np.asarray(polygon_xy, dtype=np.float32).astype(np.float64), num_characters)
     strips = np.asarray(polygon_to_strips(polygon_xy), dtype=np.float64)
     upper = np.concatenate([strips[:, 0], strips[-1:, 1]])
     lower = np.concatenate([strips[:, 3], strips[-1:, 2]])
@@ -109,6 +113,31 @@ def _is_vertical(strips_xy: NDArray[np.float64]) -> bool:
     """Whether a word is taller than 1.5 times its width, both measured along its sides and averaged over them."""
     widths, heights = quad_sides(strips_xy)
     return bool(np.average(heights, weights=widths if widths.sum() > 0 else None) > VERTICAL_RATIO * widths.sum())
+
+
+def _split_quad(quad_xy: NDArray[np.float64], num_characters: int) -> NDArray[np.float32]:
+    """Split a quad evenly, number by number: nearly all words are quads, and arrays this small cost more than sums."""
+    top, right, bottom, left = np.linalg.norm(quad_xy - quad_xy[[1, 2, 3, 0]], axis=1).tolist()
+    first, second, third, fourth = quad_xy.tolist()
+    width, height = 0.5 * (top + bottom), 0.5 * (right + left)
+    tall = height * width / width if width > 0 else height  # rounded as the mean over strips is
+    if num_characters >= 2 and tall > VERTICAL_RATIO * width:
+        lefts, rights = _cuts(first, fourth, left, num_characters), _cuts(second, third, right, num_characters)
+        quads = zip(lefts, rights, rights[1:], lefts[1:], strict=False)
+    else:
+        tops, bottoms = _cuts(first, second, top, num_characters), _cuts(fourth, third, bottom, num_characters)
+        quads = zip(tops, tops[1:], bottoms[1:], bottoms, strict=False)
+    return np.array([*quads], dtype=np.float32).reshape(-1, 4, 2)
+
+
+def _cuts(start: list[float], end: list[float], length: float, num_parts: int) -> list[tuple[float, float]]:
+    """The points of `_points_along` on the way from one point to another."""
+    if length == 0 or num_parts == 0:
+        return [(start[0], start[1])] * (num_parts + 1)
+    step = length / num_parts
+    along_x, along_y = (end[0] - start[0]) / length, (end[1] - start[1]) / length
+    cuts = [(along_x * (part * step) + start[0], along_y * (part * step) + start[1]) for part in range(num_parts)]
+    return [*cuts, (end[0], end[1])]
 
 
 def _points_along(chain_xy: NDArray[np.float64], num_parts: int) -> NDArray[np.float64]:

@@ -162,3 +162,26 @@ def test_a_scene_without_words_stays_as_it_is():
 def test_an_unknown_source_is_refused():
     with pytest.raises(ValueError, match="expected 'even'"):
         with_characters(Scene("a.jpg", (), "a"), source="oven")
+
+
+def as_a_polygon(quad):
+    """The quad with a corner in the middle of its upper and of its lower side: cut along chains, not along sides."""
+    upper, lower = (quad[0] + quad[1]) / 2, (quad[2] + quad[3]) / 2
+    return np.stack([quad[0], upper, quad[1], quad[2], lower, quad[3]]).astype(np.float32)
+
+
+def test_quads_are_split_as_polygons_of_the_same_shape_are():
+    generator = np.random.default_rng(0)
+    for number in range(200):
+        size = generator.uniform([60, 5], [300, 50])
+        quad = generator.uniform(-50, 900, 2) + size * [[0, 0], [1, 0], [1, 1], [0, 1]] + generator.normal(0, 2, (4, 2))
+        quad = quad.astype(np.float32)
+        text = "abcdefghijkl"[: number % 12]
+
+        np.testing.assert_allclose(split_evenly(quad, text), split_evenly(as_a_polygon(quad), text), atol=2e-3)
+
+
+def test_split_of_a_point_and_of_a_line_stays_where_they_are():
+    assert split_evenly(np.full((4, 2), 7.0), "abc").tolist() == np.full((3, 4, 2), 7.0).tolist()
+    line = split_evenly([[0, 5], [30, 5], [30, 5], [0, 5]], "abc")
+    np.testing.assert_allclose(line[1], [[10, 5], [20, 5], [20, 5], [10, 5]])
