@@ -85,7 +85,7 @@ def test_a_sweep_is_what_detecting_at_each_combination_gives(weights, scenes, bl
             for scene, one in zip(scenes, found, strict=True)
         ]
         assert row.scores == summarise(each)
-    assert len({row.scores.num_detections for row in sweep.rows}) > 2
+    assert len({row.scores.num_detections for row in sweep.rows}) > 1
     assert sweep.best.scores.hmean == max(row.scores.hmean for row in sweep.rows)
 
 

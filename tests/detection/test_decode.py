@@ -263,3 +263,24 @@ def test_turned_words_come_back_as_well_as_the_original_rule_allows(height, leas
 
     assert min(share for share, _ in trials) >= least
     assert max(offset for _, offset in trials) <= 0.75
+
+
+def test_weak_and_small_words_are_dropped_where_that_is_asked_for():
+    region = np.zeros((40, 80), np.float32)
+    region[5:15, 5:35] = 0.9  # strong and large
+    region[25:35, 5:35] = 0.6  # weaker
+    region[5:9, 50:60] = 0.9  # strong and small
+    words = decode_maps(region, np.zeros_like(region), text_threshold=0.5, low_text=0.4)
+
+    sides = short_sides(words.quads)
+
+    edges = np.linalg.norm(words.quads - np.roll(words.quads, -1, axis=1), axis=2)
+    np.testing.assert_allclose(sides, 2 * edges.min(axis=1), rtol=1e-6)
+    assert len(keep_words(words)) == len(words) == 3
+    strong = keep_words(words, least_score=0.75)
+    np.testing.assert_array_equal(strong.quads, words.quads[words.scores > 0.75])
+    large = keep_words(words, least_score=0.75, least_side=float(sides.max()) - 0.5)
+    np.testing.assert_allclose(large.scores, [0.9], rtol=1e-6)
+    assert label_map(large).max() == 1
+    assert label_map(large)[10, 20] == 1
+    assert len(keep_words(large, least_side=1000)) == 0

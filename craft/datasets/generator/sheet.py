@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -26,7 +27,19 @@ def contact_sheet(scenes: list[RenderedScene], *, columns: int = 8, side: int = 
     Returns:
         (H, W, 3) uint8, RGB.
     """
-    tiles = [_tile(scene, side, labels) for scene in scenes]
+    return join_tiles([_tile(scene, side, labels) for scene in scenes], columns=columns)
+
+
+def join_tiles(tiles: Sequence[Picture], *, columns: int) -> Picture:
+    """Lay pictures out in rows on white, each at the top left of its cell.
+
+    Args:
+        tiles: (H, W, 3) uint8 each, of any sizes, at least one.
+        columns: pictures in a row.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
     rows = -(-len(tiles) // columns)
     sheet = np.full((rows * height, min(columns, len(tiles)) * width, 3), 255, np.uint8)
@@ -53,7 +66,19 @@ def write_sheet(
         ValueError: the picture cannot be written.
     """
     scenes = [render_scene(settings, seed, index) for index in range(count)]
-    sheet = contact_sheet(scenes, columns=columns, labels=labels)
+    write_picture(path, contact_sheet(scenes, columns=columns, labels=labels))
+
+
+def write_picture(path: str | Path, sheet: Picture) -> None:
+    """Write a picture.
+
+    Args:
+        path: file to write; its ending says the format.
+        sheet: (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: the picture cannot be written.
+    """
     try:
         written = cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     except cv2.error:
