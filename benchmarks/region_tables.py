@@ -1,52 +1,53 @@
-"""Table 1 of OHEM on text: average precision and H-mean of words for each way of choosing RoIs, several seeds.
+"""Table 1 of OHEM on text: what a region head gains over the maps alone, for each way of choosing RoIs, several seeds.
 
     python benchmarks/region_tables.py --train runs/quickstart/train --choose SET --report SET --out runs/region_tables
     python benchmarks/region_tables.py --train data/icdar2015:1-800 --choose data/icdar2015:801-900 \\
         --report data/icdar2015:901-1000 --weights FILE --out runs/region_icdar2015
 
-For every seed the maps are trained once (or taken from --weights); then each variant trains a head alone on their frozen
-features, so that rows of a seed differ in the choice of RoIs and in nothing else. --joint trains head and maps together.
-How a word's score is mixed and below what it is dropped is chosen by H-mean on --choose, for each variant and seed;
-every setting tried is in settings.json. Steps are resumed where a run was stopped. Table 2 is benchmarks/region.py.
+For every seed the maps are trained once (or taken from --weights); then heads are trained on their frozen features, side by
+side, on the same crops and RoIs, so that rows of a seed differ in the choice of RoIs and in nothing else. --joint trains maps
+and head together, every row from the same start for --steps; there the rows are those of N=2, with the configuration's batch.
+Thresholds and the head's share in the score are chosen on --choose, for each row and seed; everything tried is in
+settings.json. What is done is not done again by the next call. Table 2 is benchmarks/region.py.
 """
 
 import argparse
+import hashlib
+import itertools
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
+from region_rows import TRIED, Row, Split, calibration, find_words, make_row, pooled
 
 from craft.config import SetSettings, load_config
-from craft.datasets.images import read_image
-from craft.detection.detector import Detector
-from craft.evaluation.matching import score_scene
-from craft.evaluation.summary import Scores, summarise
-from craft.scene import Detections
+from craft.evaluation.image_score import ImageScore
+from craft.evaluation.ranking import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
+from craft.evaluation.summary import Interval, bootstrap_difference, summarise
+from craft.training.distributed import start_processes
+from craft.training.frozen_heads import HeadVariant, train_heads
 from craft.training.loop import train
 from craft.training.runlog import read_metrics
 from craft.training.scenes import read_scenes
 
-ALONE = "pixel path alone"
-# Name: images a batch, factor on the learning rate, settings of the region path, and VOC07 mAP in the paper's table 1.
-VARIANTS = {
-    "heuristic, bg_lo 0.1, N=2, B=128": (2, 1, {"sampler": "heuristic", "rois_per_image": 64}, "67.2"),
-    "heuristic, bg_lo 0, N=2, B=128": (
-        2,
-        1,
-        {"sampler": "heuristic", "rois_per_image": 64, "background_low": 0},
-        "67.5",
-    ),
-    "heuristic, bg_lo 0.1, N=1, B=128": (1, 1, {"sampler": "heuristic", "rois_per_image": 128}, "66.3"),
-    "all, N=1, B=2048, lr x3": (1, 3, {"sampler": "all"}, "67.5"),
-    "all, N=2, B=2048, lr x3": (2, 3, {"sampler": "all"}, "68.7"),
-    "OHEM, N=1": (1, 1, {"sampler": "ohem", "rois_per_image": 64}, "69.7"),
-    "OHEM, N=2": (2, 1, {"sampler": "ohem", "rois_per_image": 64}, "69.9"),
-    "bootstrap, N=2": (2, 1, {"sampler": "bootstrap", "rois_per_image": 64}, "-"),
-}
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-THRESHOLDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-EQUAL_RECALL = 0.9  # precision is compared at this share of the recall of the maps alone
+ALONE = "maps-alone"
+# Name, what it is, and VOC07 mAP in the paper's table 1.
+VARIANTS = (
+    (HeadVariant("heuristic-0.1", "heuristic"), "heuristic, bg_lo 0.1, N=2, B=128", "67.2"),
+    (HeadVariant("heuristic-0", "heuristic", background_low=0.0), "heuristic, bg_lo 0, N=2, B=128", "67.5"),
+    (HeadVariant("heuristic-0.1-n1", "heuristic", 128, images=1), "heuristic, bg_lo 0.1, N=1, B=128", "66.3"),
+    (HeadVariant("all-n1", "all", images=1, rate_factor=3), "all RoIs, N=1, lr x3", "67.5"),
+    (HeadVariant("all", "all", rate_factor=3), "all RoIs, N=2, lr x3", "68.7"),
+    (HeadVariant("ohem-n1", "ohem", 128, images=1), "OHEM, N=1, B=128", "69.7"),
+    (HeadVariant("ohem", "ohem"), "OHEM, N=2, B=128", "69.9"),
+    (HeadVariant("bootstrap", "bootstrap"), "bootstrap, N=2, B=128", "-"),
+)
+TITLES = {ALONE: "maps alone"} | {variant.name: title for variant, title, _paper in VARIANTS}
+PAPER = {ALONE: "-"} | {variant.name: figure for variant, _title, figure in VARIANTS}
+EQUAL_RECALLS = (0.8, 0.9, 0.95)  # of the recall of the maps alone, at which precision is compared
 
 
 def parse_set(text: str) -> dict:
@@ -55,103 +56,139 @@ def parse_set(text: str) -> dict:
     return {"path": path} | ({"numbers": [int(number) for number in numbers.split("-")]} if numbers else {})
 
 
-def run(arguments: argparse.Namespace, seed: int, name: str, folder: Path, maps: Path | None) -> Path:
-    """Train one row, or what is left of it; the weights of its last step."""
+def settings_of(arguments: argparse.Namespace, seed: int, *given: str):
     sets = json.dumps([parse_set(arguments.train)])
-    overrides = [f"data.train={sets}", f"training.seed={seed}", *arguments.set]
-    if name == ALONE:
-        overrides.append(f"training.steps={arguments.steps}")
-    else:
-        images, factor, region, _paper = VARIANTS[name]
-        rate = load_config(arguments.config).optimizer.learning_rate * factor
-        joint = arguments.joint and region["sampler"] != "bootstrap"
-        steps = arguments.head_steps * max(images for images, *_ in VARIANTS.values()) // images
-        chosen = region | {"enabled": True, "train": "joint" if joint else "alone"}
-        if region["sampler"] == "bootstrap":
-            chosen |= {"bootstrap_every": max(1, steps // 4), "bootstrap_crops": arguments.bootstrap_crops}
-        overrides += [f"training.steps={steps}", f"training.batch_size={images}", f"optimizer.learning_rate={rate}"]
-        overrides += [f"region.{key}={value}" for key, value in chosen.items()] + [f"weights={maps}"]
-    train(load_config(arguments.config, overrides=overrides), folder, resume=True)
+    overrides = [f"data.train={sets}", f"training.seed={seed}", *given, *arguments.set]
+    return load_config(arguments.config, overrides=overrides)
+
+
+def heads_of(arguments: argparse.Namespace, seed: int, maps: Path, folder: Path) -> dict[str, Path]:
+    """The heads of a seed on the maps' frozen features."""
+    region = ("region.enabled=true", "region.train=alone", "region.levels=[decoder2,decoder8]")
+    steps = (f"training.steps={arguments.head_steps}", "training.batch_size=2", f"weights={maps}")
+    config = settings_of(arguments, seed, *region, *steps)
+    collects = {"collect_every": max(1, arguments.head_steps // 2), "collect_crops": arguments.bootstrap_crops}
+    chosen = [
+        HeadVariant(**{**{key: getattr(one, key) for key in one.__dataclass_fields__}, **collects})
+        for one, _title, _paper in VARIANTS
+        if one.name in arguments.rows
+    ]
+    return train_heads(config, chosen, folder, start_processes(config.training.device))
+
+
+def trained(arguments: argparse.Namespace, seed: int, name: str, folder: Path) -> Path:
+    """Maps alone, or maps and head together; the weights of the last step."""
+    given = [f"training.steps={arguments.steps}"]
+    if arguments.weights:
+        given.append(f"weights={arguments.weights}")
+    if name != ALONE:
+        one = next(variant for variant, *_ in VARIANTS if variant.name == name)
+        given += ["region.enabled=true", f"region.sampler={one.sampler}", "region.levels=[decoder2,decoder8]"]
+        if one.sampler == "heuristic":
+            given.append(f"region.background_low={one.background_low}")
+    train(settings_of(arguments, seed, *given), folder, resume=True)
     return folder / "last.safetensors"
 
 
-def detect(weights: Path, scenes: list, device: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Quads, scores of the maps and scores of the head (ones where there is none) for each scene."""
-    found = []
-    plain = Detector.from_weights(weights, device=device)
-    with_head = getattr(plain.model, "region", None) is not None
-    settings = plain.settings.model_copy(update={"region_weight": 0.0, "region_threshold": 0.0, "region_refine": False})
-    maps = Detector(plain.model, settings, device=device)
-    head = Detector(plain.model, settings.model_copy(update={"region_weight": 1.0}), device=device)
-    for scene in scenes:
-        image = read_image(scene.image_path)
-        words = maps.detect(image)
-        scores = head.detect(image).scores if with_head else np.ones_like(words.scores)
-        found.append((words.quads_xy, words.scores, scores))
-    return found
+def all_rows(arguments: argparse.Namespace, choose: list, report: list) -> dict[str, list[Row]]:
+    """Rows by name, seed after seed, from training to figures."""
+    out, seeds = Path(arguments.out), arguments.seeds
+    rows: dict[str, list[Row]] = {}
 
+    def look(folder: Path, network: Path, heads: dict[str, Path]) -> list[Split]:
+        folder.mkdir(parents=True, exist_ok=True)
+        both = (("choose", choose), ("report", report))
+        return [
+            Split(scenes, find_words(network, heads, scenes, folder / f"words_{part}.npz", arguments.device))
+            for part, scenes in both
+        ]
 
-def score(scenes: list, found: list, weight: float, threshold: float) -> tuple[Scores, list]:
-    scored = []
-    for scene, (quads, maps, head) in zip(scenes, found, strict=True):
-        kept = head >= threshold
-        words = Detections(quads[kept], (np.clip(maps, 0, 1) ** (1 - weight) * head**weight)[kept])
-        scored.append(score_scene(scene, words.quads_xy, words.scores, protocol="icdar2015"))
-    return summarise(scored), scored
-
-
-def precision_at(scored: list, recall: float) -> float:
-    """Largest precision of all score thresholds that reach a recall; 0 where none does."""
-    scores = np.concatenate([one.ranked_scores for one in scored])
-    hits = np.concatenate([one.ranked_hits for one in scored])[np.argsort(-scores, kind="stable")]
-    words = sum(one.num_truth for one in scored)
-    matched = np.cumsum(hits)
-    precision = matched / np.arange(1, len(hits) + 1)
-    return float(precision[matched >= recall * words].max(initial=0.0))
-
-
-def calibration(scored: list) -> list[dict]:
-    """How often words of each band of scores are right: what a score of 0.8 is worth."""
-    scores = np.concatenate([one.ranked_scores for one in scored])
-    hits = np.concatenate([one.ranked_hits for one in scored])
-    bands = np.clip((scores * 5).astype(int), 0, 4)
-    rows = []
-    for band in range(5):
-        inside = bands == band
-        if inside.any():
-            right = float(hits[inside].mean())
-            rows.append({"score": round(float(scores[inside].mean()), 3), "right": right, "words": int(inside.sum())})
+    if arguments.joint:
+        for seed, name in itertools.product(seeds, (ALONE, *arguments.rows)):
+            folder = out / f"seed_{seed}" / name
+            network = trained(arguments, seed, name, folder)
+            head = None if name == ALONE else name
+            rows.setdefault(name, []).append(make_row(*look(folder, network, {name: network} if head else {}), head))
+        return rows
+    maps = {seed: arguments.weights or trained(arguments, seed, ALONE, out / f"seed_{seed}" / ALONE) for seed in seeds}
+    heads = {seed: heads_of(arguments, seed, maps[seed], out / f"seed_{seed}" / "heads") for seed in seeds}
+    groups = [seeds] if arguments.weights else [[seed] for seed in seeds]  # one pass of a network serves all its heads
+    for group in groups:
+        files = {f"{seed} {name}": file for seed in group for name, file in heads[seed].items()}
+        digest = hashlib.blake2b(" ".join(files).encode(), digest_size=4).hexdigest()
+        both = look(out / f"words_{digest}", maps[group[0]], files)
+        for seed, name in itertools.product(group, (ALONE, *arguments.rows)):
+            rows.setdefault(name, []).append(make_row(*both, None if name == ALONE else f"{seed} {name}"))
     return rows
 
 
-def evaluate(weights: Path, choose: list, report: list, device: str, recall: float | None) -> dict:
-    found = detect(weights, choose, device)
-    with_head = any((head != 1).any() for _quads, _maps, head in found)
-    grid = [(w, t) for w in (WEIGHTS if with_head else (0.0,)) for t in (THRESHOLDS if with_head else (0.0,))]
-    tried = []
-    for weight, threshold in grid:
-        scores, _ = score(choose, found, weight, threshold)
-        tried.append({"weight": weight, "threshold": threshold, "hmean": scores.hmean, "ap": scores.average_precision})
-    best = max(tried, key=lambda row: (row["hmean"], row["ap"]))
-    found = detect(weights, report, device)
-    scores, _ = score(report, found, best["weight"], best["threshold"])
-    wanted = EQUAL_RECALL * scores.recall if recall is None else recall
-    return {
-        "chosen": best,
-        "tried": tried,
-        "average_precision": scores.average_precision,
-        "hmean": scores.hmean,
-        "precision": scores.precision,
-        "recall": scores.recall,
-        "equal_recall": wanted,
-        "precision_at_equal_recall": precision_at(score(report, found, best["weight"], 0.0)[1], wanted),
-        "calibration": calibration(score(report, found, best["weight"], 0.0)[1]),
-    }
-
-
 def cell(values: list[float]) -> str:
-    spread = f" +- {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.1f}{spread}"
+    spread = f" +- {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.2f}{spread}"
+
+
+def interval_cell(interval: Interval) -> str:
+    return f"{100 * interval.value:+.2f} ({100 * interval.low:+.2f} to {100 * interval.high:+.2f})"
+
+
+def figures_of(alone: list[Row]) -> dict[str, Callable[[list[ImageScore]], float]]:
+    recall = statistics.mean(summarise(row.at_thresholds).recall for row in alone)
+    ranked = {f"P at R {share * recall:.3f}": precision_at(share * recall) for share in EQUAL_RECALLS}
+    return {"AP": average_precision_of, **ranked}
+
+
+def report_lines(rows: dict[str, list[Row]], seeds: list[int], num_images: int) -> list[str]:
+    """The tables, as Markdown."""
+    figures = figures_of(rows[ALONE])
+    names = ["H-mean", "precision", "recall", *figures]
+    lines = [
+        f"{num_images} images, IoU > 0.5 (ICDAR2015 protocol), seeds {', '.join(map(str, seeds))}; mean and standard "
+        "deviation over seeds, percent. H-mean, precision and recall at thresholds chosen on other scenes; AP and "
+        f"precision at equal recall (P at R) rank all words that the maps give at text threshold 0.3. Tried: {TRIED}.",
+        "",
+        f"| | {' | '.join(names)} | paper: VOC07 mAP |",
+        "| --- |" + " --- |" * (len(names) + 1),
+    ]
+    for name, of_seeds in rows.items():
+        totals = [summarise(row.at_thresholds) for row in of_seeds]
+        cells = [cell([getattr(one, key) for one in totals]) for key in ("hmean", "precision", "recall")]
+        cells += [cell([figure_of(row.ranked, figure) for row in of_seeds]) for figure in figures.values()]
+        lines.append(f"| {TITLES[name]} | {' | '.join(cells)} | {PAPER[name]} |")
+    pairs = [(name, ALONE) for name in rows if name != ALONE]
+    pairs += [
+        (name, other)
+        for name, other in (("ohem", "heuristic-0.1"), ("ohem", "heuristic-0"))
+        if {name, other} <= set(rows)
+    ]
+    lines += [
+        "",
+        "Differences, points, with the 95 % interval of a paired bootstrap over images (all seeds of an image drawn together):",
+    ]
+    lines += [
+        "",
+        f"| | H-mean | {' | '.join(figures)} | H-mean seed by seed |",
+        "| --- |" + " --- |" * (len(figures) + 2),
+    ]
+    for name, other in pairs:
+        generator = np.random.default_rng(0)
+        cells = [interval_cell(bootstrap_difference(pooled(rows[other]), pooled(rows[name]), generator=generator))]
+        for figure in figures.values():
+            ranked = ([row.ranked for row in rows[one]] for one in (other, name))
+            cells.append(
+                interval_cell(bootstrap_ranked_difference(*ranked, figure, generator=np.random.default_rng(0)))
+            )
+        hmeans = ([summarise(row.at_thresholds).hmean for row in rows[one]] for one in (other, name))
+        cells.append(", ".join(f"{100 * (new - old):+.2f}" for old, new in zip(*hmeans, strict=True)))
+        lines.append(f"| {TITLES[name]} minus {TITLES[other]} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Calibration, all seeds together: mean score of a fifth of the range, and the share of its words that are right.",
+        "",
+    ]
+    for name, of_seeds in rows.items():
+        bands = "; ".join(f"{one['score']:.2f}: {one['right']:.2f} of {one['words']}" for one in calibration(of_seeds))
+        lines.append(f"- {TITLES[name]}: {bands}")
+    return lines
 
 
 def main() -> None:
@@ -162,45 +199,42 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="maps to build on; trained here where left out")
     parser.add_argument("--joint", action="store_true", help="train head and maps together")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=300, help="of the maps")
-    parser.add_argument("--head-steps", type=int, default=300, help="of two images each; twice as many of one image")
+    parser.add_argument("--steps", type=int, default=300, help="of the maps, and of maps and head together")
+    parser.add_argument("--head-steps", type=int, default=300, help="of two crops each")
     parser.add_argument("--bootstrap-crops", type=int, default=320)
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
+    names = [variant.name for variant, *_ in VARIANTS]
+    parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of every training")
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if arguments.joint and (unfit := [name for name in arguments.rows if name.endswith("-n1") or name == "bootstrap"]):
+        parser.error(f"--joint has no rows {', '.join(unfit)}; name others with --rows")
     choose, report = (
         read_scenes(SetSettings(**parse_set(one)), on_error="skip", say=print)
         for one in (arguments.choose, arguments.report)
     )
+    rows = all_rows(arguments, choose, report)
     out = Path(arguments.out)
-    results: dict[str, list[dict]] = {name: [] for name in (ALONE, *arguments.variants)}
+    settings = {
+        name: [
+            {"seed": seed, "chosen": row.chosen, "tried": row.tried}
+            for seed, row in zip(arguments.seeds, of_seeds, strict=True)
+        ]
+        for name, of_seeds in rows.items()
+    }
+    (out / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    lines = report_lines(rows, arguments.seeds, len(report))
     for seed in arguments.seeds:
-        maps = arguments.weights
-        for index, name in enumerate(results):
-            folder = out / f"seed_{seed}" / ("maps" if name == ALONE else f"head_{list(VARIANTS).index(name)}")
-            weights = maps if name == ALONE and maps is not None else run(arguments, seed, name, folder, maps)
-            maps = weights if index == 0 else maps
-            recall = results[ALONE][-1]["equal_recall"] if name != ALONE else None
-            results[name].append(evaluate(weights, choose, report, arguments.device, recall) | {"seed": seed})
-            collected = folder / "metrics.jsonl"
-            if "bootstrap" in name and collected.exists():
-                results[name][-1]["bootstrap"] = read_metrics(collected, kind="bootstrap")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "settings.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"\n{len(report)} images, IoU 0.5 (ICDAR2015 protocol), seeds {arguments.seeds}: mean +- standard deviation, %"
-    )
-    print(f"{'':<34}{'AP':>13}{'H-mean':>13}{'P at R':>13}   paper: VOC07 mAP")
-    for name, rows in results.items():
-        keys = ("average_precision", "hmean", "precision_at_equal_recall")
-        cells = "".join(f"{cell([row[key] for row in rows]):>13}" for key in keys)
-        print(f"{name:<34}{cells}   {'-' if name == ALONE else VARIANTS[name][3]}")
-    print(f"P at R: precision at {EQUAL_RECALL:.0%} of the recall of the maps alone, the same for every row of a seed.")
-    for name, rows in results.items():
-        for one in rows[0].get("bootstrap", []):
-            print(f"{name}: {one['false_positives']} false positives in {one['crops']} crops, {one['seconds']} s")
-    print(f"Settings tried, calibration of the scores: {out / 'settings.json'}")
+        log = out / f"seed_{seed}" / "heads" / "metrics.jsonl"
+        for one in read_metrics(log, kind="bootstrap") if log.exists() else []:
+            lines.append(
+                f"- seed {seed}: bootstrap collected {one['false_positives']} false positives in {one['crops']} crops, {one['seconds']} s"
+            )
+    (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(["", *lines, "", f"Settings tried: {out / 'settings.json'}"]))
 
 
 if __name__ == "__main__":
