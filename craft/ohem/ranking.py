@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import torch
 from numba import njit
@@ -33,8 +35,9 @@ def share_among_highest(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> T
     """Give each row's highest keys among the candidates equal shares of 1.
 
     Candidates that tie with the last one kept share equally what is left for it, so that the result does not depend
-    on an order among equals. The CPU counts digits of the keys in one compiled pass; other devices halve the range of
-    keys in 31 passes. Both find the same key, and neither has a shape or a branch that depends on the data.
+    on an order among equals. The CPU counts digits of the keys in one compiled pass, CUDA devices do everything in one
+    Triton kernel where triton is there, and others halve the range of keys in 31 passes. All find the same key, and none
+    has a shape or a branch that depends on the data.
 
     Args:
         keys: (N, P) int32, of which the sign bit is ignored. The bits of float32 numbers >= 0 rank as the numbers do.
@@ -50,6 +53,10 @@ def share_among_highest(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> T
             keys.contiguous().numpy(), candidates.contiguous().numpy(), num_kept.contiguous().numpy(), shares.numpy()
         )
         return shares
+    if keys.device.type == "cuda" and find_spec("triton"):
+        from craft.ohem.triton_ranking import share_by_rows  # here: triton is not on every machine
+
+        return share_by_rows(torch.where(candidates, keys & MAGNITUDE, -1), num_kept)
     return share_by_bisection(keys, candidates, num_kept)
 
 
