@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,11 +13,13 @@ import regex
 import uharfbuzz
 from numpy.typing import NDArray
 
-# Greatest distance between a curve and the segments it is flattened to, in em.
-FLATNESS = 0.0015
+from craft.datasets.generator.flattening import flattened_glyph
 
 # H, eta, en, hiragana a, "middle", ga, alef, ka in Bangla and Devanagari: the first that a font has gives its height.
 _TALL_LETTERS = "H\u0397\u041d\u3042\u4e2d\uac00\u0627\u0995\u0915"
+
+_CLUSTER = regex.compile(r"\X")
+_NO_INK = (np.nan,) * 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,13 +140,15 @@ class Typeface:
         if vertical:
             buffer.direction = "ttb"
         uharfbuzz.shape(self._font, buffer, {})
-        clusters = regex.findall(r"\X", text)
+        clusters = _CLUSTER.findall(text)
         starts = list(accumulate((len(cluster) for cluster in clusters), initial=0))
         infos, positions = buffer.glyph_infos, buffer.glyph_positions
         following = _following({info.cluster for info in infos}, len(text))
-        boxes = np.full((len(clusters), 4), np.nan)
-        points, ends = [], []
-        pen_x, pen_y, size = 0.0, 0.0, 0
+        right_to_left = buffer.direction == "rtl"
+        boxes: list[tuple[float, ...]] = [_NO_INK] * len(clusters)
+        drawn: list[Outline] = []
+        places: list[tuple[float, float]] = []
+        pen_x, pen_y = 0.0, 0.0
         for info, position in zip(infos, positions, strict=True):
             if info.codepoint == 0:
                 raise ValueError(f"{self.path}: no glyph for {text!r}; choose a font that has it")
@@ -153,32 +156,26 @@ class Typeface:
             if ink:
                 x = (pen_x + position.x_offset) / self._units
                 y = -(pen_y + position.y_offset) / self._units
-                points.append(glyph.points_xy + np.array([x, y]))
-                ends.append(glyph.contour_ends + size)
-                size += len(glyph.points_xy)
+                drawn.append(glyph)
+                places.append((x, y))
                 first = bisect_right(starts, info.cluster) - 1
                 last = max(bisect_left(starts, following[info.cluster]), first + 1)
                 box = (ink[0] + x, ink[1] + y, ink[2] + x, ink[3] + y)
-                _add_ink(boxes, box, first, last, right_to_left=buffer.direction == "rtl")
+                _add_ink(boxes, box, first, last, right_to_left=right_to_left)
             pen_x += position.x_advance
             pen_y += position.y_advance
-        outline = Outline(
-            np.concatenate(points) if points else np.empty((0, 2)),
-            np.concatenate(ends) if ends else np.empty(0, np.int64),
-        )
         advance = (-pen_y if vertical else pen_x) / self._units
-        return ShapedText(outline, tuple(clusters), boxes, advance)
+        return ShapedText(
+            _set_out(drawn, places), tuple(clusters), np.array(boxes, dtype=np.float64).reshape(-1, 4), advance
+        )
 
     def _glyph(self, glyph: int) -> tuple[Outline, tuple[float, ...]]:
         """Outline of a glyph and its ink box x1, y1, x2, y2 in em; the box is empty where there is no ink."""
         found = self._glyphs.get(glyph)
         if found is None:
-            recorder = _Recorder(self._units)
-            self._font.draw_glyph(glyph, _draw_functions(), recorder)
-            outline = recorder.outline()
-            points = outline.points_xy
+            points, ends = flattened_glyph(self._font, glyph, units=self._units)
             box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist()) if len(points) else ()
-            found = self._glyphs[glyph] = outline, box
+            found = self._glyphs[glyph] = Outline(points, ends), box
         return found
 
     def _letter_height(self, letters: str) -> float:
@@ -213,74 +210,35 @@ def _following(clusters: set[int], end: int) -> dict[int, int]:
     return dict(zip(ordered, [*ordered[1:], end], strict=True))
 
 
+def _set_out(glyphs: list[Outline], places_xy: list[tuple[float, float]]) -> Outline:
+    """Glyphs moved to their places, as one outline."""
+    if not glyphs:
+        return Outline(np.empty((0, 2)), np.empty(0, np.int64))
+    sizes = [len(glyph.points_xy) for glyph in glyphs]
+    contours = [len(glyph.contour_ends) for glyph in glyphs]
+    firsts = np.array(list(accumulate(sizes, initial=0))[:-1])
+    return Outline(
+        np.concatenate([glyph.points_xy for glyph in glyphs]) + np.repeat(np.array(places_xy), sizes, axis=0),
+        np.concatenate([glyph.contour_ends for glyph in glyphs]) + np.repeat(firsts, contours),
+    )
+
+
 def _add_ink(
-    boxes: NDArray[np.float64], ink: tuple[float, float, float, float], first: int, last: int, *, right_to_left: bool
+    boxes: list[tuple[float, ...]],
+    ink: tuple[float, float, float, float],
+    first: int,
+    last: int,
+    *,
+    right_to_left: bool,
 ) -> None:
     """Grow the boxes of the characters that a glyph draws; the box of a ligature is cut evenly between its own."""
     x1, y1, x2, y2 = ink
     count = last - first
     for part in range(count):
         left, right = x1 + (x2 - x1) * part / count, x1 + (x2 - x1) * (part + 1) / count
-        box = boxes[last - 1 - part if right_to_left else first + part]
-        if np.isnan(box[0]):
-            box[:] = (left, y1, right, y2)
+        at = last - 1 - part if right_to_left else first + part
+        box = boxes[at]
+        if box is _NO_INK:
+            boxes[at] = (left, y1, right, y2)
         else:
-            box[:] = (min(box[0], left), min(box[1], y1), max(box[2], right), max(box[3], y2))
-
-
-class _Recorder:
-    """Collects the flattened contours of one glyph from HarfBuzz' drawing callbacks."""
-
-    def __init__(self, units: float):
-        self._units = units
-        self._points: list[tuple[float, float]] = []
-        self._ends: list[int] = []
-
-    def move(self, x: float, y: float) -> None:
-        self._points.append((x, y))
-
-    def quadratic(self, control: tuple[float, float], end: tuple[float, float]) -> None:
-        start = self._points[-1]
-        bend = math.hypot(start[0] - 2 * control[0] + end[0], start[1] - 2 * control[1] + end[1]) / self._units
-        steps = min(max(math.ceil(math.sqrt(bend / 4 / FLATNESS)), 1), 12)
-        for step in range(1, steps + 1):
-            t = step / steps
-            a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t * t
-            self._points.append(
-                (a * start[0] + b * control[0] + c * end[0], a * start[1] + b * control[1] + c * end[1])
-            )
-
-    def cubic(self, first: tuple[float, float], second: tuple[float, float], end: tuple[float, float]) -> None:
-        start = self._points[-1]
-        bend = max(
-            math.hypot(start[0] - 2 * first[0] + second[0], start[1] - 2 * first[1] + second[1]),
-            math.hypot(first[0] - 2 * second[0] + end[0], first[1] - 2 * second[1] + end[1]),
-        )
-        steps = min(max(math.ceil(math.sqrt(0.75 * bend / self._units / FLATNESS)), 1), 16)
-        for step in range(1, steps + 1):
-            t = step / steps
-            a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
-            self._points.append(
-                (
-                    a * start[0] + b * first[0] + c * second[0] + d * end[0],
-                    a * start[1] + b * first[1] + c * second[1] + d * end[1],
-                )
-            )
-
-    def close(self) -> None:
-        self._ends.append(len(self._points))
-
-    def outline(self) -> Outline:
-        points = np.array(self._points, dtype=np.float64).reshape(-1, 2) / self._units
-        return Outline(points * np.array([1.0, -1.0]), np.array(self._ends, dtype=np.int64))
-
-
-@cache
-def _draw_functions() -> uharfbuzz.DrawFuncs:
-    functions = uharfbuzz.DrawFuncs()
-    functions.set_move_to_func(lambda x, y, recorder: recorder.move(x, y))
-    functions.set_line_to_func(lambda x, y, recorder: recorder.move(x, y))
-    functions.set_quadratic_to_func(lambda cx, cy, x, y, recorder: recorder.quadratic((cx, cy), (x, y)))
-    functions.set_cubic_to_func(lambda ax, ay, bx, by, x, y, recorder: recorder.cubic((ax, ay), (bx, by), (x, y)))
-    functions.set_close_path_func(lambda recorder: recorder.close())
-    return functions
+            boxes[at] = (min(box[0], left), min(box[1], y1), max(box[2], right), max(box[3], y2))

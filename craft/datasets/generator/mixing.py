@@ -18,7 +18,7 @@ def mix_flat(patch: Picture, mask: Picture, colour: Colour, opacity: float) -> N
         colour: (3,) RGB 0 to 255.
         opacity: 0 to 1, of the whole.
     """
-    red, green, blue = (int(np.clip(round(float(value)), 0, 255)) for value in colour)
+    red, green, blue = (min(max(round(float(value)), 0), 255) for value in colour)
     _mix_flat(patch, mask, red, green, blue, round(256 * opacity))
 
 

@@ -219,10 +219,11 @@ def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tup
     Returns:
         Slices of rows and of columns, empty where nothing is inside.
     """
-    x1, y1, x2, y2 = bounding_boxes(np.reshape(points_xy, (-1, 2)))
+    x1, y1, x2, y2 = bounding_boxes(np.reshape(points_xy, (-1, 2))).tolist()
     height, width = size_hw
-    top, bottom = (int(np.clip(value, 0, height)) for value in (np.floor(y1 - margin), np.ceil(y2 + margin)))
-    left, right = (int(np.clip(value, 0, width)) for value in (np.floor(x1 - margin), np.ceil(x2 + margin)))
+    # clipped before they become whole numbers: corners near the horizon may be infinitely far
+    top, bottom = (int(min(max(value, 0), height)) for value in (np.floor(y1 - margin), np.ceil(y2 + margin)))
+    left, right = (int(min(max(value, 0), width)) for value in (np.floor(x1 - margin), np.ceil(x2 + margin)))
     return slice(top, bottom), slice(left, right)
 
 
