@@ -131,8 +131,8 @@ def _check_values(
     characters: NDArray[np.float64], strips: NDArray[np.float64], confidence: NDArray[np.float32]
 ) -> None:
     for name, quads in (("character_quads_xy", characters), ("strip_quads_xy", strips)):
-        bad = np.flatnonzero(~np.isfinite(quads).all(axis=(1, 2)))
-        if len(bad):
+        if not np.isfinite(quads).all():
+            bad = np.flatnonzero(~np.isfinite(quads).all(axis=(1, 2)))
             raise ValueError(f"{name}[{bad[0]}] is {(2 * quads[bad[0]]).tolist()}: expected finite pixel coordinates")
     if not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError(f"word_confidence runs from {confidence.min()} to {confidence.max()}: expected 0 to 1")
