@@ -95,7 +95,9 @@ def draw_targets(
     shapes = _character_shapes(characters, np.asarray(character_word, dtype=np.int64), image, confidence, map_size_hw)
     covers = _cover_shapes(strips, np.asarray(strip_word, dtype=np.int64), image, confidence, map_size_hw)
     if form == "auto":
-        form = "compiled" if device.type in ("cpu", "mps") else "triton" if find_spec("triton") else "torch"
+        form = "compiled" if device.type in ("cpu", "mps") else "torch"
+        if device.type == "cuda" and find_spec("triton"):
+            form = "triton"
     if form != "compiled":
         maps, trusted = _painter(form)(
             shapes,
