@@ -61,7 +61,7 @@ def main() -> int:
         f"protocol {arguments.protocol} ({PROTOCOLS[arguments.protocol]}), corners rounded; 95 % bootstrap over scenes;"
     )
     print(
-        f"torch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads, {platform.machine()}, {commit()}"
+        f"torch {torch.__version__}, {detector.device}, {torch.get_num_threads()} threads, {platform.machine()}, {commit()}"
     )
     return 0
 
