@@ -86,7 +86,8 @@ def fairness_words(results: Results) -> str:
 def threshold_words(results: Results, split: str) -> str:
     """The thresholds that every run of a split's main table was scored at."""
     one = next(iter(results.table(split, "shared").thresholds.values()))
-    return f"text {one.text_threshold:g}, low {one.low_text:g}, link {one.link_threshold:g}"
+    words = f"text {one.text_threshold:g}, low {one.low_text:g}, link {one.link_threshold:g}"
+    return words + (f", region head {one.region_threshold:g}" if one.region_threshold else "")
 
 
 def _split(results: Results, name: str) -> str:

@@ -154,7 +154,10 @@ def _seen(results: Results, one: RunResult, scene: dict[str, Any], truth: Scene)
     at = results.table(scene["split"], "shared").thresholds[one.run]
     found = json.loads((folder / f"{scene['file']}.json").read_text(encoding="utf-8"))
     words = found[f"{at.low_text:g} {at.link_threshold:g}"]
-    kept = np.flatnonzero(np.asarray(words["peaks"], dtype=np.float32) >= np.float32(at.text_threshold))
+    passes = np.asarray(words["peaks"], dtype=np.float32) >= np.float32(at.text_threshold)
+    if "text" in words:  # views written before the region head could be compared have none
+        passes &= np.asarray(words["text"], dtype=np.float32) >= np.float32(at.region_threshold)
+    kept = np.flatnonzero(passes)
     quads_xy = np.asarray(words["quads"], dtype=np.float32).reshape(-1, 4, 2)[kept]
     scores = np.asarray(words["scores"], dtype=np.float32)[kept]
     score = score_scene(truth, quads_xy, scores, protocol=results.study.protocol)

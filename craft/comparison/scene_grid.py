@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +22,27 @@ class FoundWords:
 
     Attributes:
         quads_xy: (N, 4, 2) float32, source image pixels.
-        scores: (N,) float32, mean region score.
+        scores: (N,) float32, mean region score, or what the region head made of it; words are ranked by it.
+        means: (N,) float32, mean region score.
         peaks: (N,) float32, largest region score: a higher text threshold keeps those whose peak reaches it.
         sides: (N,) float32, the shorter side of each box, network input pixels.
+        text: (N,) float32, probability that the region head gives each; 1 where there is no head.
     """
 
     quads_xy: NDArray[np.float32]
     scores: NDArray[np.float32]
+    means: NDArray[np.float32]
     peaks: NDArray[np.float32]
     sides: NDArray[np.float32]
+    text: NDArray[np.float32]
 
-    def at(self, text_threshold: float, *, least_score: float = 0.0, least_side: float = 0.0) -> FoundWords:
-        """The words that a text threshold and the least score and side leave."""
-        kept = self.peaks >= np.float32(text_threshold)
-        kept &= (self.scores >= np.float32(least_score)) & (self.sides >= np.float32(least_side))
-        return FoundWords(self.quads_xy[kept], self.scores[kept], self.peaks[kept], self.sides[kept])
+    def at(self, thresholds: Thresholds) -> FoundWords:
+        """The words that thresholds leave; their pair of levels must be the one that these were decoded at."""
+        kept = self.peaks >= np.float32(thresholds.text_threshold)
+        kept &= self.means >= np.float32(thresholds.least_score)
+        kept &= self.sides >= np.float32(thresholds.least_side)
+        kept &= self.text >= np.float32(thresholds.region_threshold)
+        return FoundWords(*(getattr(self, field.name)[kept] for field in fields(self)))
 
 
 def find_words(
@@ -65,7 +71,8 @@ def find_words(
         words = decode_maps(region, affinity, text_threshold=lowest, low_text=low, link_threshold=link)
         quads_xy = to_pixels(words.quads, rule=settings.pixel_rule, scale_xy=scale_xy)
         peaks = words.components.peaks[words.component]
-        found[low, link] = FoundWords(quads_xy, words.scores, peaks, short_sides(words.quads))
+        sides, text = short_sides(words.quads), np.ones(len(quads_xy), dtype=np.float32)
+        found[low, link] = FoundWords(quads_xy, words.scores, words.scores, peaks, sides, text)
     return found
 
 
@@ -90,7 +97,7 @@ def scene_scores(
     scores = []
     for at in grid:
         pair = (at.low_text, at.link_threshold)
-        words = found[pair].at(at.text_threshold, least_score=at.least_score, least_side=at.least_side)
+        words = found[pair].at(at)
         key = (*pair, words.quads_xy.tobytes())
         if key not in known:
             known[key] = score_scene(scene, words.quads_xy, words.scores, protocol=protocol)

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from craft.config import DetectionSettings
-from craft.detection.decode import decode_maps, to_pixels
-from craft.detection.detector import Detector
+from craft.comparison.scene_grid import FoundWords, find_words, scene_scores
+from craft.detection.detector import Detector, ScoredPicture
 from craft.evaluation.image_score import ImageScore, average_precision, harmonic_mean
-from craft.evaluation.matching import Protocol, score_scene
+from craft.evaluation.matching import Protocol
 from craft.evaluation.sweep import Thresholds
 from craft.scene import Scene
 
 MATCHED, DETECTIONS, WORDS = range(3)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FoundWords:
-    """Words of one scene at one pair of low and link thresholds, at the lowest text threshold.
-
-    Attributes:
-        quads_xy: (N, 4, 2) float32, source image pixels.
-        scores: (N,) float32, mean region score.
-        peaks: (N,) float32, largest region score: a higher text threshold keeps those whose peak reaches it.
-    """
-
-    quads_xy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    peaks: NDArray[np.float32]
-
-    def at(self, text_threshold: float) -> FoundWords:
-        """The words that a text threshold leaves."""
-        kept = self.peaks >= np.float32(text_threshold)
-        return FoundWords(self.quads_xy[kept], self.scores[kept], self.peaks[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,32 +41,24 @@ class GridScores:
         return precision, recall, hmean
 
 
-def find_words(
-    region: NDArray[np.float32],
-    affinity: NDArray[np.float32],
-    scale_xy: NDArray[np.float64],
-    *,
-    grid: Sequence[Thresholds],
-    settings: DetectionSettings,
+def find_words_of(
+    detector: Detector, scored: ScoredPicture, *, grid: Sequence[Thresholds]
 ) -> dict[tuple[float, float], FoundWords]:
-    """Decode one scene's maps at every pair of low and link thresholds in a grid.
+    """Decode one scene at every pair of low and link thresholds, and let the region head judge where there is one.
 
     Args:
-        region: (H, W) float32, region scores.
-        affinity: (H, W) float32, affinity scores.
-        scale_xy: (2,) source pixels per network input pixel.
+        detector: the network; its own thresholds are not used, but `region_weight` and `region_refine` are.
+        scored: the scene, from `Detector.score`.
         grid: thresholds.
-        settings: for the pixel rule.
 
     Returns:
-        The words by (low_text, link_threshold).
+        The words by (low_text, link_threshold), with the head's scores and boxes, as `detect` gives them.
     """
-    lowest = min(thresholds.text_threshold for thresholds in grid)
-    found = {}
-    for low, link in sorted({(thresholds.low_text, thresholds.link_threshold) for thresholds in grid}):
-        words = decode_maps(region, affinity, text_threshold=lowest, low_text=low, link_threshold=link)
-        quads_xy = to_pixels(words.quads, rule=settings.pixel_rule, scale_xy=scale_xy)
-        found[low, link] = FoundWords(quads_xy, words.scores, words.components.peaks[words.component])
+    found = find_words(scored.region, scored.affinity, scored.scale_xy, grid=grid, settings=detector.settings)
+    for pair, words in found.items():
+        judged = detector.judge(scored, words.quads_xy, words.scores)
+        if judged is not None:
+            found[pair] = replace(words, quads_xy=judged.quads_xy, scores=judged.scores, text=judged.text)
     return found
 
 
@@ -97,7 +68,7 @@ def score_set(
     """Score a network on a set at every thresholds of a grid.
 
     Args:
-        detector: the network; its own thresholds are not used.
+        detector: the network, as in `find_words_of`.
         scenes: the set; none is normal.
         grid: thresholds.
         protocol: how to score.
@@ -108,9 +79,8 @@ def score_set(
     """
     columns: list[list[ImageScore]] = [[] for _ in grid]
     for scene in tqdm(scenes, desc=f"score {name}", leave=False):
-        region, affinity, scale_xy = detector.score_maps(scene.image_path)
-        found = find_words(region, affinity, scale_xy, grid=grid, settings=detector.settings)
-        for column, score in zip(columns, _scene_scores(scene, found, grid, protocol), strict=True):
+        found = find_words_of(detector, detector.score(scene.image_path), grid=grid)
+        for column, score in zip(columns, scene_scores(scene, found, grid, protocol), strict=True):
             column.append(score)
     counts = np.array(
         [[(one.truth_credit, one.num_detections, one.num_truth) for one in column] for column in columns],
@@ -139,20 +109,6 @@ def read_scores(path: Path) -> dict[str, GridScores]:
     with np.load(path) as arrays:
         names = dict.fromkeys(key.rpartition("/")[0] for key in arrays.files)
         return {name: GridScores(arrays[f"{name}/counts"], arrays[f"{name}/average_precision"]) for name in names}
-
-
-def _scene_scores(
-    scene: Scene, found: dict[tuple[float, float], FoundWords], grid: Sequence[Thresholds], protocol: Protocol
-) -> Iterable[ImageScore]:
-    """One score per thresholds; those that leave the same words are scored once."""
-    known: dict[tuple[float, float, int], ImageScore] = {}
-    for thresholds in grid:
-        pair = (thresholds.low_text, thresholds.link_threshold)
-        words = found[pair].at(thresholds.text_threshold)
-        key = (*pair, len(words.scores))  # a higher text threshold leaves a subset: as many words are the same words
-        if key not in known:
-            known[key] = score_scene(scene, words.quads_xy, words.scores, protocol=protocol)
-        yield known[key]
 
 
 def _set_average_precision(column: Sequence[ImageScore]) -> float:

@@ -69,6 +69,9 @@ class GridSettings(Settings):
     text: tuple[float, ...] = Field((0.3, 0.4, 0.5, 0.6, 0.7), description="Values of text_threshold.")
     low: tuple[float, ...] = Field((0.2, 0.3, 0.4), description="Values of low_text.")
     link: tuple[float, ...] = Field((0.2, 0.3, 0.4, 0.6), description="Values of link_threshold.")
+    region: tuple[float, ...] = Field(
+        (0.0,), description="Values of region_threshold, where variants have a region head."
+    )
 
 
 class CurveSettings(Settings):
@@ -131,7 +134,8 @@ class Study(Settings):
 
     def grid(self) -> list[Thresholds]:
         """The thresholds tried."""
-        return threshold_grid(self.thresholds.text, self.thresholds.low, self.thresholds.link)
+        tried = self.thresholds
+        return threshold_grid(tried.text, tried.low, tried.link, region_thresholds=tried.region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +171,23 @@ def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
         The study, its `base` made absolute.
 
     Raises:
-        ValueError: the file cannot be read, a setting is unknown or out of range, or a variant's configuration is
-            refused.
+        ValueError: the file cannot be read, a setting is unknown, out of range or without effect, or a variant's
+            configuration is refused.
     """
     values = deep_merge(read_yaml(Path(path)), parse_settings(list(overrides)))
     where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
     if isinstance(values.get("base"), str):
         values["base"] = str((Path(path).parent / values["base"]).resolve())
     study = validate_study(values, where=where)
+    has_head = False
     for variant in study.variants:
         try:
-            run_config(study, Run(variant, study.seeds[0]), Path("."), steps=1)
+            config = run_config(study, Run(variant, study.seeds[0]), Path("."), steps=1)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
+        has_head = has_head or config.region.enabled
+    if "region" in study.thresholds.model_fields_set and not has_head:
+        raise ValueError(f"{where}: thresholds.region has no effect: no variant has region.enabled: true; leave it out")
     return study
 
 

@@ -47,7 +47,7 @@ def table_csv(results: Results) -> str:
 def runs_csv(results: Results) -> str:
     """Every run's figures, thresholds, fingerprints and cost."""
     head = ["split", "thresholds", "variant", "seed", *METRICS, "text_threshold", "low_text", "link_threshold"]
-    head += ["steps", "weights", "first_batch", "last_batch", "seconds_per_step", "peak_mebibytes"]
+    head += ["region_threshold", "steps", "weights", "first_batch", "last_batch", "seconds_per_step", "peak_mebibytes"]
     rows = []
     for table in results.tables:
         for row in table.rows:
@@ -55,7 +55,8 @@ def runs_csv(results: Results) -> str:
                 at = table.thresholds[one.run]
                 line: list[Any] = [table.split, table.policy, row.variant, one.run.seed]
                 line += [_cell(row.values[metric].get(one.run.seed, math.nan)) for metric in METRICS]
-                line += [at.text_threshold, at.low_text, at.link_threshold, one.record["steps"], one.weights]
+                line += [at.text_threshold, at.low_text, at.link_threshold]
+                line += [at.region_threshold, one.record["steps"], one.weights]
                 line += [one.batches[0], one.batches[-1], f"{one.seconds_per_step:.4f}", one.record["peak_mebibytes"]]
                 rows.append(line)
     return _csv(head, rows)

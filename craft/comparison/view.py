@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from craft.comparison.probe import load_snapshot
-from craft.comparison.scoring import find_words
+from craft.comparison.scoring import find_words_of
 from craft.comparison.study import Study, resolved
 from craft.config import Config, DetectionSettings
 from craft.datasets.augment import make_sample
@@ -123,7 +123,8 @@ def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, st
     snapshots = [load_snapshot(folder, step, device) for step in steps]
     (folder / "view").mkdir(exist_ok=True)
     for one in tqdm(scenes, desc="view", leave=False):
-        region, affinity, scale_xy = detector.score_maps(one.scene.image_path)
+        scored = detector.score(one.scene.image_path)
+        region, affinity = scored.region, scored.affinity
         _write_maps(folder / "view" / f"{one.file}_score.webp", np.stack([region, affinity]), study)
         bits = np.zeros((2, *region.shape), dtype=np.uint8)
         for moment, (step, model) in enumerate(zip(steps, snapshots, strict=True)):
@@ -132,12 +133,13 @@ def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, st
             bits[:, : kept.shape[1], : kept.shape[2]] |= (kept << moment).astype(np.uint8)
         packed = _fewer_pixels(bits[0] | (bits[1] << len(MOMENTS)), study)
         _write(folder / "view" / f"{one.file}_kept.webp", np.repeat(packed[..., None], 3, axis=2), _LOSSLESS)
-        found = find_words(region, affinity, scale_xy, grid=grid, settings=detector.settings)
+        found = find_words_of(detector, scored, grid=grid)
         words: dict[str, Any] = {
             f"{low:g} {link:g}": {
                 "quads": item.quads_xy.round(1).tolist(),
                 "scores": item.scores.round(4).tolist(),
                 "peaks": item.peaks.tolist(),
+                "text": item.text.tolist(),
             }
             for (low, link), item in found.items()
         }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import cv2
 import numpy as np
@@ -25,12 +25,15 @@ from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.models.weights import build_model, read_weights
 from craft.scene import Detections
 
+if TYPE_CHECKING:
+    from craft.detection.rescoring import JudgedWords
+
 Picture = NDArray[np.uint8] | Image.Image | str | Path
 _STRIDE = 32  # the network halves its input five times
 _MAP_STRIDE = 2
 
 
-class _Scored(NamedTuple):
+class ScoredPicture(NamedTuple):
     """What the network says of a picture: maps (H, W), source pixels per input pixel, features for the region head."""
 
     region: NDArray[np.float32]
@@ -153,7 +156,47 @@ class Detector:
         (scored,) = self._score_window([load_picture(image)])
         return scored.region, scored.affinity, scored.scale_xy
 
-    def _words(self, scored: _Scored, *, polygons: bool, characters: bool) -> Detections:
+    def score(self, image: Picture) -> ScoredPicture:
+        """Run the network on one picture, and keep what `judge` needs.
+
+        Args:
+            image: as in `detect`.
+
+        Returns:
+            The maps of `score_maps`, and features where there is a region head.
+        """
+        (scored,) = self._score_window([load_picture(image)])
+        return scored
+
+    def judge(
+        self, scored: ScoredPicture, quads_xy: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> JudgedWords | None:
+        """Let the region head judge words, whichever thresholds they were decoded at.
+
+        Args:
+            scored: the picture, from `score`.
+            quads_xy: (N, 4, 2) float32, words from its maps, source image pixels.
+            scores: (N,) float32, what the maps give them.
+
+        Returns:
+            What the head makes of each; None where the network has no region head.
+        """
+        path = self._region_path()
+        if path is None:
+            return None
+        from craft.detection.rescoring import judge_words  # imported here: without a head, torchvision is not needed
+
+        return judge_words(
+            path.head,
+            scored.levels,
+            quads_xy,
+            scores,
+            scored.scale_xy,
+            size_hw=scored.size_hw,
+            settings=self.settings,
+        )
+
+    def _words(self, scored: ScoredPicture, *, polygons: bool, characters: bool) -> Detections:
         """Decode, and let the region head judge where there is one."""
         found = words_from_maps(
             scored.region,
@@ -172,7 +215,7 @@ class Detector:
             path.head, scored.levels, found, scored.scale_xy, size_hw=scored.size_hw, settings=self.settings
         )
 
-    def _score_window(self, pictures: list[NDArray[np.uint8]]) -> list[_Scored]:
+    def _score_window(self, pictures: list[NDArray[np.uint8]]) -> list[ScoredPicture]:
         sizes_hw = [network_size(_size_hw(picture), self.settings) for picture in pictures]
         padded = [resize_and_pad(picture, size_hw) for picture, size_hw in zip(pictures, sizes_hw, strict=True)]
         by_shape: dict[tuple[int, ...], list[int]] = {}
@@ -191,7 +234,7 @@ class Detector:
                 pair = pair[:, : -(-height // _MAP_STRIDE), : -(-width // _MAP_STRIDE)]
             scale_xy = _source_scale(_size_hw(picture), (height, width), self.settings)
             pair = np.ascontiguousarray(pair)
-            found.append(_Scored(pair[0], pair[1], scale_xy, own, _size_hw(picture)))
+            found.append(ScoredPicture(pair[0], pair[1], scale_xy, own, _size_hw(picture)))
         return found
 
     def _region_path(self) -> Any:
@@ -245,6 +288,8 @@ def words_from_maps(
         low_text=settings.low_text,
         link_threshold=settings.link_threshold,
     )
+    if settings.least_score > 0 or settings.least_side > 0:
+        words = keep_words(words, least_score=settings.least_score, least_side=settings.least_side)
     rule = settings.pixel_rule
     outlines = word_polygons(words, low_text=settings.low_text) if polygons else []
     parts = character_quads(region, words) if characters else []
@@ -288,8 +333,6 @@ def network_size(size_hw: tuple[int, int], settings: DetectionSettings) -> tuple
     Args:
         size_hw: height and width of the source image.
         settings: the sizing rule and its numbers.
-    if settings.least_score > 0 or settings.least_side > 0:
-        words = keep_words(words, least_score=settings.least_score, least_side=settings.least_side)
 
     Returns:
         Height and width in network input pixels, at least 1 each.

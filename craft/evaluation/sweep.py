@@ -27,6 +27,7 @@ class Thresholds:
         link_threshold: affinity score above which a pixel links characters, 0 to 1.
         least_score: least mean region score of a word, 0 to 1.
         least_side: least length of the shorter side of a word's box, network input pixels.
+        region_threshold: least probability that the region head gives a word, 0 to 1; idle where there is no head.
     """
 
     text_threshold: float
@@ -34,6 +35,7 @@ class Thresholds:
     link_threshold: float
     least_score: float = 0.0
     least_side: float = 0.0
+    region_threshold: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def threshold_grid(
     link_thresholds: Iterable[float],
     least_scores: Iterable[float] = (0.0,),
     least_sides: Iterable[float] = (0.0,),
+    region_thresholds: Iterable[float] = (0.0,),
 ) -> list[Thresholds]:
     """Every combination of thresholds that can differ from the others.
 
@@ -92,6 +95,7 @@ def threshold_grid(
         link_thresholds: values to try, 0 to 1.
         least_scores: values to try, 0 to 1.
         least_sides: values to try, network input pixels, 0 or more.
+        region_thresholds: values to try, 0 to 1.
 
     Returns:
         The combinations with `low_text` up to `text_threshold`: above it, every word's peak passes anyway.
@@ -99,7 +103,7 @@ def threshold_grid(
     Raises:
         ValueError: a value is out of its range, or no combination is left.
     """
-    values = product(text_thresholds, low_texts, link_thresholds, least_scores, least_sides)
+    values = product(text_thresholds, low_texts, link_thresholds, least_scores, least_sides, region_thresholds)
     grid = [Thresholds(*one) for one in values]
     for thresholds in grid:
         for name, value in setting_as_dict(thresholds).items():
@@ -193,7 +197,7 @@ def format_sweep(sweep: Sweep, *, num_rows: int = 10) -> str:
     Returns:
         Several lines without a final newline.
     """
-    optional = ("least_score", "least_side")  # columns of zeros say nothing
+    optional = ("least_score", "least_side", "region_threshold")  # columns of zeros say nothing
     used = [setting_as_dict(row.setting) for row in sweep.rows]
     names = [name for name in used[0] if name not in optional or len({one[name] for one in used} | {0.0}) > 1]
     lines = [
