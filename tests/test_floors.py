@@ -36,7 +36,19 @@ FLOORS = {
     "craft.__main__": 6,
 }
 NEED_TORCH = ("craft.datasets.loader",)
-TORCH_FREE = ("craft.geometry", "craft.scene", "craft.config", "craft.datasets", "craft.evaluation", "craft.cli")
+TORCH_FREE = (
+    "craft.geometry",
+    "craft.scene",
+    "craft.config",
+    "craft.datasets",
+    "craft.evaluation",
+    "craft.models.shipped",
+    "craft.detection.decode",
+    "craft.comparison.failures",
+    "craft.comparison.grid_jobs",  # processes that decode start without it
+    "craft.comparison.scene_grid",
+    "craft.cli",
+)
 
 # Put before a program so that importing torch fails in it as on a machine without torch.
 BLOCK_TORCH = """
@@ -176,7 +188,7 @@ def labelled_folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("verb", [[], ["check"], ["evaluate"], ["train"], ["detect"]])
+@pytest.mark.parametrize("verb", [[], ["check"], ["evaluate"], ["train"], ["bench"], ["pack"], ["detect"]])
 def test_help_is_printed_without_torch(tmp_path, verb):
     result = run_craft([*verb, "--help"], tmp_path)
 
