@@ -84,11 +84,15 @@ class ShardScenes(Sequence[Scene]):
         Raises:
             ValueError: the label cannot be read.
         """
-        shard, *places = (int(number) for number in self._index[index])
+        shard, start, size, checksum, *place = self._index[index].tolist()
         path = str(self._folder / self._shards[shard])
-        label = Member(path, *places[:3])
-        line = read_member(label).decode("utf-8")
-        return scene_of_line(line, f"{path}:{label.start}", locate=lambda name: str(Member(path, *places[3:], name)))
+        line = read_member(Member(path, start, size, checksum)).decode("utf-8")
+        return scene_of_line(line, f"{path}:{start}", locate=lambda name: str(_member(path, place, name)))
+
+
+def _member(path: str, place: list[int], name: str) -> Member:
+    start, size, checksum = place
+    return Member(path, start, size, checksum, name)
 
 
 def open_shards(settings: SetSettings, *, prepare: Callable[[Scene], Scene] | None = None) -> ShardScenes:
