@@ -27,6 +27,8 @@ _COMMON_LOSS = 3.0  # the loss at which a box has its full colour, in every pict
 _LIGHT_TEXT, _FULL_TEXT = (200, 255, 200), (0, 150, 0)
 _LIGHT_BACKGROUND, _FULL_BACKGROUND = (255, 235, 120), (225, 0, 0)
 _JPEG_QUALITY = 90
+_LEAST_SIDE = 480  # smaller crops are enlarged by a whole factor, so that thin boxes can be told apart
+_BAR = 24  # height of captions, pixels
 
 
 def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
@@ -61,8 +63,8 @@ def write_roi_pictures(
         device: where the network runs.
 
     Returns:
-        The picture: the crops next to each other. Text RoIs are green, others yellow to red; the fuller the colour, the
-        larger the loss.
+        The picture: the crops two in a row, with a legend. Text RoIs are green, others yellow to red; the fuller the
+        colour, the larger the loss.
     """
     assert isinstance(model, CRAFT)
     path = region_path(model)
@@ -87,17 +89,24 @@ def write_roi_pictures(
         )
         pixels = batch.images[place].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
         share = image.labels.foreground[index].float().mean().item() if len(index) else 0.0
-        picture = draw_rois(pixels, image.boxes_xyxy[index], image_losses[index], image.labels.foreground[index])
-        panels.append(_captioned(picture, f"{batch.names[place]}: {len(index)} RoIs, {share:.0%} text, step {step}"))
+        zoom = -(-_LEAST_SIDE // pixels.shape[0])
+        large = cv2.resize(pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+        boxes = zoom * image.boxes_xyxy[index]
+        picture = draw_rois(large, boxes, image_losses[index], image.labels.foreground[index], thickness=zoom)
+        mean = image_losses[index].mean().item() if len(index) else 0.0
+        caption = f"{batch.names[place]}, step {step}: {len(index)} RoIs mined, {share:.0%} text, mean loss {mean:.2f}"
+        panels.append(_captioned(picture, caption))
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step_{step:06d}.jpg"
-    bgr = np.ascontiguousarray(np.concatenate(panels, axis=1)[..., ::-1])
+    bgr = np.ascontiguousarray(_with_legend(_in_rows(panels))[..., ::-1])
     _done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     target.write_bytes(encoded.tobytes())
     return target
 
 
-def draw_rois(image: NDArray[np.uint8], boxes_xyxy: Tensor, losses: Tensor, foreground: Tensor) -> NDArray[np.uint8]:
+def draw_rois(
+    image: NDArray[np.uint8], boxes_xyxy: Tensor, losses: Tensor, foreground: Tensor, *, thickness: int = 1
+) -> NDArray[np.uint8]:
     """Draw RoIs on a picture, the largest loss on top.
 
     Args:
@@ -105,6 +114,7 @@ def draw_rois(image: NDArray[np.uint8], boxes_xyxy: Tensor, losses: Tensor, fore
         boxes_xyxy: (R, 4) float32, pixels of the picture.
         losses: (R,) float32.
         foreground: (R,) bool.
+        thickness: of the lines, pixels.
 
     Returns:
         (H, W, 3) uint8, RGB, a copy.
@@ -113,16 +123,45 @@ def draw_rois(image: NDArray[np.uint8], boxes_xyxy: Tensor, losses: Tensor, fore
     order = torch.argsort(losses, stable=True).tolist()
     corners = np.rint(boxes_xyxy.cpu().numpy()).astype(int)
     for index in order:
-        strength = min(float(losses[index]) / _COMMON_LOSS, 1.0)
-        light, full = (_LIGHT_TEXT, _FULL_TEXT) if bool(foreground[index]) else (_LIGHT_BACKGROUND, _FULL_BACKGROUND)
-        colour = tuple(round(a + strength * (b - a)) for a, b in zip(light, full, strict=True))
         left, top, right, bottom = corners[index].tolist()
-        cv2.rectangle(drawn, (left, top), (right, bottom), colour, 1)
+        colour = _colour(float(losses[index]), text=bool(foreground[index]))
+        cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness)
     return drawn
 
 
+def _colour(loss: float, *, text: bool) -> tuple[int, ...]:
+    strength = min(loss / _COMMON_LOSS, 1.0)
+    light, full = (_LIGHT_TEXT, _FULL_TEXT) if text else (_LIGHT_BACKGROUND, _FULL_BACKGROUND)
+    return tuple(round(a + strength * (b - a)) for a, b in zip(light, full, strict=True))
+
+
+def _in_rows(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Panels of one size, two in a row; the last row is filled up with black."""
+    if len(panels) % 2 and len(panels) > 1:
+        panels = [*panels, np.zeros_like(panels[0])]
+    rows = [np.concatenate(panels[start : start + 2], axis=1) for start in range(0, len(panels), 2)]
+    return np.concatenate(rows)
+
+
 def _captioned(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
-    bar = np.full((18, picture.shape[1], 3), 32, dtype=np.uint8)
-    plain = caption.encode("ascii", "replace").decode()  # OpenCV's letters are these only
-    cv2.putText(bar, plain, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+    bar = np.full((_BAR, picture.shape[1], 3), 32, dtype=np.uint8)
+    _write(bar, caption, left=6)
     return np.concatenate([bar, picture])
+
+
+def _with_legend(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What the colours mean, below a picture: samples from loss 0 to _COMMON_LOSS of both kinds."""
+    bar = np.full((_BAR, picture.shape[1], 3), 32, dtype=np.uint8)
+    left = 6
+    for words, text in (("text, loss 0 to 3 and over", True), ("not text", False)):
+        for loss in np.linspace(0, _COMMON_LOSS, 4):
+            cv2.rectangle(bar, (left, 5), (left + 16, _BAR - 6), _colour(float(loss), text=text), -1)
+            left += 20
+        _write(bar, words, left=left + 4)
+        left += 12 * len(words)
+    return np.concatenate([picture, bar])
+
+
+def _write(bar: NDArray[np.uint8], words: str, *, left: int) -> None:
+    plain = words.encode("ascii", "replace").decode()  # OpenCV's letters are these only
+    cv2.putText(bar, plain, (left, _BAR - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
