@@ -305,6 +305,8 @@ def polygon_to_strips(polygon_xy: ArrayLike) -> NDArray[np.float32]:
         lengths[-1] = -1.0
         cut = int(lengths.argmax())
         points = np.insert(points, cut + 1, 0.5 * (points[cut] + ends[cut]), axis=0)
+    if len(points) == 4:
+        return points[None].copy()
     half = len(points) // 2
     upper, lower = points[:half], points[half:][::-1]
     return np.stack([upper[:-1], upper[1:], lower[1:], lower[:-1]], axis=1)

@@ -9,7 +9,7 @@ from numba import njit
 
 _FRACTION_BITS = 6  # of a place between two source pixels: 12 bits of weight and 8 of colour fit a lane of 20
 _LANE = 20  # bits from one channel to the next in a packed pixel
-_LEAST_AREA = 1e-3  # of a character, square source pixels
+_LEAST_AREA = 1e-3  # of a character, and of what a clear turn spans, square source pixels
 
 
 @njit(cache=True, nogil=True)
@@ -250,3 +250,19 @@ def _area(quad):  # type: ignore[no-untyped-def]
         twice += (quad[corner, 0] - first_x) * (quad[corner + 1, 1] - first_y)
         twice -= (quad[corner + 1, 0] - first_x) * (quad[corner, 1] - first_y)
     return 0.5 * twice
+
+
+@njit(cache=True, nogil=True)
+def all_convex(quads_xy):  # type: ignore[no-untyped-def]
+    """Whether every quad (C, 4, 2) turns clearly the same way at all four corners, as `is_simple` sees it."""
+    for quad in quads_xy:
+        least, most = np.inf, -np.inf
+        for corner in range(4):
+            here, following, last = quad[corner], quad[(corner + 1) % 4], quad[(corner + 2) % 4]
+            first_x, first_y = np.float64(following[0]) - here[0], np.float64(following[1]) - here[1]
+            second_x, second_y = np.float64(last[0]) - following[0], np.float64(last[1]) - following[1]
+            turn = first_x * second_y - first_y * second_x
+            least, most = min(least, turn), max(most, turn)
+        if not (least > _LEAST_AREA or most < -_LEAST_AREA):
+            return False
+    return True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,28 @@ class Attempt:
     length: int
     frame: Frame
     crop: NDArray[np.uint8] | Tensor
+
+
+class CallingThread(Executor):
+    """An executor without threads: what is submitted is done at once, by the caller."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **names: Any) -> Future[Any]:
+        """Do it.
+
+        Args:
+            function: what to do.
+            arguments: of the function.
+            names: of the function.
+
+        Returns:
+            A future that is done.
+
+        Raises:
+            Exception: what the function raised, at once.
+        """
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments, **names))
+        return future
 
 
 def teachable_length(word: Word) -> int:

@@ -19,7 +19,8 @@ from craft.models.craft import normalise_images
 from craft.scene import Scene, Word
 from craft.targets.characters import split_evenly
 from craft.targets.splitting import TRUSTED, Splitter, split_map
-from craft.training.crops import Attempt, gather_batches, teachable_length
+from craft.training.crop_pixels import all_convex
+from craft.training.crops import Attempt, CallingThread, gather_batches, teachable_length
 
 _MAP_STRIDE = 2
 _SCENES_AHEAD = 4  # read before they are needed, per worker
@@ -94,7 +95,8 @@ def label_scenes(
         precision: what autocast computes in: torch.float32 or torch.bfloat16.
         splitter: how a word's region map is split, see `split_map`.
         height: of the crops, pixels, a multiple of 32.
-        workers: threads that read pictures, draw crops and split maps while the network runs, >= 1.
+        workers: threads that read pictures, draw crops and split maps while the network runs; 0 does all of it in the
+            calling thread.
         progress: show a bar of scenes.
 
     Returns:
@@ -113,11 +115,9 @@ def label_scenes(
     start = time.perf_counter()
     best: dict[tuple[int, int], Found] = {}
     bar = tqdm(total=len(scenes), desc="label", leave=False, disable=not progress)
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    with ThreadPoolExecutor(workers) if workers else CallingThread() as pool:
         splits: deque[Future[list[Found]]] = deque()
-        for batch in gather_batches(
-            pool, scenes, device=device, height=height, ahead=_SCENES_AHEAD * max(1, workers), bar=bar
-        ):
+        for batch in gather_batches(pool, scenes, device=device, height=height, ahead=_SCENES_AHEAD * workers, bar=bar):
             maps = region_maps(model, batch, device, precision)
             splits.append(pool.submit(_split_batch, batch, maps, splitter))
             while splits and (splits[0].done() or len(splits) > 2 * workers):
@@ -207,5 +207,5 @@ def _labelled(
 def _evenly_split(word: Word) -> Word:
     quads = split_evenly(word.polygon_xy, word.text or "")
     # Parts of a word that is not convex may cross themselves; a label file could not hold them.
-    known = quads if all(is_simple(quad) for quad in quads) else None
+    known = quads if all_convex(quads) or all(is_simple(quad) for quad in quads) else None
     return replace(word, character_quads_xy=known, confidence=TRUSTED)
