@@ -78,9 +78,8 @@ def run(folder, values, *, processes, batch_size, accumulate=1, end="finish", at
     command += [end, str(at_step), str(processes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, env=environment, timeout=400)
-    said = done.stderr.decode()
-    assert done.returncode == 0, said
-    return said
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
 
 
 @pytest.fixture(scope="module")
