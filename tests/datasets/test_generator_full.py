@@ -40,14 +40,14 @@ def test_a_scene_depends_on_seed_and_index_alone():
     assert (first.image != other.image).any()
 
 
-def test_the_same_bytes_with_one_and_two_workers(tmp_path):
-    one = write_set(tmp_path / "one", settings=small(), count=3, seed=2, workers=1)
-    two = write_set(tmp_path / "two", settings=small(), count=3, seed=2, workers=2)
+def test_the_same_bytes_with_one_and_four_workers(tmp_path):
+    one = write_set(tmp_path / "one", settings=small(), count=8, seed=2, workers=1)
+    four = write_set(tmp_path / "four", settings=small(), count=8, seed=2, workers=4)
 
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
-    assert one == two
-    assert len(files) == 8  # three pictures, three label files, scenes.jsonl, generator.json
-    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
+    assert one == four
+    assert len(files) == 18  # eight pictures, eight label files, scenes.jsonl, generator.json
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "four" / name).read_bytes() for name in files)
 
 
 def test_both_label_files_read_back_as_the_words_drawn(tmp_path):

@@ -14,6 +14,7 @@ from craft.datasets.generator.mixing import ink_contrast
 from craft.datasets.generator.paint import Painted, Style, choose_style, effect_contrast, paint
 from craft.datasets.generator.palette import contrasting_colour, natural_colour
 from craft.datasets.generator.placing import PlacedText, box_corners, place_text, send, send_outline
+from craft.datasets.generator.raster import extent
 from craft.datasets.generator.scattering import symbol_outline
 from craft.datasets.generator.strokes import joined, polygons
 from craft.datasets.generator.texts import Writer
@@ -220,12 +221,16 @@ def _underline(canvas: Canvas, block: Block, matrix: NDArray[np.float64], style:
 def _behind(canvas: Canvas, outline: Outline) -> NDArray[np.float64]:
     """Mean colour of the picture where a block will be."""
     height, width = canvas.image.shape[:2]
-    x1, y1, x2, y2 = np.clip(bounding_boxes(outline.points_xy), 0, [width - 1, height - 1, width, height])
-    patch = canvas.image[int(y1) : int(y2) + 1 : 3, int(x1) : int(x2) + 1 : 3]
+    limits = (width - 1, height - 1, width, height)
+    x1, y1, x2, y2 = (
+        int(min(max(value, 0), limit)) for value, limit in zip(extent(outline.points_xy), limits, strict=True)
+    )
+    patch = canvas.image[y1 : y2 + 1 : 3, x1 : x2 + 1 : 3]
     return patch.reshape(-1, 3).mean(axis=0)
 
 
 def _contrast(canvas: Canvas, painted: Painted, text: PlacedText) -> float:
-    x1, y1, x2, y2 = (int(value) for value in np.round(bounding_boxes(text.polygon_xy) + np.array([-1, -1, 1, 1])))
+    x1, y1, x2, y2 = extent(text.polygon_xy)
+    x1, y1, x2, y2 = round(x1 - 1), round(y1 - 1), round(x2 + 1), round(y2 + 1)
     top, left = painted.rows.start, painted.columns.start
     return abs(float(ink_contrast(canvas.image, painted.mask, top, left, y1, x1, y2, x2)))

@@ -16,9 +16,7 @@ _MOST_QUADRATIC, _MOST_CUBIC = 12, 16  # segments of a curve
 _LINE, _QUADRATIC, _CUBIC, _CLOSE = 0.0, 1.0, 2.0, 3.0
 
 
-def flattened_glyph(
-    font: uharfbuzz.Font, glyph: int, *, units: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def flattened_glyph(font: uharfbuzz.Font, glyph: int, *, units: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Draw one glyph.
 
     Args:
@@ -96,9 +94,7 @@ def _flatten(recording, units, quadratic, cubic):  # type: ignore[no-untyped-def
             for step in range(1, steps + 1):
                 a, b, c, d = cubic[steps, step]
                 for axis in range(2):
-                    points[size + step - 1, axis] = (
-                        a * start[axis] + b * first[axis] + c * second[axis] + d * end[axis]
-                    )
+                    points[size + step - 1, axis] = a * start[axis] + b * first[axis] + c * second[axis] + d * end[axis]
             size, at = size + steps, at + 7
         else:
             ends[contours] = size

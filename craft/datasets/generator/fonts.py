@@ -14,6 +14,7 @@ import uharfbuzz
 from numpy.typing import NDArray
 
 from craft.datasets.generator.flattening import flattened_glyph
+from craft.datasets.generator.raster import extent
 
 # H, eta, en, hiragana a, "middle", ga, alef, ka in Bangla and Devanagari: the first that a font has gives its height.
 _TALL_LETTERS = "H\u0397\u041d\u3042\u4e2d\uac00\u0627\u0995\u0915"
@@ -174,7 +175,7 @@ class Typeface:
         found = self._glyphs.get(glyph)
         if found is None:
             points, ends = flattened_glyph(self._font, glyph, units=self._units)
-            box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist()) if len(points) else ()
+            box = extent(points) if len(points) else ()
             found = self._glyphs[glyph] = Outline(points, ends), box
         return found
 

@@ -49,9 +49,7 @@ def render_full(settings: FullSettings, seed: int, index: int) -> RenderedScene:
         failures += not add_block(canvas)
     for _ in range(negatives - before):
         add_negative(canvas, over_everything=False)
-    covered = np.zeros(settings.size_hw, np.uint8)
-    if generator.random() < settings.occluders:
-        covered = add_occluder(canvas)
+    covered = add_occluder(canvas) if generator.random() < settings.occluders else None
     image, gain = photograph(generator, canvas.image, shot)
     labelled = [(word, _label(word, covered, settings, shot, gain)) for word in canvas.words]
     kept = [(word, label) for word, label in labelled if label is not None]
@@ -80,7 +78,7 @@ def _new_canvas(generator: np.random.Generator, settings: FullSettings) -> tuple
     return canvas, foreign
 
 
-def _label(word: DrawnWord, covered: Picture, settings: FullSettings, shot: Shot, gain: float) -> Word | None:
+def _label(word: DrawnWord, covered: Picture | None, settings: FullSettings, shot: Shot, gain: float) -> Word | None:
     """The label a person would give a word: don't care where it cannot be read, none where it is out of the picture."""
     placed = word.placed
     height, width = settings.size_hw
@@ -111,8 +109,10 @@ def _readable(word: DrawnWord, settings: FullSettings, shot: Shot, gain: float) 
     return True
 
 
-def _covered_share(polygon_xy: NDArray[np.float32], covered: Picture) -> float:
-    """Share of a word that something in front hides."""
+def _covered_share(polygon_xy: NDArray[np.float32], covered: Picture | None) -> float:
+    """Share of a word that something in front hides; None where nothing is in front."""
+    if covered is None:
+        return 0.0
     low = np.maximum(np.floor(polygon_xy.min(axis=0)).astype(int), 0)
     high = np.ceil(polygon_xy.max(axis=0)).astype(int) + 1
     window = covered[low[1] : high[1], low[0] : high[0]]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from craft.datasets.generator.fonts import Outline, Typeface
+from craft.datasets.generator.raster import extent
 from craft.datasets.generator.strokes import discs, joined, lines, polygons, polylines, rectangles
 
 Generator = np.random.Generator
@@ -28,9 +29,23 @@ def negative_outline(kind: str, generator: Generator, *, size: float) -> Outline
         Its outline in plane pixels.
     """
     outline = KINDS[kind](generator)
-    low, high = outline.points_xy.min(axis=0), outline.points_xy.max(axis=0)
-    scale = size / max(float((high - low).max()), 1e-6)
-    return Outline((outline.points_xy - 0.5 * (low + high)) * scale, outline.contour_ends)
+    return centred(outline, size=size)
+
+
+def centred(outline: Outline, *, size: float) -> Outline:
+    """Move an outline to the origin and bring it to a size.
+
+    Args:
+        outline: at least one corner.
+        size: its larger side afterwards, plane pixels.
+
+    Returns:
+        The outline, the middle of its box at the origin.
+    """
+    x1, y1, x2, y2 = extent(outline.points_xy)
+    scale = size / max(x2 - x1, y2 - y1, 1e-6)
+    middle = np.array([0.5 * (x1 + x2), 0.5 * (y1 + y2)])
+    return Outline((outline.points_xy - middle) * scale, outline.contour_ends)
 
 
 def glyph_outline(generator: Generator, typeface: Typeface, codepoints: tuple[int, ...]) -> Outline:

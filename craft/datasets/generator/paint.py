@@ -80,7 +80,7 @@ def choose_style(generator: np.random.Generator, settings: StyleSettings, behind
         return bool(generator.random() < share)
 
     away = 1 if own > level else -1
-    second = with_luminance(natural_colour(generator, vivid=0.5), float(np.clip(own + 40 * away, 5, 250)))
+    second = with_luminance(natural_colour(generator, vivid=0.5), min(max(own + 40 * away, 5.0), 250.0))
     edge = with_luminance(natural_colour(generator), 25.0 if own > 128 else 235.0)
     shadow = generator.uniform(-0.14, 0.14, 2)
     return Style(

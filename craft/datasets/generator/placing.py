@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from craft.datasets.generator.fonts import Outline, ShapedText, Typeface
-from craft.geometry import bounding_boxes, clockwise
+from craft.datasets.generator.raster import extent
+from craft.geometry import clockwise
 
 _CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
 
@@ -92,7 +94,7 @@ def place_text(
         The text in the picture.
     """
     boxes = character_boxes(shaped, typeface, word_height=word_height) * size
-    whole = np.array([boxes[:, 0].min(), boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max()])
+    whole = np.array([*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)])
     polygon = box_corners(whole)
     if bend:
         turn = abs(bend) * (whole[2] - whole[0])
@@ -138,11 +140,23 @@ def letter_height(polygon_xy: NDArray[np.float32]) -> float:
     Returns:
         Image pixels.
     """
+    if len(polygon_xy) == 4:
+        return float(_quad_height(polygon_xy))
     half = len(polygon_xy) // 2
     upper, lower = polygon_xy[:half], polygon_xy[half:][::-1]
     height = np.linalg.norm(upper - lower, axis=1).mean()
     width = np.linalg.norm(np.diff(0.5 * (upper + lower), axis=0), axis=1).sum()
     return float(min(height, width))
+
+
+@njit(cache=True, nogil=True)
+def _quad_height(quad):  # type: ignore[no-untyped-def]
+    """What `letter_height` says of a quad, in the quad's own precision."""
+    half = quad.dtype.type(0.5)
+    left, right = quad[0] - quad[3], quad[1] - quad[2]
+    across = half * (quad[1] + quad[2]) - half * (quad[0] + quad[3])
+    height = half * (np.sqrt(left[0] ** 2 + left[1] ** 2) + np.sqrt(right[0] ** 2 + right[1] ** 2))
+    return min(height, np.sqrt(across[0] ** 2 + across[1] ** 2))
 
 
 def _bent(points: NDArray[np.float64], origin_xy: tuple[float, float], bend: float) -> NDArray[np.float64]:
@@ -212,14 +226,14 @@ def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tup
     """Rows and columns of the picture that points, and a margin around them, lie in.
 
     Args:
-        points_xy: (..., 2) image pixels.
+        points_xy: (P, 2) image pixels, P > 0.
         margin: image pixels added on every side.
         size_hw: size of the picture.
 
     Returns:
         Slices of rows and of columns, empty where nothing is inside.
     """
-    x1, y1, x2, y2 = bounding_boxes(np.reshape(points_xy, (-1, 2))).tolist()
+    x1, y1, x2, y2 = extent(points_xy)
     height, width = size_hw
     # clipped before they become whole numbers: corners near the horizon may be infinitely far
     top, bottom = (int(min(max(value, 0), height)) for value in (np.floor(y1 - margin), np.ceil(y2 + margin)))

@@ -30,6 +30,28 @@ def coverage(
     return mask
 
 
+def extent(points_xy: NDArray[np.floating]) -> tuple[float, float, float, float]:
+    """Axis-aligned box of points; for the few points of a glyph or a word several times as fast as NumPy.
+
+    Args:
+        points_xy: (P, 2), at least one.
+
+    Returns:
+        x1, y1, x2, y2.
+    """
+    return _extent(points_xy)  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True)
+def _extent(points):  # type: ignore[no-untyped-def]
+    x1, y1 = points[0, 0], points[0, 1]
+    x2, y2 = x1, y1
+    for index in range(1, len(points)):
+        x, y = points[index, 0], points[index, 1]
+        x1, y1, x2, y2 = min(x1, x), min(y1, y), max(x2, x), max(y2, y)
+    return float(x1), float(y1), float(x2), float(y2)
+
+
 @njit(cache=True, nogil=True)
 def _fill(points, contour_ends, mask):  # type: ignore[no-untyped-def]
     height, width = mask.shape
@@ -46,11 +68,12 @@ def _fill(points, contour_ends, mask):  # type: ignore[no-untyped-def]
             before_x, before_y = x, y
         start = end
     for row in range(height):
-        total = 0.0
+        total, level = 0.0, np.uint8(0)
         for column in range(width):
-            total += change[row, column]
-            share = min(abs(total), 1.0)
-            mask[row, column] = np.uint8(share * 255.0 + 0.5)
+            if change[row, column] != 0.0:  # rare: away from the sides of shapes a pixel is as the one before
+                total += change[row, column]
+                level = np.uint8(min(abs(total), 1.0) * 255.0 + 0.5)
+            mask[row, column] = level
 
 
 @njit(cache=True, nogil=True)

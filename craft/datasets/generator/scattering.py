@@ -8,13 +8,12 @@ import numpy as np
 
 from craft.datasets.generator.canvas import Canvas, new_pose, weighted_choice
 from craft.datasets.generator.fonts import Outline, Typeface, load_typeface
-from craft.datasets.generator.negatives import glyph_outline, negative_outline
+from craft.datasets.generator.negatives import centred, glyph_outline, negative_outline
 from craft.datasets.generator.paint import Style, choose_style, paint
 from craft.datasets.generator.palette import natural_colour
 from craft.datasets.generator.placing import pixel_window, send, send_outline
-from craft.datasets.generator.raster import coverage
+from craft.datasets.generator.raster import coverage, extent
 from craft.datasets.generator.rendered import Picture
-from craft.geometry import bounding_boxes
 
 # Structures may fill the picture; everything else stays smaller than two fifths of it.
 WIDE = ("bricks", "windows", "shelf", "fence", "cables", "leaves", "stripes", "grille")
@@ -66,7 +65,7 @@ def add_negative(canvas: Canvas, *, over_everything: bool) -> None:
     if corners.min() < 0.25 * corners.max():
         return
     seen = send_outline(outline, matrix)
-    box = bounding_boxes(seen.points_xy)
+    box = np.array(extent(seen.points_xy))
     if not over_everything and not canvas.reserve(box.reshape(2, 2)[[[0, 0], [1, 1], [1, 1], [0, 0]], [[0, 1]] * 4]):
         return
     rows, columns = pixel_window(seen.points_xy, margin=0, size_hw=(height, width))
@@ -129,9 +128,7 @@ def _outline(canvas: Canvas, kind: str, size: float) -> Outline | None:
     outline = glyph_outline(canvas.generator, typeface, signs)
     if not len(outline.points_xy):
         return None
-    low, high = outline.points_xy.min(axis=0), outline.points_xy.max(axis=0)
-    scale = size / float((high - low).max())
-    return Outline((outline.points_xy - 0.5 * (low + high)) * scale, outline.contour_ends)
+    return centred(outline, size=size)
 
 
 @cache

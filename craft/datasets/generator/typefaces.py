@@ -156,6 +156,7 @@ def _fonts_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
 
 
+@cache
 def _records(path: Path) -> list[FaceRecord]:
     try:
         count = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path))).count

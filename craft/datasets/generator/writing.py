@@ -130,7 +130,7 @@ def _written(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Cou
         return
     context = multiprocessing.get_context("spawn")  # a forked child would inherit threads of whoever calls
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_write_scene, repeat(task), range(count), chunksize=4)
+        yield from pool.map(_write_scene, repeat(task), range(count))
 
 
 def _write_scene(task: _Task, index: int) -> tuple[Scene, Counter[tuple[str, str]]]:
