@@ -1,0 +1,52 @@
+"""Sensor noise from normal numbers that are drawn once and read from random places. No torch."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_POOL = 1 << 16  # numbers kept, few enough for the processor's cache
+_STRETCH = 4096  # neighbouring values that take their noise from one place
+_UNIT = 28  # standard deviation of the numbers kept: 4.5 deviations fill 8 bits
+_SHIFT = 8
+
+
+def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, deviation: float) -> NDArray[np.uint8]:
+    """Add normal noise to every channel of every pixel.
+
+    Args:
+        image: (H, W, 3) uint8. Not changed.
+        generator: where in the pool of numbers each stretch of values begins. Two stretches may share numbers, shifted
+            against each other by a random distance.
+        deviation: standard deviation of the noise, levels, 0 to 28.
+
+    Returns:
+        (H, W, 3) uint8, rounded and clipped.
+    """
+    flat = np.ascontiguousarray(image).reshape(-1)
+    noisy = np.empty_like(flat)
+    starts = generator.integers(_POOL - _STRETCH, size=-(-len(flat) // _STRETCH))
+    _add(flat, _pool(), starts, np.int16(round(deviation / _UNIT * 2**_SHIFT)), noisy)
+    return noisy.reshape(image.shape)
+
+
+@cache
+def _pool() -> NDArray[np.int8]:
+    numbers = np.random.default_rng(0).normal(scale=_UNIT, size=_POOL)
+    return np.clip(np.rint(numbers), -127, 127).astype(np.int8)
+
+
+@njit(cache=True, nogil=True)
+def _add(values, pool, starts, factor, out):  # type: ignore[no-untyped-def]
+    """Fill in values plus the pool's numbers times the factor, in 8 bits."""
+    for stretch in range(len(starts)):
+        first = stretch * _STRETCH
+        part = values[first : first + _STRETCH]
+        added, noisy = pool[starts[stretch] : starts[stretch] + _STRETCH], out[first : first + _STRETCH]
+        for index in range(len(part)):
+            step = np.int16(np.int16(np.int16(added[index]) * factor) + np.int16(1 << (_SHIFT - 1))) >> np.int16(_SHIFT)
+            value = np.int16(np.int16(part[index]) + np.int16(step))
+            noisy[index] = np.uint8(min(max(value, np.int16(0)), np.int16(255)))
