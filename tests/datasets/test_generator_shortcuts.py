@@ -109,11 +109,13 @@ def test_text_is_its_glyphs_at_their_pens():
     together = typeface.shape("iB")  # a pair without kerning, and an i has two contours
     first, second = typeface.shape("i"), typeface.shape("B")
 
-    moved = second.outline.points_xy + [first.advance, 0.0]
+    moved = second.outline.points_xy + np.array([first.advance, 0.0])
     np.testing.assert_allclose(together.outline.points_xy, np.concatenate([first.outline.points_xy, moved]), atol=1e-12)
     ends = second.outline.contour_ends + len(first.outline.points_xy)
     assert together.outline.contour_ends.tolist() == [*first.outline.contour_ends, *ends]
-    np.testing.assert_allclose(together.boxes_xyxy[1], second.boxes_xyxy[0] + [first.advance, 0.0] * 2, atol=1e-12)
+    np.testing.assert_allclose(
+        together.boxes_xyxy[1], second.boxes_xyxy[0] + np.array([first.advance, 0.0] * 2), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])

@@ -39,7 +39,7 @@ def extent(points_xy: NDArray[np.floating]) -> tuple[float, float, float, float]
     Returns:
         x1, y1, x2, y2.
     """
-    return _extent(points_xy)  # type: ignore[no-any-return]
+    return _extent(points_xy)
 
 
 @njit(cache=True, nogil=True)
