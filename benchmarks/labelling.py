@@ -1,47 +1,96 @@
 """Time the teacher's labelling beside the EasyOCR trainer's, word by word, with the same weights on the same words.
 
     python benchmarks/labelling.py --set data/icdar2015 --numbers 1 1000 --weights WEIGHTS [--easyocr trainer/craft]
-        [--words 200] [--runs 5] [--device cuda] [--bf16]
+        [--words 200] [--runs 5] [--drawn] [--without-network] [--bf16] [--device cuda] [--clock cpu] [--all]
 
-`--easyocr` is the trainer/craft folder of an EasyOCR checkout. Two figures per word: everything but the network (pictures
-read before; crops, maps split, quads sent back), and all of it. Ours is timed at the trainer's height of 128 pixels, and at
-the default. Where the device computes in bfloat16, `--bf16` adds it. `--all` labels every readable word of the set once.
-The trainer's code calls `.cuda()` whatever the device is; on a CPU that call is made to do nothing.
+`--easyocr` is the trainer/craft folder of an EasyOCR checkout (it needs scikit-image). Pictures are read before; all
+runs are warm and in one thread (the network's threads: `--threads`), and the ways take turns within each run. Checked
+first: both ways count the characters of drawn maps right, and replayed maps give ours the labels that the network gives.
+
+split            in: one score map of a word, 64 pixels high, the same array for both; out: boxes of characters in that
+                 map. Theirs: the trainer's watershed and boxes. Ours: `split_map` over the whole map.
+but the network  in: the picture and the word; out: characters in source pixels and the word's confidence. Theirs: all of
+                 build_char_box (perspective crop, resizing to 128 pixels, watershed, boxes, confidence or even split,
+                 every box sent back) except inference_word_box, which is given the map of the run before. Ours: all of
+                 label_scenes (frames, crops of 128 pixels or the default, batches, splitting, boxes sent back, confidence or
+                 even split, new scenes) except region_maps, which is given the maps of the run before.
+with the network the same with the network. "at our crops": the trainer's way, one word a pass, is handed our crops, so that
+                 the same pixels go through the network.
+
+`--drawn` gives both the ideal map of evenly wide characters where the network is left out, as a good teacher's would be: so
+the figure does not depend on the weights. The trainer calls `.cuda()` whatever the device is; on a CPU it is made to do nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import platform
 import statistics
 import sys
 import time
-import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from easyocr_labelling import THEIR_HEIGHT, EasyOcr, drawn_map
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from craft.config import SetSettings
 from craft.datasets.images import read_image
 from craft.models.device import choose_device, computes_bf16
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
+from craft.targets.splitting import split_map
 from craft.training import crops, teacher
-from craft.training.crops import teachable_length
+from craft.training.crops import Attempt, reading_frames, teachable_length
 from craft.training.scenes import read_scenes
 from craft.training.teacher import label_scenes
 
-THEIR_HEIGHT = 128
-
 
 def main() -> int:
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)
+    device = choose_device(options.device)
+    numbers = None if options.numbers is None else (options.numbers[0], options.numbers[1])
+    scenes = read_scenes(SetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
+    chosen = first_words(scenes, options.words)
+    count = sum(len(scene.words) for scene in chosen)
+    model = build_model(read_weights(options.weights)).to(device).to(memory_format=torch.channels_last).eval()
+    print(
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, OpenCV {cv2.__version__}, {device}, "
+        f"{options.threads} threads, width {model.width}; {count} words; bfloat16 in hardware: {computes_bf16(device)}; "
+        f"{options.clock} time"
+    )
+    pictures = {scene.image_path: read_image(scene.image_path) for scene in chosen}
+    crops.read_image = lambda path: pictures[str(path)]  # both sides are given pixels
+    theirs = (
+        None if options.easyocr is None else EasyOcr(options.easyocr, model, chosen, pictures, device, options.drawn)
+    )
+    clock = time.perf_counter if options.clock == "wall" else time.process_time
+    heights = tuple(dict.fromkeys((THEIR_HEIGHT, options.height)))
+    groups = {"split": splits(theirs, chosen)} if theirs is not None else {}
+    groups["but the network"] = {"EasyOCR trainer": theirs.replayed} if theirs is not None else {}
+    for height in heights:
+        for splitter in ("length", "watershed"):
+            replay = Replay(model, chosen, device, height, splitter, options.drawn)
+            check_replay(replay, label_scenes(model, chosen, device=device, height=height, splitter=splitter)[0])
+            groups["but the network"][f"ours, {splitter}, {height} px"] = replay.run
+    if not options.without_network:
+        groups["with the network"] = networks(theirs, model, chosen, device, heights, options)
+    for name, works in groups.items():
+        show(name, measure(works, options.runs, count, device, clock))
+    if options.all:
+        label_all(model, scenes, device, options)
+    return 0
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", required=True)
     parser.add_argument("--numbers", type=int, nargs=2)
@@ -52,64 +101,15 @@ def main() -> int:
     parser.add_argument("--height", type=int, default=64)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of the network on a CPU")
-    parser.add_argument("--workers", type=int, default=1, help="threads of ours beside the network")
-    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--workers", type=int, default=0, help="threads of ours beside the network")
+    parser.add_argument("--drawn", action="store_true", help="ideal maps where the network is left out")
+    parser.add_argument("--without-network", action="store_true", help="leave out what runs the network")
+    parser.add_argument("--bf16", action="store_true", help="the network in bfloat16 too")
     parser.add_argument(
-        "--clock",
-        choices=("wall", "cpu"),
-        default="wall",
-        help="cpu: processor time of all threads, for a busy machine",
+        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time, for a busy machine"
     )
-    parser.add_argument("--all", action="store_true", help="label the whole set once")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    clock = time.perf_counter if options.clock == "wall" else time.process_time
-    cv2.setNumThreads(1)
-    device = choose_device(options.device)
-    numbers = None if options.numbers is None else (options.numbers[0], options.numbers[1])
-    scenes = read_scenes(SetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
-    chosen = first_words(scenes, options.words)
-    count = sum(bool(teachable_length(word)) for scene in chosen for word in scene.words)
-    model = build_model(read_weights(options.weights)).to(device).to(memory_format=torch.channels_last).eval()
-    print(
-        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, OpenCV {cv2.__version__}, {device}, "
-        f"{options.threads} threads, width {model.width}; {count} words; bfloat16 in hardware: {computes_bf16(device)}"
-    )
-    pictures = {scene.image_path: read_image(scene.image_path) for scene in chosen}
-    crops.read_image = lambda path: pictures[str(path)]  # both sides are given pixels
-    baseline: dict[str, list[float]] = {}
-    if options.easyocr is not None:
-        theirs = easyocr_labelling(options.easyocr, model, chosen, pictures, device)
-        for name, network in (("without the network", False), ("with the network", True)):
-            baseline[name] = measure(lambda network=network: theirs(network), options.runs, count, device, clock)
-            show(f"EasyOCR trainer, {name}", baseline[name], baseline[name])
-    precisions = [torch.float32] + [torch.bfloat16] * options.bf16
-    for height in dict.fromkeys((THEIR_HEIGHT, options.height)):
-        for splitter in ("length", "watershed"):
-            replay = Replay(model, chosen, device, height, splitter)
-            times = measure(replay.run, options.runs, count, device, clock)
-            show(f"ours, {splitter}, {height} px, without the network", times, baseline.get("without the network"))
-        for precision in precisions:
-            work = labelling(model, chosen, device, precision, height, options.workers)
-            name = f"ours, length, {height} px, {str(precision).removeprefix('torch.')}, with the network"
-            show(name, measure(work, options.runs, count, device, clock), baseline.get("with the network"))
-    if options.all:
-        crops.read_image = read_image
-        precision = precisions[-1]
-        _, counts = label_scenes(
-            model,
-            scenes,
-            device=device,
-            precision=precision,
-            height=options.height,
-            workers=options.workers,
-            progress=True,
-        )
-        print(
-            f"all {counts.words:,} readable words, pictures read too: {counts.seconds:.1f} s, "
-            f"{counts.words / counts.seconds:.1f} words/s, mean confidence {counts.mean_confidence:.3f}"
-        )
-    return 0
+    parser.add_argument("--all", action="store_true", help="label the whole set once, at --height")
+    return parser.parse_args()
 
 
 def first_words(scenes: list[Scene], count: int) -> list[Scene]:
@@ -126,101 +126,147 @@ def first_words(scenes: list[Scene], count: int) -> list[Scene]:
 
 
 class Replay:
-    """Labels with the maps that the network gave before: neither it nor the normalising of its input is timed."""
+    """Labels with maps that are there already: neither the network nor the normalising of its input is timed."""
 
-    def __init__(self, model: nn.Module, scenes: list[Scene], device: torch.device, height: int, splitter: str) -> None:
+    def __init__(
+        self, model: nn.Module, scenes: list[Scene], device: torch.device, height: int, splitter: str, drawn: bool
+    ) -> None:
         self._maps: list[NDArray[np.uint8]] = []
         self._calls = 0
+        self.drawn = drawn
         self._region_maps = teacher.region_maps
-        self._label = lambda: label_scenes(model, scenes, device=device, height=height, splitter=splitter)  # type: ignore[arg-type]
+        self._label = lambda: label_scenes(model, scenes, device=device, height=height, splitter=splitter, workers=0)  # type: ignore[arg-type]
 
-    def run(self) -> None:
+    def run(self) -> list[Scene]:
         self._calls = 0
         teacher.region_maps = self._replayed
         try:
-            self._label()
+            return self._label()[0]
         finally:
             teacher.region_maps = self._region_maps
 
-    def _replayed(self, *call: object) -> NDArray[np.uint8]:
+    def _replayed(self, model: nn.Module, batch: list[Attempt], *others: Any) -> NDArray[np.uint8]:
         if self._calls == len(self._maps):  # the run that warms up
-            self._maps.append(self._region_maps(*call))  # type: ignore[arg-type]
+            self._maps.append(ideal_maps(batch) if self.drawn else self._region_maps(model, batch, *others))
         self._calls += 1
         return self._maps[self._calls - 1]
 
 
-def labelling(
-    model: nn.Module, scenes: list[Scene], device: torch.device, precision: torch.dtype, height: int, workers: int
-) -> Callable[[], object]:
-    return lambda: label_scenes(model, scenes, device=device, precision=precision, height=height, workers=workers)
-
-
-def easyocr_labelling(
-    checkout: Path, model: nn.Module, scenes: list[Scene], pictures: dict[str, NDArray[np.uint8]], device: torch.device
-) -> Callable[[bool], None]:
-    """Their builder of characters; without the network it is given the map that the network gave for the word before."""
-    sys.path.insert(0, str(checkout))
-    builder = importlib.import_module("data.pseudo_label.make_charbox").PseudoCharBoxBuilder(
-        types.SimpleNamespace(version="skimage"), None, False, None
+def ideal_maps(batch: list[Attempt]) -> NDArray[np.uint8]:
+    return np.stack(
+        [
+            drawn_map(
+                (one.frame.size_hw[0] // 2, one.frame.size_hw[1] // 2),
+                tuple(side / 2 for side in one.frame.box_xyxy),
+                one.length,
+                downwards=one.frame.downwards,
+            )
+            for one in batch
+        ]
     )
-    if device.type == "cpu":
-        Tensor.cuda = lambda self, *_arguments, **_names: self  # type: ignore[method-assign]
-    network = TheirShape(model)
-    infer, scores = builder.inference_word_box, {}
-
-    def run(with_network: bool) -> None:
-        for scene in scenes:
-            for index, word in enumerate(scene.words):
-                key = (scene.name, index)
-                if not with_network:
-                    if key not in scores:
-                        builder.inference_word_box = lambda *call, key=key: scores.setdefault(key, infer(*call))
-                        builder.build_char_box(
-                            network, 0, pictures[scene.image_path], word.polygon_xy.copy(), word.text
-                        )
-                    builder.inference_word_box = lambda *_call, key=key: scores[key]
-                else:
-                    builder.inference_word_box = infer
-                builder.build_char_box(network, 0, pictures[scene.image_path], word.polygon_xy.copy(), word.text)
-
-    return run
 
 
-class TheirShape(nn.Module):
-    """The network with the maps' axes as their code has them, (B, H, W, 2)."""
+def check_replay(replay: Replay, expected: list[Scene]) -> None:
+    """Replayed maps of the network must label as it does, and drawn ones must be counted right."""
+    words = [word for scene in replay.run() for word in scene.words]
+    if replay.drawn:
+        assert np.mean([word.confidence == 1 for word in words]) > 0.95, "characters of drawn maps are miscounted"
+        return
+    for word, same in zip(words, (word for scene in expected for word in scene.words), strict=True):
+        assert word.confidence == same.confidence
+        assert np.array_equal(word.character_quads_xy, same.character_quads_xy)  # type: ignore[arg-type]
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.eval()
 
-    def forward(self, images: Tensor) -> tuple[Tensor, None]:
-        return self.model(images)[0].permute(0, 2, 3, 1), None
+def splits(theirs: EasyOcr, scenes: list[Scene]) -> dict[str, Callable[[], object]]:
+    """Splitting alone, of one drawn map a word, which everyone must count right."""
+    maps = []
+    for word in (word for scene in scenes for word in scene.words):
+        length = teachable_length(word)
+        [frame, *_] = reading_frames(word.polygon_xy, 1, height=THEIR_HEIGHT)
+        height, width = frame.size_hw[0] // 2, frame.size_hw[1] // 2
+        maps.append((drawn_map((height, width), (4, 4, width - 4, height - 4), length), length))
+    wide = [(levels, length) for levels, length in maps if levels.shape[1] >= 8 * length]  # others run into each other
+    wrong = sum(theirs.split(levels) != length for levels, length in wide)
+    for splitter in ("length", "watershed"):
+        wrong += sum(
+            split_map(levels, box_of(levels), length, splitter=splitter).num_found != length for levels, length in wide
+        )
+    assert wrong <= 0.01 * len(wide), f"{wrong} counts of {len(wide)} drawn words are wrong"
+    works: dict[str, Callable[[], object]] = {"EasyOCR trainer": lambda: [theirs.split(levels) for levels, _ in maps]}
+    for splitter in ("length", "watershed"):
+        works[f"ours, {splitter}"] = lambda splitter=splitter: [  # type: ignore[misc]
+            split_map(levels, box_of(levels), length, splitter=splitter) for levels, length in maps
+        ]
+    return works
+
+
+def box_of(levels: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    return 4.0, 4.0, levels.shape[1] - 4.0, levels.shape[0] - 4.0
+
+
+def networks(
+    theirs: EasyOcr | None,
+    model: nn.Module,
+    scenes: list[Scene],
+    device: torch.device,
+    heights: tuple[int, ...],
+    options: argparse.Namespace,
+) -> dict[str, Callable[[], object]]:
+    works: dict[str, Callable[[], object]] = {}
+    if theirs is not None:
+        works |= {"EasyOCR trainer": theirs.network, "EasyOCR trainer, at our crops of 128 px": theirs.on_our_crops}
+    for height in heights:
+        for precision in [torch.float32] + [torch.bfloat16] * options.bf16:
+            works[f"ours, length, {height} px, {str(precision).removeprefix('torch.')}"] = (
+                lambda height=height, precision=precision: label_scenes(  # type: ignore[misc]
+                    model, scenes, device=device, precision=precision, height=height, workers=options.workers
+                )
+            )
+    return works
 
 
 def measure(
-    work: Callable[[], object], runs: int, words: int, device: torch.device, clock: Callable[[], float]
-) -> list[float]:
-    """Milliseconds per word of each run, after one that warms up."""
-    times = []
+    works: dict[str, Callable[[], object]], runs: int, words: int, device: torch.device, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """Milliseconds per word of each run of each way, by turns, after one of each that warms up."""
+    times: dict[str, list[float]] = {name: [] for name in works}
     for index in range(runs + 1):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        start = clock()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        if index:
-            times.append(1e3 * (clock() - start) / words)
+        for name, work in works.items():
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            start = clock()
+            work()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if index:
+                times[name].append(1e3 * (clock() - start) / words)
     return times
 
 
-def show(name: str, times: list[float], baseline: list[float] | None) -> None:
-    median = statistics.median(times)
-    ratio = (
-        "" if baseline is None else f"  {statistics.median(baseline) / median:6.2f} x as fast as the EasyOCR trainer"
+def show(group: str, times: dict[str, list[float]]) -> None:
+    """Medians, and the medians of the ratios within each run to every EasyOCR way."""
+    print(group)
+    theirs = [name for name in times if name.startswith("EasyOCR")]
+    for name, own in times.items():
+        line = f"  {name:<42} {statistics.median(own):9.3f} ms a word ({min(own):.3f} to {max(own):.3f})"
+        for other in theirs if name not in theirs else ():
+            ratio = statistics.median(a / b for a, b in zip(times[other], own, strict=True))
+            line += f"  {ratio:6.2f} x {other}"
+        print(line, flush=True)
+
+
+def label_all(model: nn.Module, scenes: list[Scene], device: torch.device, options: argparse.Namespace) -> None:
+    crops.read_image = read_image
+    precision = torch.bfloat16 if options.bf16 else torch.float32
+    start = time.process_time()
+    _, counts = label_scenes(
+        model, scenes, device=device, precision=precision, height=options.height, workers=options.workers, progress=True
     )
-    print(f"  {name:<62} {median:8.3f} ms a word ({min(times):.3f} to {max(times):.3f}){ratio}", flush=True)
+    print(
+        f"all {counts.words:,} readable words at {options.height} px, {precision}, pictures read too: {counts.seconds:.1f} s, "
+        f"{time.process_time() - start:.1f} s of processor time, {counts.words / counts.seconds:.1f} words/s, "
+        f"mean confidence {counts.mean_confidence:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -150,12 +150,15 @@ def _columns_reach(matrix, height, width, image_height, image_width):  # type: i
 def _packed_part(image, left, top, right, bottom):  # type: ignore[no-untyped-def]
     """A part of an image with the three channels of a pixel in one number, so that they are weighted at once."""
     packed = np.zeros((bottom - top + 1, right - left + 1), np.uint64)
-    for row in range(max(top, 0), min(bottom + 1, image.shape[0])):
-        for column in range(max(left, 0), min(right + 1, image.shape[1])):
-            packed[row - top, column - left] = (
-                np.uint64(image[row, column, 0])
-                | (np.uint64(image[row, column, 1]) << np.uint64(_LANE))
-                | (np.uint64(image[row, column, 2]) << np.uint64(2 * _LANE))
+    first_row, first_column = max(top, 0), max(left, 0)
+    seen = image[first_row : max(bottom + 1, 0), first_column : max(right + 1, 0)]
+    inside = packed[first_row - top :, first_column - left :]
+    for row in range(seen.shape[0]):
+        line, packed_line = seen[row], inside[row]
+        for column in range(seen.shape[1]):
+            red, green, blue = line[column, 0], line[column, 1], line[column, 2]
+            packed_line[column] = (
+                np.uint64(red) | (np.uint64(green) << np.uint64(_LANE)) | (np.uint64(blue) << np.uint64(2 * _LANE))
             )
     return packed
 
