@@ -43,6 +43,7 @@ VARIANTS = (
     (HeadVariant("all", "all", rate_factor=3), "all RoIs, N=2, lr x3", "68.7"),
     (HeadVariant("ohem-n1", "ohem", 128, images=1), "OHEM, N=1, B=128", "69.7"),
     (HeadVariant("ohem", "ohem"), "OHEM, N=2, B=128", "69.9"),
+    (HeadVariant("ohem-text", "ohem", rank_by="text"), "OHEM by log loss alone, N=2, B=128", "-"),
     (HeadVariant("bootstrap", "bootstrap"), "bootstrap, N=2, B=128", "-"),
 )
 TITLES = {ALONE: "maps alone"} | {variant.name: title for variant, title, _paper in VARIANTS}
@@ -84,6 +85,8 @@ def trained(arguments: argparse.Namespace, seed: int, name: str, folder: Path) -
     if name != ALONE:
         one = next(variant for variant, *_ in VARIANTS if variant.name == name)
         given += ["region.enabled=true", f"region.sampler={one.sampler}", "region.levels=[decoder2,decoder8]"]
+        if one.sampler == "ohem":
+            given.append(f"region.rank_by={one.rank_by}")
         if one.sampler == "heuristic":
             given.append(f"region.background_low={one.background_low}")
     train(settings_of(arguments, seed, *given), folder, resume=True)
@@ -157,7 +160,7 @@ def report_lines(rows: dict[str, list[Row]], seeds: list[int], num_images: int) 
     pairs = [(name, ALONE) for name in rows if name != ALONE]
     pairs += [
         (name, other)
-        for name, other in (("ohem", "heuristic-0.1"), ("ohem", "heuristic-0"))
+        for name, other in itertools.product(("ohem", "ohem-text"), ("heuristic-0.1", "heuristic-0"))
         if {name, other} <= set(rows)
     ]
     lines += [

@@ -253,6 +253,11 @@ class RegionSettings(Settings):
         0.1, ge=0, lt=0.5, description="Least IoU of background RoIs with a word, for heuristic."
     )
     nms_iou: float = Field(0.7, gt=0, le=1, description="IoU above which two RoIs count as one spot, for mining.")
+    rank_by: Literal["loss", "text"] = Field(
+        "loss",
+        description="What mining calls hard. loss: log loss plus that of the box, as in the paper. text: the log loss alone, "
+        "so that words whose boxes are off do not crowd out background taken for text.",
+    )
     bootstrap_every: int = Field(
         500, ge=1, description="Steps between two collections of false positives, for bootstrap."
     )
@@ -395,6 +400,7 @@ _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("detection.long_side", "detection.sizing", ("long_side",)),
     ("region.background_low", "region.sampler", ("heuristic",)),
     ("region.nms_iou", "region.sampler", ("ohem", "ohem-zeroed")),
+    ("region.rank_by", "region.sampler", ("ohem", "ohem-zeroed")),
     ("region.rois_per_image", "region.sampler", ("heuristic", "ohem", "ohem-zeroed", "bootstrap")),
     ("region.bootstrap_every", "region.sampler", ("bootstrap",)),
     ("region.bootstrap_crops", "region.sampler", ("bootstrap",)),

@@ -11,6 +11,7 @@ from torchvision.ops import nms
 from craft.ohem.pixel import shuffled_order
 
 Sampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
+RankBy = Literal["loss", "text"]
 MINING = ("ohem", "ohem-zeroed")
 """Samplers that look at every RoI's loss before they choose."""
 

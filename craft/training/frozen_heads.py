@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from craft.datasets.loader import Batch, SceneSets, build_loader
 from craft.models.craft import CRAFT
 from craft.models.region_head import RegionHead, RegionPath, region_path
 from craft.models.weights import save_safetensors
-from craft.ohem.region import Sampler
+from craft.ohem.region import RankBy, Sampler
 from craft.training.batch_rois import batch_rois
 from craft.training.distributed import Processes
 from craft.training.false_positives import FalsePositives, draw_share, look_again
@@ -42,6 +43,7 @@ class HeadVariant:
         background_low: least IoU of background RoIs, for heuristic.
         images: crops an optimizer step; a variant that takes fewer than a batch does more steps with each batch.
         rate_factor: on the learning rate.
+        rank_by: what mining calls hard, as in `head_loss`.
         collect_every: batches between two collections of false positives, for bootstrap.
         collect_crops: crops looked at in a collection, for bootstrap.
     """
@@ -52,6 +54,7 @@ class HeadVariant:
     background_low: float = 0.1
     images: int = 2
     rate_factor: float = 1.0
+    rank_by: RankBy = "loss"
     collect_every: int = 100
     collect_crops: int = 320
 
@@ -84,7 +87,9 @@ def train_heads(config: Config, variants: Sequence[HeadVariant], folder: Path, p
     assert path is not None
     learners = [_Learner(variant, path, config, processes) for variant in wanted]
     proposer = None if path.proposals is None else build_optimizer(path.proposals, config.optimizer)
-    batches, log = _loader(config, sets), RunLog(folder, writes=True, after_step=0, tensorboard=False)
+    _forget(folder / "metrics.jsonl", {variant.name for variant in wanted})
+    log = RunLog(folder, writes=True, after_step=config.training.steps, tensorboard=False)
+    batches = _loader(config, sets)
     for step in tqdm(range(config.training.steps), desc=f"heads {folder.name}"):
         batch = next(batches)
         with torch.no_grad():
@@ -155,6 +160,7 @@ class _Learner:
                 count=count,
                 background_low=self.variant.background_low,
                 nms_iou=self._config.region.nms_iou,
+                rank_by=self.variant.rank_by,
                 times=self.meter.times,
                 negatives=None if negatives is None else negatives.to(seeds.device),
             )
@@ -208,6 +214,14 @@ def _save(model: CRAFT, learner: _Learner, file: Path, config: Config) -> None:
     detection = config.detection.model_dump(mode="json")
     save_safetensors(model, file, {"step": config.training.steps, **network_metadata(config), "detection": detection})
     learner.path.head, model.region = head, before
+
+
+def _forget(path: Path, names: set[str]) -> None:
+    """Drop the log's lines about heads that were not finished: they start again."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["variant"] not in names]
+        path.write_text("".join(kept), encoding="utf-8")
 
 
 def _check(config: Config, variants: Sequence[HeadVariant]) -> None:

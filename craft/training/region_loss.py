@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from craft.models.proposal_network import ANCHOR_CODER
 from craft.models.region_head import BOX_CODER, RegionHead
-from craft.ohem.region import MINING, Sampler, sample_anchors, sample_rois
+from craft.ohem.region import MINING, RankBy, Sampler, sample_anchors, sample_rois
 from craft.targets.rois import WordBoxes, label_anchors
 from craft.training.pass_times import PassTimes
 from craft.training.roi_sources import ImageRois
@@ -48,6 +48,7 @@ def head_loss(
     background_low: float,
     nms_iou: float,
     times: PassTimes,
+    rank_by: RankBy = "loss",
     negatives: Tensor | None = None,
 ) -> HeadLoss:
     """Choose RoIs and compute the head's loss over them.
@@ -62,6 +63,7 @@ def head_loss(
         background_low: least IoU of background RoIs, for heuristic.
         nms_iou: IoU above which two RoIs are one spot, for mining.
         times: told how long the passes take.
+        rank_by: what mining calls hard: "loss", log loss and the box's, as in the paper; "text", the log loss alone.
         negatives: (K', F) float32, cut-out features of background RoIs trained on besides; for bootstrap.
 
     Returns:
@@ -78,11 +80,14 @@ def head_loss(
         with times.measure("differentiated"):
             odds, corrections = head(levels, boxes)
             losses = roi_losses(odds, corrections, rois)
-    split = None if losses is None else list(losses.detach().split(sizes))
+    split = ranked = None
+    if losses is not None:
+        split = list(losses.detach().split(sizes))
+        ranked = split if rank_by == "loss" else list(text_losses(odds.detach(), rois).split(sizes))
     chosen = [
         sample_rois(
             sampler,
-            None if split is None else split[index],
+            None if ranked is None else ranked[index],
             image.boxes_xyxy,
             image.labels.foreground,
             image.labels.best_iou,
@@ -126,13 +131,27 @@ def roi_losses(odds: Tensor, corrections: Tensor, rois: Sequence[ImageRois]) -> 
     Source: Fast R-CNN, Girshick, ICCV 2015, section 2.3.
     """
     foreground = torch.cat([image.labels.foreground for image in rois])
+    text = text_losses(odds, rois)
     boxes = torch.cat([image.boxes_xyxy for image in rois])
     # Background RoIs stand in for the word they lack, so that nothing here is infinite.
     words = torch.cat([_words_of(image) for image in rois])
     wanted = BOX_CODER.encode_single(words, boxes)
-    text = functional.binary_cross_entropy_with_logits(odds, foreground.float(), reduction="none")
     moved = functional.smooth_l1_loss(corrections, wanted, reduction="none").sum(dim=1)
     return text + torch.where(foreground, moved, 0.0)
+
+
+def text_losses(odds: Tensor, rois: Sequence[ImageRois]) -> Tensor:
+    """Log loss of each RoI.
+
+    Args:
+        odds: (R,) float32, log odds of text, image after image.
+        rois: of each image, R in all.
+
+    Returns:
+        (R,) float32.
+    """
+    foreground = torch.cat([image.labels.foreground for image in rois])
+    return functional.binary_cross_entropy_with_logits(odds, foreground.float(), reduction="none")
 
 
 def pick_rois(image: ImageRois, index: Tensor) -> ImageRois:

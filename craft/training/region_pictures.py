@@ -20,7 +20,7 @@ from craft.models.region_head import region_path
 from craft.ohem.region import hardest_rois
 from craft.scene import Scene
 from craft.training.batch_rois import batch_rois
-from craft.training.region_loss import roi_losses
+from craft.training.region_loss import roi_losses, text_losses
 
 _SCENES_SHOWN = 4
 _COMMON_LOSS = 3.0  # the loss at which a box has its full colour, in every picture, so that steps compare
@@ -64,7 +64,7 @@ def write_roi_pictures(
 
     Returns:
         The picture: the crops two in a row, with a legend. Text RoIs are green, others yellow to red; the fuller the
-        colour, the larger the loss.
+        colour, the larger the loss, which is the one that mining ranks by.
     """
     assert isinstance(model, CRAFT)
     path = region_path(model)
@@ -77,7 +77,7 @@ def write_roi_pictures(
         model.train(was_training)
     rois, _loss = batch_rois(path, maps, levels, batch, settings, learn=False)
     odds, corrections = path.head(levels, [image.boxes_xyxy for image in rois])
-    losses = roi_losses(odds, corrections, rois)
+    losses = roi_losses(odds, corrections, rois) if settings.rank_by == "loss" else text_losses(odds, rois)
     panels = []
     for place, (image, image_losses) in enumerate(zip(rois, losses.split([len(one) for one in rois]), strict=True)):
         index = hardest_rois(
@@ -94,7 +94,7 @@ def write_roi_pictures(
         boxes = zoom * image.boxes_xyxy[index]
         picture = draw_rois(large, boxes, image_losses[index], image.labels.foreground[index], thickness=zoom)
         mean = image_losses[index].mean().item() if len(index) else 0.0
-        caption = f"{batch.names[place]}, step {step}: {len(index)} RoIs mined, {share:.0%} text, mean loss {mean:.2f}"
+        caption = f"{batch.names[place]}, step {step}: {len(index)} RoIs mined, {share:.0%} text, mean {mean:.2f}"
         panels.append(_captioned(picture, caption))
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step_{step:06d}.jpg"

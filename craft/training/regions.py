@@ -96,6 +96,7 @@ class RegionTraining:
             count=count,
             background_low=settings.background_low,
             nms_iou=settings.nms_iou,
+            rank_by=settings.rank_by,
             times=self.meter.times,
             negatives=None if negatives is None else negatives.to(maps.device),
         )

@@ -81,6 +81,10 @@ def test_mean_loss_over_all_rois_of_a_few_crops_falls_far_and_text_stands_apart(
     assert better > 0.95
 
 
+def log_lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
 def heads_config(tiny_values, tmp_path, **region):
     tiny_values["training"]["steps"] = 1
     train(validate_config(tiny_values, where="test"), tmp_path / "maps")
@@ -94,7 +98,7 @@ def heads_config(tiny_values, tmp_path, **region):
 VARIANTS = [
     HeadVariant("heuristic", "heuristic", rois_per_image=8),
     HeadVariant("ohem", "ohem", rois_per_image=8),
-    HeadVariant("ohem-1", "ohem", rois_per_image=8, images=1),
+    HeadVariant("ohem-1", "ohem", rois_per_image=8, images=1, rank_by="text"),
     HeadVariant("all-fast", "all", rate_factor=3.0),
     HeadVariant("bootstrap", "bootstrap", rois_per_image=8, collect_every=2, collect_crops=4),
 ]
@@ -119,7 +123,7 @@ def test_heads_side_by_side_share_everything_but_how_they_are_trained(tiny_value
                 assert not torch.equal(value, first[key]), (name, key)
             if same_everywhere:
                 assert torch.equal(value, first[key]), key
-    lines = [json.loads(line) for line in (tmp_path / "heads" / "metrics.jsonl").read_text().splitlines()]
+    lines = log_lines(tmp_path / "heads")
     assert {line["variant"] for line in lines if line["kind"] == "train"} == set(files)
     (collected,) = [line for line in lines if line["kind"] == "bootstrap"]
     assert (collected["variant"], collected["step"], collected["crops"]) == ("bootstrap", 2, 4)
@@ -134,9 +138,19 @@ def test_one_head_learns_the_same_whoever_learns_beside_it_and_is_not_trained_ag
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
 
-    written = alone["ohem"].stat().st_mtime_ns
-    assert train_heads(config, VARIANTS[1:2], tmp_path / "alone", start_processes("cpu")) == alone
+    written, lines = alone["ohem"].stat().st_mtime_ns, log_lines(tmp_path / "alone")
+    (tmp_path / "alone" / "metrics.jsonl").open("a").write('{"kind": "train", "step": 2, "variant": "heuristic"}\n')
+    both = train_heads(config, VARIANTS[:2], tmp_path / "alone", start_processes("cpu"))
     assert alone["ohem"].stat().st_mtime_ns == written
+    assert torch.equal(
+        read_weights(both["heuristic"]).state["region.head.first.weight"],
+        read_weights(among["heuristic"]).state["region.head.first.weight"],
+    )
+    assert log_lines(tmp_path / "alone")[: len(lines)] == lines
+    assert [(line["variant"], line["step"]) for line in log_lines(tmp_path / "alone")[len(lines) :]] == [
+        ("heuristic", 2),
+        ("heuristic", 4),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from torch.nn import functional
 
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import BOX_CODER, RegionArchitecture, RegionHead
+from craft.ohem.region import hardest_rois
 from craft.targets.rois import WordBoxes
 from craft.training.pass_times import PassTimes
-from craft.training.region_loss import head_loss, pick_rois, proposal_loss, roi_losses
+from craft.training.region_loss import head_loss, pick_rois, proposal_loss, roi_losses, text_losses
 from craft.training.roi_sources import with_labels
 
 CPU = torch.device("cpu")
@@ -56,7 +57,7 @@ def scene(head):
     return network, normalise_images(images), rois
 
 
-def step(head, scene, sampler, *, count=16, times=None, negatives=None):
+def step(head, scene, sampler, *, count=16, times=None, negatives=None, rank_by="loss"):
     network, images, rois = scene
     for module in (network, head):
         module.zero_grad()
@@ -71,6 +72,7 @@ def step(head, scene, sampler, *, count=16, times=None, negatives=None):
         background_low=0.1,
         nms_iou=0.7,
         times=times or PassTimes(CPU),
+        rank_by=rank_by,
         negatives=negatives,
     )
     found.loss.backward()
@@ -78,9 +80,10 @@ def step(head, scene, sampler, *, count=16, times=None, negatives=None):
     return found, gradients
 
 
-def test_two_passes_and_one_zeroed_pass_choose_the_same_rois_and_give_the_same_gradients(head, scene):
-    two, two_gradients = step(head, scene, "ohem")
-    one, one_gradients = step(head, scene, "ohem-zeroed")
+@pytest.mark.parametrize("rank_by", ["loss", "text"])
+def test_two_passes_and_one_zeroed_pass_choose_the_same_rois_and_give_the_same_gradients(head, scene, rank_by):
+    two, two_gradients = step(head, scene, "ohem", rank_by=rank_by)
+    one, one_gradients = step(head, scene, "ohem-zeroed", rank_by=rank_by)
 
     for first, second in zip(two.chosen, one.chosen, strict=True):
         assert len(first) == 16
@@ -96,6 +99,24 @@ def test_mined_rois_are_worse_than_the_mean_of_all(head, scene):
     found, _ = step(head, scene, "ohem")
 
     assert found.chosen_losses.mean() > torch.cat(found.all_losses).mean()
+
+
+def test_mining_by_log_loss_leaves_the_boxes_out_of_the_ranking(head, scene):
+    network, images, rois = scene
+    with torch.no_grad():
+        _maps, levels = network.forward_levels(images)
+        odds, _corrections = head(levels, [image.boxes_xyxy for image in rois])
+    ranked = text_losses(odds, rois).split([len(image) for image in rois])
+
+    found, _ = step(head, scene, "ohem", rank_by="text")
+
+    by_loss, _ = step(head, scene, "ohem")
+    for index, image in enumerate(rois):
+        best = hardest_rois(ranked[index], image.boxes_xyxy, image.labels.counted, count=16, nms_iou=0.7)
+        assert torch.equal(found.chosen[index], best)
+        assert image.labels.foreground[by_loss.chosen[index][0]]  # this head's boxes are far off: words come first
+        assert not torch.equal(found.chosen[index], by_loss.chosen[index])
+    assert torch.equal(found.all_losses[0], by_loss.all_losses[0])
 
 
 def test_every_sampler_divides_by_the_number_of_rois_asked_for(head, scene):
