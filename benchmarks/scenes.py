@@ -239,7 +239,9 @@ def row_of(results: Results, variant: str) -> Row:
         variant,
         results.study.grid()[chosen],
         hmean,
-        *(estimate(list(values.values())) for values in (precision, recall, hmean)),
+        estimate(list(precision.values())),
+        estimate(list(recall.values())),
+        estimate(list(hmean.values())),
         bootstrap_interval(images, generator=np.random.default_rng(0)),
         difference,
     )
