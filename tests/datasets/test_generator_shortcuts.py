@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import cv2
 import matplotlib
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import uharfbuzz
 
 from craft.datasets.generator.flattening import FLATNESS, flattened_glyph
 from craft.datasets.generator.fonts import load_typeface
+from craft.datasets.generator.mixing import lit, toned
 from craft.datasets.generator.placing import letter_height, pixel_window
 from craft.datasets.generator.raster import extent
 
@@ -148,3 +150,20 @@ def test_the_window_around_points_is_cut_at_the_picture(points, rows, columns):
     window = pixel_window(np.array(points), margin=2, size_hw=(20, 30))
 
     assert window == (slice(*rows), slice(*columns))
+
+
+def test_light_multiplies_as_opencv_does_for_every_level():
+    levels, light = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    picture = np.stack([levels, levels[::-1], levels[:, ::-1]], axis=2)
+
+    np.testing.assert_array_equal(lit(picture, light), cv2.multiply(picture, cv2.merge([light] * 3), scale=1 / 128))
+
+
+def test_levels_are_looked_up_for_each_channel():
+    generator = np.random.default_rng(0)
+    picture = generator.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    table = generator.integers(0, 256, (256, 3), dtype=np.uint8)
+
+    expected = np.stack([table[picture[..., channel], channel] for channel in range(3)], axis=2)
+    np.testing.assert_array_equal(toned(picture, table), expected)
+    np.testing.assert_array_equal(toned(picture[::2], table), expected[::2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from craft.datasets.generator.mixing import mix_flat
+from craft.datasets.generator.mixing import lit, mix_flat
 from craft.datasets.generator.palette import Colour, natural_colour
 from craft.datasets.generator.rendered import Picture
 from craft.datasets.generator.textures import add_texture, texture_patch
@@ -79,7 +79,7 @@ def light_field(generator: np.random.Generator, image: Picture) -> Picture:
         shade = cv2.GaussianBlur(shade, (0, 0), float(generator.uniform(0.5, 3)))
         field = cv2.multiply(field, shade, scale=1 / 255)
     wide = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
-    return cv2.multiply(image, cv2.merge([wide, wide, wide]), scale=1 / 128)
+    return lit(image, np.asarray(wide))
 
 
 def _ground(generator: np.random.Generator, image: Picture) -> None:

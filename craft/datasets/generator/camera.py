@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from craft.datasets.generator.backgrounds import light_field
+from craft.datasets.generator.mixing import toned
 from craft.datasets.generator.rendered import Picture
 from craft.datasets.generator.settings import CameraSettings
 from craft.datasets.generator.textures import texture
@@ -100,10 +101,10 @@ def photograph(generator: np.random.Generator, image: Picture, shot: Shot) -> tu
     if shot.shrink > 1:
         small = (round(size[0] / shot.shrink), round(size[1] / shot.shrink))
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    levels = np.arange(256)[None, :, None] * (gain * np.array(shot.tint))
+    levels = np.arange(256)[:, None] * (gain * np.array(shot.tint))
     # bright parts roll off instead of ending abruptly, as sensors' tone curves have it
     levels = np.where(levels > 190, 190 + 65 * np.tanh((levels - 190) / 90), levels)
-    image = cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8))
+    image = toned(image, np.clip(levels, 0, 255).astype(np.uint8))
     if shot.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if shot.noise > 0:

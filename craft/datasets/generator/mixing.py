@@ -34,6 +34,55 @@ def mix_picture(patch: Picture, mask: Picture, picture: Picture, opacity: float)
     _mix_picture(patch, mask, picture, round(256 * opacity))
 
 
+def toned(picture: Picture, table: Picture) -> Picture:
+    """A picture with other levels.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        table: (256, 3) uint8, the new level for each old one, for each channel.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    out = np.empty(picture.shape, np.uint8)
+    _toned(np.ascontiguousarray(picture), table, out)
+    return out
+
+
+def lit(picture: Picture, light: Picture) -> Picture:
+    """A picture under uneven light.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        light: (H, W) uint8, 128 where nothing changes.
+
+    Returns:
+        (H, W, 3) uint8: picture * light / 128, rounded half to even, as OpenCV's multiply has it.
+    """
+    out = np.empty(picture.shape, np.uint8)
+    _lit(np.ascontiguousarray(picture), light, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _toned(picture, table, out):  # type: ignore[no-untyped-def]
+    for row in range(picture.shape[0]):
+        for column in range(picture.shape[1]):
+            for channel in range(3):
+                out[row, column, channel] = table[picture[row, column, channel], channel]
+
+
+@njit(cache=True, nogil=True)
+def _lit(picture, light, out):  # type: ignore[no-untyped-def]
+    for row in range(picture.shape[0]):
+        for column in range(picture.shape[1]):
+            factor = np.int32(light[row, column])
+            for channel in range(3):
+                product = factor * np.int32(picture[row, column, channel])
+                level = (product + 63 + ((product >> 7) & 1)) >> 7  # a half goes up where that makes it even
+                out[row, column, channel] = np.uint8(min(level, 255))
+
+
 @njit(cache=True, nogil=True)
 def _mix_flat(patch, mask, red, green, blue, opacity):  # type: ignore[no-untyped-def]
     for row in range(mask.shape[0]):
