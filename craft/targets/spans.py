@@ -42,7 +42,7 @@ def likely_boxes(
     """
     boxes = np.empty((length, 4))
     left, top, right, bottom = box_xyxy
-    targets = target_table(int(math.ceil(_MOST_BINS * _MOST_WIDTH)), TARGET_FALL)
+    targets = target_table(math.ceil(_MOST_BINS * _MOST_WIDTH), TARGET_FALL)
     return boxes, int(_split_upright(np.ascontiguousarray(levels), left, top, right, bottom, targets, boxes))
 
 
@@ -71,7 +71,7 @@ def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):  # ty
     profile = row_profile(levels, left, top, right, bottom, num_bins)
     mean = num_bins / length
     least = max(1, int(_LEAST_WIDTH * mean))
-    most = min(num_bins - (length - 1) * least, max(int(math.ceil(_MOST_WIDTH * mean)), least))
+    most = min(num_bins - (length - 1) * least, max(math.ceil(_MOST_WIDTH * mean), least))
     spans = best_spans(profile, length, least, most, targets, _FAINTEST, _GAP_COST, _EVENNESS * mean)
     for index in range(length):
         boxes_xyxy[index, 0] = left + spans[index, 0] * ((right - left) / num_bins)
@@ -86,8 +86,8 @@ def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):  # ty
 def row_profile(levels, left, top, right, bottom, num_bins):  # type: ignore[no-untyped-def]
     """The highest score of a word's columns (num_bins,) float64 at the middles of equal parts; linear between columns."""
     height, width = levels.shape
-    first = min(max(int(round(top)), 0), height - 1)  # rows whose centres lie in the word; the nearest where none does
-    last = max(min(int(round(bottom)), height), first + 1)
+    first = min(max(round(top), 0), height - 1)  # rows whose centres lie in the word; the nearest where none does
+    last = max(min(round(bottom), height), first + 1)
     highest = np.zeros(width, np.uint8)
     for row in range(first, last):
         line = levels[row]
@@ -97,7 +97,7 @@ def row_profile(levels, left, top, right, bottom, num_bins):  # type: ignore[no-
     step = (right - left) / num_bins
     for index in range(num_bins):
         place = left + (index + 0.5) * step - 0.5
-        column = min(max(int(math.floor(place)), 0), width - 1)
+        column = min(max(math.floor(place), 0), width - 1)
         here = np.float64(np.float32(highest[column]) * _ONE_LEVEL)
         following = np.float64(np.float32(highest[min(column + 1, width - 1)]) * _ONE_LEVEL)
         profile[index] = here + (following - here) * min(max(place - column, 0.0), 1.0)
@@ -136,12 +136,12 @@ def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenne
     fits = np.empty((most + 1, num_bins), np.float32)  # what a character of some width costs, by its first bin
     _fit_characters(profile.astype(np.float32), least, most, targets, np.float32(faintest), fits)
     for width in range(least, most + 1):
-        fits[width] += evenness * np.log(width / (num_bins / length)) ** 2
-    squares = profile * profile
-    before = np.full(num_bins + 1, np.inf)  # least cost of one character fewer, by where it ends
-    before[0] = 0.0
+        unevenness = evenness * math.log(width / (num_bins / length)) ** 2
+        for first in range(num_bins - width + 1):
+            fits[width, first] = np.float32(fits[width, first] + unevenness)
+    before = np.zeros(num_bins + 1)  # least cost of one character fewer, by where it ends
     for end in range(1, num_bins + 1):
-        before[end] = before[end - 1] + squares[end - 1] + gap_cost
+        before[end] = before[end - 1] + profile[end - 1] * profile[end - 1] + gap_cost
     widths = np.zeros((length + 1, num_bins + 1), np.int32)  # of the character that ends here; 0 for a gap
     for number in range(1, length + 1):
         first, last = number * least, num_bins - (length - number) * least  # ends that leave room for the others
@@ -158,7 +158,7 @@ def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenne
                 chosen[start + width : start + width + num_places],
             )
         for end in range(first + 1, last + 1):
-            waiting = costs[end - 1] + squares[end - 1] + gap_cost
+            waiting = costs[end - 1] + profile[end - 1] * profile[end - 1] + gap_cost
             if waiting <= costs[end]:
                 costs[end], chosen[end] = waiting, 0
         before = costs

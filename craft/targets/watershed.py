@@ -33,13 +33,13 @@ def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, flo
         connected pixels above 0.5, and the background is what scores less than a character's target at its edge.
     """
     left, top, right, bottom = inner_pixels(box_xyxy, levels.shape)
-    inner = levels[top:bottom, left:right]
-    inner = cv2.copyMakeBorder(inner, _FRAME, _FRAME, _FRAME, _FRAME, cv2.BORDER_CONSTANT, value=0)
-    core = cv2.compare(inner, 255 * _CORE_SCORE, cv2.CMP_GT)
+    inner = np.zeros((bottom - top + 2 * _FRAME, right - left + 2 * _FRAME), np.uint8)
+    inner[_FRAME:-_FRAME, _FRAME:-_FRAME] = levels[top:bottom, left:right]
+    core = (inner > 255 * _CORE_SCORE).view(np.uint8)
     num_labels, markers = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
     if num_labels == 1:
         return np.zeros((0, 4))
-    _mark_background(np.asarray(inner, dtype=np.uint8), markers, 255 * _EDGE_SCORE)
+    _mark_background(inner, markers, 255 * _EDGE_SCORE)
     basins = cv2.watershed(cv2.merge([inner, inner, inner]), markers)
     boxes = np.empty((num_labels - 1, 4))
     _basin_boxes(np.asarray(basins, dtype=np.int32), boxes)

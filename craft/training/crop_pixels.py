@@ -62,7 +62,7 @@ def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width,
                 least = min(least, (matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]) / middle)
         if not least >= least_denominator:
             _rectangle_to_parallelogram(strip, left, top, right, bottom, matrix)
-        starts[count] = int(round(left)) if count else 0
+        starts[count] = round(left) if count else 0
         count += 1
         left = right
     return matrices[:count].copy(), starts[:count].copy()

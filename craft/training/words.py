@@ -58,9 +58,7 @@ class Frame:
             moved[strips == strip] = transform_points(points_xy[strips == strip], matrix)
         return moved
 
-    def characters(
-        self, boxes_xyxy: NDArray[np.float64], *, stride: int
-    ) -> tuple[NDArray[np.float32], bool]:
+    def characters(self, boxes_xyxy: NDArray[np.float64], *, stride: int) -> tuple[NDArray[np.float32], bool]:
         """Send characters that were found in the crop's map to the scene.
 
         Args:
@@ -98,7 +96,7 @@ def word_frame(polygon_xy: NDArray[np.float32], *, height: int, downwards: bool 
     half_width, half_height = 0.5 * scale * wide, 0.5 * scale * tall
     middle_x, middle_y = 0.5 * size_hw[1], 0.5 * size_hw[0]
     box = (middle_x - half_width, middle_y - half_height, middle_x + half_width, middle_y + half_height)
-    matrices, starts = strip_matrices(strips, box[0], box[1], box[3], scale, *size_hw, _LEAST_DENOMINATOR)
+    matrices, starts = strip_matrices(strips, box[0], box[1], box[3], scale, size_hw[0], size_hw[1], _LEAST_DENOMINATOR)
     return Frame(matrices, starts, size_hw, box, downwards)
 
 

@@ -2,12 +2,14 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
 from craft.targets.spans import best_spans, count_peaks, target_table
 from craft.targets.splitting import count_confidence, split_map
-from craft.targets.watershed import watershed_boxes
+from craft.targets.watershed import inner_pixels, watershed_boxes
+from tests.targets.slow_splitting import slow_boxes
 
 SPLITTERS = ("length", "watershed")
 
@@ -166,3 +168,57 @@ def test_spans_are_the_cheapest_of_all():
 )
 def test_peaks_are_counted_by_height_and_prominence(profile, count):
     assert count_peaks(np.array(profile, float), 0.35, 0.1) == count
+
+
+def random_word(generator):
+    """A map with blobs anywhere, noise, and a rectangle that may leave it."""
+    length = int(generator.integers(1, 7))
+    height, width = int(generator.choice([16, 32, 64])), int(generator.integers(12, 30 * length + 24))
+    rows, columns = np.mgrid[:height, :width]
+    region = generator.normal(0, 0.02, (height, width))
+    for _ in range(int(generator.integers(0, length + 3))):
+        x, y = generator.uniform(0, width), generator.uniform(0.3, 0.7) * height
+        wide, high = generator.uniform(2, width / length / 1.5 + 3), generator.uniform(2, height / 3)
+        blob = generator.uniform(0.2, 1) * np.exp(-(((columns - x) / wide) ** 2) - ((rows - y) / high) ** 2)
+        region = np.maximum(region, blob)
+    low, high = generator.uniform([-2, -2], [0.2 * width, 0.2 * height]), generator.uniform([0.6, 0.7], [1.03, 1.03])
+    box = (*low.tolist(), *(high * [width, height]).tolist())
+    return np.round(255 * region.clip(0, 1)).astype(np.uint8), box, length
+
+
+def test_known_length_splits_random_words_exactly_as_the_slow_way_does():
+    generator = np.random.default_rng(5)
+    for _ in range(8):
+        levels, box, length = random_word(generator)
+
+        fast = split_map(levels, box, length, splitter="length")
+
+        boxes, profile = slow_boxes(levels, box, length)
+        np.testing.assert_array_equal(fast.boxes_xyxy, boxes)
+        assert fast.num_found == count_peaks(profile, 0.35, 0.1)
+
+
+def test_watershed_of_a_words_rectangle_is_that_of_the_whole_map():
+    generator = np.random.default_rng(6)
+    for _ in range(40):
+        levels, (left, top, right, bottom), _length = random_word(generator)
+        box = (max(left, 2.0), max(top, 2.0), min(right, levels.shape[1] - 2.0), min(bottom, levels.shape[0] - 2.0))
+        column, row, column_end, row_end = inner_pixels(box, levels.shape)
+        alone = np.zeros_like(levels)
+        alone[row:row_end, column:column_end] = levels[row:row_end, column:column_end]
+        _number, markers = cv2.connectedComponents((alone > 127).astype(np.uint8), connectivity=4)
+        markers[markers > 0] += 1
+        markers[alone < 255 * np.exp(-25 / 18)] = 1
+        basins = cv2.watershed(cv2.merge([alone] * 3), markers)
+
+        boxes = watershed_boxes(levels, box)
+
+        assert len(boxes) == len(set(basins[basins > 1].tolist()))
+
+
+def test_a_word_that_fills_its_map_keeps_the_characters_at_its_ends():
+    boxes = np.array([[0, 2, 20, 30], [20, 2, 40, 30]], float)
+
+    found = watershed_boxes(drawn_map(boxes, (32, 40)), (0, 0, 40, 32))
+
+    assert mean_iou(found, boxes) > 0.7

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from craft.datasets.warping import warp_image
+from craft.geometry import homographies_from_square
+from craft.training.crop_pixels import all_convex
 from craft.training.words import crop_word, crop_words_on_device, word_frame
 
 QUAD = np.array([[50, 60], [250, 80], [248, 130], [52, 100]], np.float32)
@@ -120,3 +123,71 @@ def test_steep_perspective_does_not_reach_across_the_horizon(picture):
 
 def test_word_without_extent_has_no_frame():
     assert word_frame(np.zeros((4, 2), np.float32), height=64) is None
+
+
+def random_quads(count):
+    generator = np.random.default_rng(7)
+    for _ in range(count):
+        size, angle = generator.uniform([20, 12], [160, 60]), generator.uniform(-np.pi, np.pi)
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        flat = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) - 0.5) * size + generator.normal(0, 2, (4, 2))
+        yield (flat @ turn + generator.uniform([-20, -20], [420, 320])).astype(np.float32)
+
+
+def test_matrices_are_those_of_the_homography_from_the_words_rectangle():
+    for quad in random_quads(40):
+        frame = word_frame(quad, height=64)
+
+        left, top, right, bottom = frame.box_xyxy
+        to_square = np.array(
+            [[2 / (right - left), 0, -(right + left) / (right - left)],
+             [0, 2 / (bottom - top), -(bottom + top) / (bottom - top)], [0, 0, 1]]
+        )  # fmt: skip
+        expected = homographies_from_square(quad) @ to_square
+        corners = np.array([[x, y, 1.0] for x in (0, frame.size_hw[1]) for y in (0, 64)])
+        denominators = corners @ expected[2] / (expected[2] @ [0.5 * frame.size_hw[1], 32, 1])
+        if denominators.min() >= 0.3:
+            np.testing.assert_allclose(frame.matrices[0], expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+        else:  # too steep: a parallelogram around the same middle
+            assert frame.matrices[0][2].tolist() == [0, 0, 1]
+            middle = frame.to_source(np.array([0.5 * (left + right), 0.5 * (top + bottom)]))
+            np.testing.assert_allclose(middle, quad.mean(axis=0), atol=1e-3)
+
+
+def test_crops_show_what_opencv_draws(picture):
+    for quad in random_quads(40):
+        frame = word_frame(quad, height=64)
+
+        drawn = warp_image(picture, np.linalg.inv(frame.matrices[0]), size_hw=frame.size_hw)
+
+        difference = np.abs(crop_word(picture, frame).astype(int) - drawn)
+        assert difference.mean() < 0.1
+        # Where the picture ends abruptly a 64th of a pixel is two levels, and OpenCV rounds places too.
+        assert np.quantile(difference, 0.999) <= 2
+        assert difference.max() <= 6
+
+
+def test_characters_go_back_as_points_do():
+    boxes = np.array([[3.0, 2.0, 9.5, 30.0], [9.5, 4.0, 31.0, 28.0], [31.0, 2.0, 60.0, 30.0]])
+    sides = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
+    for polygon, downwards in ((QUAD, False), (CURVED, False), (TALL, True)):
+        frame = word_frame(polygon, height=64, downwards=downwards)
+
+        quads, usable = frame.characters(boxes, stride=2)
+
+        upright = boxes[:, [1, 0, 3, 2]] if downwards else boxes
+        np.testing.assert_allclose(quads, frame.to_source(2 * upright[:, sides]), rtol=1e-6)
+        assert usable
+        assert not frame.characters(boxes[:, [2, 1, 0, 3]], stride=2)[1]  # turned over
+        assert not frame.characters(boxes[:, [0, 1, 0, 3]], stride=2)[1]  # no wider than a line
+        assert not frame.characters(np.full((1, 4), np.nan), stride=2)[1]
+
+
+def test_quads_that_turn_one_way_are_convex():
+    dented = np.array([[0, 0], [40, 0], [10, 8], [0, 30]], np.float32)  # its third corner lies inside
+    crossed = QUAD[[0, 1, 3, 2]]
+
+    assert all_convex(np.stack([QUAD, QUAD[::-1], TALL]))
+    for other in (dented, crossed, np.zeros((4, 2), np.float32)):
+        assert not all_convex(np.stack([QUAD, other]))
+    assert all_convex(np.zeros((0, 4, 2), np.float32))
