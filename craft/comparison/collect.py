@@ -49,6 +49,8 @@ class RunResult:
         validation: scores during training.
         weights: fingerprint of the first weights; "" where the log has none.
         batches: fingerprints of the first and the last batch.
+        words: the same without what a teacher says: characters and confidences.
+        labels: labellings by a teacher that took effect, lines of the log.
         probe: what was kept, and where.
     """
 
@@ -59,6 +61,8 @@ class RunResult:
     validation: list[dict[str, Any]]
     weights: str
     batches: tuple[str, ...]
+    words: tuple[str, ...]
+    labels: list[dict[str, Any]]
     probe: dict[str, Any]
 
     @property
@@ -194,17 +198,28 @@ def steps_to_reach(result: RunResult, level: float) -> int | None:
 
 
 def fairness(results: Results) -> dict[int, dict[str, bool]]:
-    """Whether all runs of a seed began with the same weights and had the same first and last batches, by seed."""
+    """Whether all runs of a seed began with the same weights and had the same first and last batches, by seed.
+
+    Where variants differ in where characters come from, batches are compared without them.
+    """
     found = {}
+    unlike = differ_in_characters(results)
     for seed in results.study.seeds:
         of_seed = [one for one in results.runs if one.run.seed == seed]
         if of_seed:
+            seen = [one.words if unlike else one.batches for one in of_seed]
             found[seed] = {
                 "weights": len({one.weights for one in of_seed}) == 1 and of_seed[0].weights != "",
-                "first": len({one.batches[:1] for one in of_seed}) == 1 and len(of_seed[0].batches) > 0,
-                "last": len({(one.record["steps"], one.batches[-1:]) for one in of_seed}) == 1,
+                "first": len({batches[:1] for batches in seen}) == 1 and len(seen[0]) > 0,
+                "last": len({(one.record["steps"], batches[-1:]) for one, batches in zip(of_seed, seen, strict=True)})
+                == 1,
             }
     return found
+
+
+def differ_in_characters(results: Results) -> bool:
+    """Whether a study's variants differ in where characters come from."""
+    return len({config.data.characters for config in results.configs.values()}) > 1
 
 
 def _table(study: Study, runs: Sequence[RunResult], split: str, policy: Policy) -> Table:
@@ -246,7 +261,7 @@ def _figures(result: RunResult, split: str, index: int) -> dict[str, float]:
 def _read_run(run: Run, out: Path) -> RunResult:
     folder = run.folder(out)
     metrics = folder / "metrics.jsonl"
-    start = read_metrics(metrics, kind="start")
+    start, batches = read_metrics(metrics, kind="start"), read_metrics(metrics, kind="batch")
     return RunResult(
         run=run,
         record=_read_json(folder / DONE),
@@ -254,7 +269,9 @@ def _read_run(run: Run, out: Path) -> RunResult:
         train=read_metrics(metrics, kind="train"),
         validation=read_metrics(metrics, kind="validation"),
         weights=start[0]["weights"] if start else "",
-        batches=tuple(line["digest"] for line in read_metrics(metrics, kind="batch")),
+        batches=tuple(line["digest"] for line in batches),
+        words=tuple(line.get("words", line["digest"]) for line in batches),
+        labels=read_metrics(metrics, kind="labels"),
         probe=_read_json(folder / "probe.json"),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from craft.comparison.collect import POLICIES, Results, fairness
+from craft.comparison.collect import POLICIES, Results, differ_in_characters, fairness
 from craft.comparison.scoring import WORDS
 from craft.evaluation.matching import PROTOCOLS
 
@@ -77,6 +77,11 @@ def fairness_words(results: Results) -> str:
     unlike = [str(seed) for seed, found in checks.items() if not all(found.values())]
     if unlike:
         return f"NOT shown for seeds {', '.join(unlike)}: see the fingerprints"
+    if differ_in_characters(results):
+        return (
+            "all variants of a seed began with the same weights and had the same first and last batch, pixels, words "
+            "and random numbers included, but for the characters in the words (fingerprints agree)"
+        )
     return (
         "all variants of a seed began with the same weights and had the same first and last batch, pixels, quads and "
         "random numbers included (fingerprints agree)"

@@ -10,28 +10,28 @@ from torch import nn
 
 from craft.datasets.loader import Batch
 
+CHARACTERS = ("character_quads_xy", "character_word", "word_confidence")
+"""What a teacher says of a batch."""
 
-def batch_digest(batch: Batch) -> str:
+_ARRAYS = ("character_quads_xy", "character_word", "strip_quads_xy", "strip_word", "word_image", "word_confidence")
+
+
+def batch_digest(batch: Batch, *, leave_out: tuple[str, ...] = ()) -> str:
     """Fingerprint everything that training takes from a batch: pixels, quads, confidences, seeds and names.
 
     Args:
         batch: the crops, as loaded.
+        leave_out: arrays that do not count, such as `CHARACTERS`.
 
     Returns:
         16 hexadecimal digits.
     """
     digest = hashlib.blake2b(digest_size=8)
     digest.update(batch.images.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
-    for array in (
-        batch.character_quads_xy,
-        batch.character_word,
-        batch.strip_quads_xy,
-        batch.strip_word,
-        batch.word_image,
-        batch.word_confidence,
-        batch.seeds.numpy(),
-    ):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for name in _ARRAYS:
+        if name not in leave_out:
+            digest.update(np.ascontiguousarray(getattr(batch, name)).tobytes())
+    digest.update(batch.seeds.numpy().tobytes())
     digest.update("\n".join(batch.names).encode())
     return digest.hexdigest()
 

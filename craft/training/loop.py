@@ -22,7 +22,7 @@ from craft.training.distributed import (
     stop_processes,
     wait_for_all,
 )
-from craft.training.fingerprint import batch_digest, weights_digest
+from craft.training.fingerprint import CHARACTERS, batch_digest, weights_digest
 from craft.training.folder import open_run_folder
 from craft.training.meter import IntervalMeter
 from craft.training.preview import write_map_pictures
@@ -134,7 +134,8 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
 
         pause = time.perf_counter()
         if state.step in (1, settings.steps) and processes.writes:
-            log.write("batch", state.step, {"digest": batch_digest(batch), "scenes": batch.names})
+            digests = {"digest": batch_digest(batch), "words": batch_digest(batch, leave_out=CHARACTERS)}
+            log.write("batch", state.step, {**digests, "scenes": batch.names})
         if state.step in settings.snapshots and processes.writes:
             save_snapshot(state, folder, config)
         if state.step % settings.pictures_every == 0 and processes.writes:
