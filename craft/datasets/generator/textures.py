@@ -34,6 +34,14 @@ def texture(kind: str) -> Picture:
     return tile
 
 
+@cache
+def _turned_texture(kind: str) -> Picture:
+    """The tile with rows and columns exchanged, kept so because cutting across the rows of the other is slow."""
+    tile = np.ascontiguousarray(texture(kind).T)
+    tile.flags.writeable = False
+    return tile
+
+
 def _octaves(generator: np.random.Generator, first: int, count: int, *, fall: float) -> np.ndarray:
     total = np.zeros((_SIDE, _SIDE), np.float32)
     for octave in range(count):
@@ -79,9 +87,8 @@ def texture_patch(generator: np.random.Generator, size_hw: tuple[int, int], *, s
     Returns:
         (H, W) uint8, mean about 128.
     """
-    tile = texture(KINDS[1 + int(generator.integers(len(KINDS) - 1))])
-    if generator.random() < 0.5:
-        tile = tile.T
+    kind = KINDS[1 + int(generator.integers(len(KINDS) - 1))]
+    tile = texture(kind) if generator.random() >= 0.5 else _turned_texture(kind)
     magnify = np.exp(generator.uniform(0, np.log(max(stretch, 1.0)) + 1e-9, 2)) if stretch > 1 else np.ones(2)
     high, wide = (min(max(int(side / by), 2), _SIDE) for side, by in zip(size_hw, magnify, strict=True))
     top, left = int(generator.integers(_SIDE - high + 1)), int(generator.integers(_SIDE - wide + 1))
