@@ -45,6 +45,17 @@ def learn(model, *, steps):
     return losses
 
 
+def gradients(model, *, seed):
+    """Loss and gradient of a batch of noise."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn((2, 3, 64, 64), generator=generator)
+    wanted = torch.rand((2, 2, 32, 32), generator=generator)
+    model.zero_grad()
+    loss = (model(images)[0] - wanted).square().mean()
+    loss.backward()
+    return loss.item(), torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
 def network(**arguments):
     return CRAFT(0.0625, generator=torch.Generator().manual_seed(1), **arguments)
 
@@ -80,11 +91,19 @@ def test_only_training_is_compiled_and_copies_are_not(counted):
 
 
 @pytest.mark.skipif(not os.environ.get("CRAFT_SLOW_TESTS"), reason="inductor takes minutes: set CRAFT_SLOW_TESTS=1")
-def test_network_compiled_to_machine_code_learns_as_the_plain_one():
+def test_network_compiled_to_machine_code_has_the_gradients_of_the_plain_one():
     compiled = network()
     compiled.compile_parts()
 
-    assert learn(compiled, steps=5) == pytest.approx(learn(network(), steps=5), rel=1e-4)
+    apart = []
+    for seed in range(3, 10):
+        (loss, found), (expected_loss, expected) = (gradients(model, seed=seed) for model in (compiled, network()))
+        assert loss == pytest.approx(expected_loss, rel=1e-5)
+        apart.append(float((found - expected).norm() / expected.norm()))
+    # A value that rounding moves across a ReLU's kink moves the gradient of so small a network by a percent: in a few
+    # batches one does (float64 tells which), in the others none.
+    assert max(apart) < 0.05
+    assert sorted(apart)[len(apart) // 2] < 1e-4
 
 
 def test_batch_norm_over_processes_keeps_names_and_values():
