@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from craft.config import AugmentSettings
 from craft.datasets.colours import change_colours
-from craft.datasets.warping import source_quad, warp_image
+from craft.datasets.images import EncodedPicture
+from craft.datasets.warping import source_quad, warp_image, warp_picture
 from craft.geometry import homographies_from_square, polygon_to_strips, transform_points, visible_shares
 from craft.scene import Sample, Word
 
@@ -19,7 +20,7 @@ _LEAST_DEPTH = 0.25
 
 
 def make_sample(
-    image: NDArray[np.uint8],
+    image: NDArray[np.uint8] | EncodedPicture,
     words: tuple[Word, ...],
     *,
     seed: int,
@@ -30,7 +31,7 @@ def make_sample(
     """Cut a crop out of a picture and move its words along.
 
     Args:
-        image: (H, W, 3) uint8, RGB. Not changed.
+        image: (H, W, 3) uint8, RGB, not changed; or a picture file, decoded as finely as the crop needs it.
         words: the picture's words, in its pixels; cared-for ones with their characters.
         seed: >= 0, the sample's own number; the same seed gives the same sample.
         crop_size: side of the square crop, or its height and width, in pixels.
@@ -38,21 +39,21 @@ def make_sample(
         name: what the sample is called in messages and pictures.
 
     Returns:
-        The crop with all words of which something is in it. A word with less than half its area in the crop is
-        don't care: confidence 0, no characters. Mirrored quads are clockwise again.
+        The crop with all words of which something is in it. A word with less than half its area in it is don't care:
+        confidence 0, no characters. Mirrored quads are clockwise again.
 
     Raises:
-        ValueError: a cared-for word without characters.
+        ValueError: a cared-for word without characters, or a file that cannot be decoded.
     """
     size_hw = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     polygons_xy = [word.polygon_xy for word in words]
     readable = np.array([not word.dont_care and word.confidence > 0 for word in words], dtype=bool)
-    image_size_hw = image.shape[:2]
+    image_size_hw = image.size_hw if isinstance(image, EncodedPicture) else image.shape[:2]
     if settings is None:
         matrix = plain_matrix(
             image_size_hw=image_size_hw, crop_size_hw=size_hw, word_polygons_xy=polygons_xy, readable=readable
         )
-        crop = warp_image(image, matrix, size_hw=size_hw)
+        crop = _drawn(image, matrix, size_hw)
     else:
         generator = np.random.default_rng(seed)
         matrix = sample_matrix(
@@ -64,7 +65,7 @@ def make_sample(
             settings=settings,
         )
         colour_seed = int(generator.integers(2**63))
-        crop = change_colours(warp_image(image, matrix, size_hw=size_hw), colour_seed, settings)
+        crop = change_colours(_drawn(image, matrix, size_hw), colour_seed, settings)
     return _sample_of_words(np.ascontiguousarray(crop), words, matrix, seed=seed, name=name)
 
 
@@ -101,10 +102,13 @@ def sample_matrix(
     affine = np.eye(3)
     affine[:2, :2] = linear
     affine[:2, 2] = _sample_offset(generator, linear, crop_xy, image_size_hw, anchor)
+    if settings.perspective == 0:
+        return affine
     shifts = generator.uniform(-settings.perspective, settings.perspective, size=(4, 2)) * crop_xy
+    boxes_xyxy = _boxes(word_polygons_xy)
     for amount in (1.0, 0.5, 0.25, 0.125):
         matrix = _with_perspective(affine, amount * shifts, crop_xy, anchor)
-        if matrix is not None and _is_mild(matrix, crop_size_hw, word_polygons_xy):
+        if matrix is not None and _is_mild(matrix, crop_size_hw, boxes_xyxy, word_polygons_xy):
             return matrix
     return affine
 
@@ -141,6 +145,14 @@ def plain_matrix(
     return matrix
 
 
+def _drawn(
+    image: NDArray[np.uint8] | EncodedPicture, matrix: NDArray[np.float64], size_hw: tuple[int, int]
+) -> NDArray[np.uint8]:
+    if isinstance(image, EncodedPicture):
+        return warp_picture(image, matrix, size_hw=size_hw)
+    return warp_image(image, matrix, size_hw=size_hw)
+
+
 def _sample_linear(generator: np.random.Generator, settings: AugmentSettings) -> NDArray[np.float64]:
     """Mirroring, then scale and aspect, then rotation, as (2, 2) float64."""
     scale = np.exp(generator.uniform(*np.log(settings.scale)))
@@ -158,7 +170,10 @@ def _sample_offset(
     image_size_hw: tuple[int, int],
     anchor_xy: NDArray[np.float32] | None,
 ) -> NDArray[np.float64]:
-    """A shift that keeps the crop in the picture (or the picture in the crop), with the anchor word inside it."""
+    """A shift that keeps the crop in the picture (or the picture in the crop), with the anchor word inside it.
+
+    It is by whole pixels where nothing else changes: they are then copied as they are.
+    """
     height, width = image_size_hw
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     low, high = _shifts_inside(corners @ linear.T, crop_xy)
@@ -167,7 +182,8 @@ def _sample_offset(
         narrow_low, narrow_high = np.maximum(low, anchor_low), np.minimum(high, anchor_high)
         outside = narrow_low > narrow_high  # a label that reaches out of its picture
         low, high = np.where(outside, anchor_low, narrow_low), np.where(outside, anchor_high, narrow_high)
-    return generator.uniform(low, high)
+    offset = generator.uniform(low, high)
+    return np.round(offset) if np.array_equal(linear, np.eye(2)) else offset
 
 
 def _shifts_inside(
@@ -206,7 +222,10 @@ def _with_perspective(
 
 
 def _is_mild(
-    matrix: NDArray[np.float64], crop_size_hw: tuple[int, int], word_polygons_xy: list[NDArray[np.float32]]
+    matrix: NDArray[np.float64],
+    crop_size_hw: tuple[int, int],
+    boxes_xyxy: NDArray[np.float32],
+    word_polygons_xy: list[NDArray[np.float32]],
 ) -> bool:
     """Whether the horizon stays away from the crop and from every word that may be seen in it."""
     height, width = crop_size_hw
@@ -214,30 +233,36 @@ def _is_mild(
     inverse_depths = crop_corners @ np.linalg.inv(matrix)[2]
     if inverse_depths.min() <= 0 or inverse_depths.max() > 1 / _LEAST_DEPTH:
         return False
-    near = _near_crop(matrix, crop_size_hw, word_polygons_xy)
+    near = _near_crop(matrix, crop_size_hw, boxes_xyxy)
     points = [polygon for polygon, is_near in zip(word_polygons_xy, near, strict=True) if is_near]
     if not points:
         return True
     return bool((np.concatenate(points) @ matrix[2, :2] + matrix[2, 2]).min() >= _LEAST_DEPTH)
 
 
+def _boxes(polygons_xy: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """(N, 4) x1, y1, x2, y2 of each polygon's box."""
+    if not polygons_xy:
+        return np.zeros((0, 4), dtype=np.float32)
+    points = np.concatenate(polygons_xy)
+    first = np.cumsum([0, *(len(polygon) for polygon in polygons_xy[:-1])])
+    return np.concatenate([np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)], axis=1)
+
+
 def _near_crop(
-    matrix: NDArray[np.float64], crop_size_hw: tuple[int, int], word_polygons_xy: list[NDArray[np.float32]]
+    matrix: NDArray[np.float64], crop_size_hw: tuple[int, int], boxes_xyxy: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """(number of words,) bool: the word's box in the source touches the box of what the crop shows."""
+    """(N,) bool: the word's box in the source touches the box of what the crop shows."""
     shown = source_quad(matrix, size_hw=crop_size_hw)
-    if not word_polygons_xy:
-        return np.zeros(0, dtype=bool)
-    low = np.array([polygon.min(axis=0) for polygon in word_polygons_xy])
-    high = np.array([polygon.max(axis=0) for polygon in word_polygons_xy])
-    return np.asarray((low <= shown.max(axis=0)).all(axis=1) & (high >= shown.min(axis=0)).all(axis=1))
+    reaches_in = (boxes_xyxy[:, :2] <= shown.max(axis=0)) & (boxes_xyxy[:, 2:] >= shown.min(axis=0))
+    return np.asarray(reaches_in.all(axis=1))
 
 
 def _sample_of_words(
     crop: NDArray[np.uint8], words: tuple[Word, ...], matrix: NDArray[np.float64], *, seed: int, name: str
 ) -> Sample:
     size_hw = crop.shape[:2]
-    near = _near_crop(matrix, size_hw, [word.polygon_xy for word in words])
+    near = _near_crop(matrix, size_hw, _boxes([word.polygon_xy for word in words]))
     words = tuple(word for word, is_near in zip(words, near, strict=True) if is_near)
     shares = visible_shares([transform_points(word.polygon_xy, matrix) for word in words], size_hw=size_hw)
     seen = [(word, share) for word, share in zip(words, shares, strict=True) if share > 0]

@@ -50,7 +50,9 @@ def change_colours(image: NDArray[np.uint8], seed: int, settings: AugmentSetting
 
 
 def load_transforms(settings: AugmentSettings) -> None:
-    """Import what `settings` will need, albumentations takes seconds, before loader processes start.
+    """Import and compile what `settings` will need, which takes seconds, before loader processes start.
+
+    They are forked, and take over what this process has; else each would do it again.
 
     Args:
         settings: the probabilities.
@@ -58,7 +60,7 @@ def load_transforms(settings: AugmentSettings) -> None:
     if any(getattr(settings, kind) > 0 for kind in _LIBRARY_KINDS):
         _transforms()
     if settings.noise > 0:
-        from craft.datasets import noise  # noqa: F401
+        _change(np.zeros((1, 1, 3), dtype=np.uint8), "noise", 0)
 
 
 def jitter_colours(

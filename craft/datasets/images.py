@@ -20,6 +20,13 @@ from craft.datasets.members import parse_member, read_member
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
 
+# Flags of OpenCV by how many pixels become one; those named after colour ask for blue first.
+_REDUCING = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*")
 _DECODER_ERRORS = (
     OSError,
@@ -77,6 +84,57 @@ def decode_image(buffer: bytes, *, name: str = "picture in memory") -> NDArray[n
             return pillow_to_rgb(picture)
     except _DECODER_ERRORS as error:
         raise ValueError(_unreadable(name, error)) from error
+
+
+class EncodedPicture:
+    """A picture file in memory that is decoded when it is wanted, and no finer than it is wanted."""
+
+    def __init__(self, content: bytes, *, name: str) -> None:
+        """Look at the header; a picture whose header does not tell its size is decoded at once.
+
+        Args:
+            content: the file's bytes.
+            name: what messages call it.
+
+        Raises:
+            ValueError: the bytes are no picture, or a part is missing.
+        """
+        self._content, self._name = content, name
+        header = read_header(io.BytesIO(content))
+        self._header = header if header is not None and _is_plain(header, content) else None
+        self._image = None if self._header is not None else decode_image(content, name=name)
+        if self._header is not None:
+            self.size_hw = self._header.upright_hw
+        else:
+            assert self._image is not None
+            self.size_hw = self._image.shape[:2]
+
+    def decode(self, *, coarsest: int = 1) -> tuple[NDArray[np.uint8], int]:
+        """Decode, an upright JPEG at a fraction of its size where that is enough.
+
+        Args:
+            coarsest: how many of its pixels may become one, along either side.
+
+        Returns:
+            (H, W, 3) uint8, RGB, and how many of the picture's pixels are one of these along either side: 1, 2, 4 or 8,
+            at most `coarsest`. Pixel i is the average of those from i times that number on; the last ones may reach
+            beyond the border.
+
+        Raises:
+            ValueError: a part of the file is missing.
+
+        Source: libjpeg transforms fewer coefficients of each block of 8 x 8 pixels for a half, a quarter or an eighth.
+        """
+        if self._image is not None:
+            return self._image, 1
+        assert self._header is not None
+        reduction = max(number for number in _REDUCING if number <= max(1, coarsest))
+        if reduction == 1 or self._header.kind != "jpeg" or self._header.orientation != 1:
+            return decode_image(self._content, name=self._name), 1
+        image = _cv2_decode(self._content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCING[reduction])
+        if image is None:  # decode_image knows what to try next, and says what is wrong
+            return decode_image(self._content, name=self._name), 1
+        return np.asarray(image, dtype=np.uint8), reduction
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

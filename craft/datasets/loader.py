@@ -18,7 +18,7 @@ from craft.config import AugmentSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.colours import load_transforms
 from craft.datasets.drawn import DrawnScene, DrawnScenes
-from craft.datasets.images import decode_image
+from craft.datasets.images import EncodedPicture
 from craft.datasets.members import parse_member, read_member
 from craft.datasets.order import DRAWN_PER_EPOCH, StreamSampler, default_epoch_length, epoch_order, sample_seed
 from craft.datasets.packing import PackedScenes
@@ -71,9 +71,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
     Returns:
         The batch. In a loader process its pixels are written straight into memory shared with the training process.
     """
-    images = torch.empty((len(samples), *samples[0].image.shape), dtype=torch.uint8)
-    if get_worker_info() is not None:
-        images.share_memory_()
+    size = (len(samples), *samples[0].image.shape)
+    if get_worker_info() is None:
+        images = torch.from_numpy(np.empty(size, dtype=np.uint8))  # numpy asks for huge pages, which cost less when new
+    else:
+        images = torch.empty(size, dtype=torch.uint8).share_memory_()
     np.stack([sample.image for sample in samples], out=images.numpy())
     word_counts = [len(sample.word_confidence) for sample in samples]
     first_words = np.concatenate([[0], np.cumsum(word_counts)[:-1]]).astype(np.int64)
@@ -162,10 +164,11 @@ class SceneDataset(Dataset[Sample]):
         """
         epoch, position = place
         scene = self.scene(epoch, position)
+        image: NDArray[np.uint8] | EncodedPicture
         if isinstance(scene, DrawnScene):
             image = scene.image
         else:
-            image = decode_image(self._files.read(scene.image_path), name=scene.image_path)
+            image = EncodedPicture(self._files.read(scene.image_path), name=scene.image_path)
         return make_sample(
             image,
             scene.words,

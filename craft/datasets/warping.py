@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from craft.datasets.images import EncodedPicture
 from craft.geometry import transform_points
 
 
@@ -42,6 +43,24 @@ def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[in
     else:
         drawn = cv2.warpPerspective(part, index_matrix, target_wh, flags=cv2.INTER_LINEAR)
     return np.asarray(drawn, dtype=np.uint8)
+
+
+def warp_picture(picture: EncodedPicture, matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a picture file as finely as a homography needs it, and draw it.
+
+    Args:
+        picture: the file.
+        matrix: (3, 3), the whole picture's pixels to target pixels, both with the origin at the corner of the first.
+        size_hw: height and width of the target.
+
+    Returns:
+        As `warp_image` of the decoded picture, within a few levels where it shrinks to a half or less: averages of
+        blocks of pixels then come from the decoder.
+    """
+    full = np.asarray(matrix, dtype=np.float64)
+    corners = source_quad(full, size_hw=size_hw)
+    image, reduction = picture.decode(coarsest=_whole_factor(full, corners))
+    return warp_image(image, full @ np.diag([reduction, reduction, 1.0]), size_hw=size_hw)
 
 
 def source_quad(matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.float32]:
@@ -86,8 +105,7 @@ def _region_and_factor(
 ) -> tuple[tuple[int, int, int, int] | None, int]:
     """The part of the source that the target shows, as x1, y1, x2, y2, and the factor to reduce it by."""
     corners = source_quad(matrix, size_hw=size_hw)
-    places = np.concatenate([corners, corners.mean(axis=0, keepdims=True)]).astype(np.float64)
-    factor = max(1, int(1.0 / _largest_scale(matrix, places) + 1e-6))
+    factor = _whole_factor(matrix, corners)
     margin = 2 * factor  # bilinear reads one reduced pixel beyond the border
     low = np.floor(corners.min(axis=0) - margin).astype(int)
     high = np.ceil(corners.max(axis=0) + margin).astype(int)
@@ -97,6 +115,12 @@ def _region_and_factor(
     if right <= left or bottom <= top:
         return None, factor
     return (left, top, right, bottom), factor
+
+
+def _whole_factor(matrix: NDArray[np.float64], corners_xy: NDArray[np.float32]) -> int:
+    """By how much the source can be reduced without losing anything anywhere between some places."""
+    places = np.concatenate([corners_xy, corners_xy.mean(axis=0, keepdims=True)]).astype(np.float64)
+    return max(1, int(1.0 / _largest_scale(matrix, places) + 1e-6))
 
 
 def _largest_scale(matrix: NDArray[np.float64], points_xy: NDArray[np.float64]) -> float:

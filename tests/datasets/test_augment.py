@@ -3,11 +3,13 @@
 import itertools
 import math
 
+import cv2
 import numpy as np
 import pytest
 
 from craft.config import AugmentSettings
 from craft.datasets.augment import make_sample, plain_matrix, sample_matrix
+from craft.datasets.images import EncodedPicture
 from craft.datasets.warping import source_quad
 from craft.geometry import signed_area, transform_points
 from craft.scene import Word
@@ -259,3 +261,28 @@ def test_the_plain_crop_is_around_the_readable_words_and_inside_the_picture():
 
     assert near_border[:2, 2].tolist() == [-136, -18]  # as far right as it goes; 50 - 32 down
     assert wordless[:2, 2].tolist() == [-68, 0]  # 100 - 32 to the right; lower than the crop: from its top
+
+
+def test_a_crop_at_its_own_scale_copies_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    words = (word(100, 120, 160, 150),)
+
+    settings = UNCHANGED.model_copy(update={"word_crops": 1.0})
+    for seed in range(5):
+        sample = make_sample(image, words, seed=seed, crop_size=128, settings=settings)
+
+        left, top = (np.array([100, 120]) - sample.strip_quads_xy[0, 0]).astype(int)
+        np.testing.assert_array_equal(sample.image, image[top : top + 128, left : left + 128])
+
+
+def test_a_file_gives_the_sample_of_its_decoded_picture():
+    image = np.random.default_rng(1).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    content = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+    words = (word(100, 120, 160, 150),)
+
+    for seed in range(5):
+        expected = make_sample(image, words, seed=seed, crop_size=128, settings=STRONG)
+        sample = make_sample(EncodedPicture(content, name="a.png"), words, seed=seed, crop_size=128, settings=STRONG)
+
+        np.testing.assert_array_equal(sample.image, expected.image)
+        np.testing.assert_array_equal(sample.character_quads_xy, expected.character_quads_xy)

@@ -1,8 +1,10 @@
 """One warp: where pixels land, and that shrinking averages."""
 
+import cv2
 import numpy as np
 
-from craft.datasets.warping import source_quad, warp_image
+from craft.datasets.images import EncodedPicture, decode_image
+from craft.datasets.warping import source_quad, warp_image, warp_picture
 
 
 def scaling(factor):
@@ -93,3 +95,26 @@ def test_source_quad_is_where_the_corners_come_from():
     np.testing.assert_allclose(
         source_quad(scaling(0.5), size_hw=(10, 20)), [[0, 0], [40, 0], [40, 20], [0, 20]], atol=1e-5
     )
+
+
+def test_a_file_decoded_coarsely_is_drawn_like_the_whole_picture():
+    soft = cv2.GaussianBlur(np.random.default_rng(4).integers(0, 256, (403, 505, 3), dtype=np.uint8), (0, 0), 6)
+    content = cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    for scale in (0.45, 0.3, 0.12):
+        matrix = scaling(scale) @ np.array([[1, 0.05, -20.3], [-0.05, 1, -10.1], [1e-5, 0, 1]])
+        size_hw = (int(360 * scale), int(440 * scale))
+
+        drawn = warp_picture(EncodedPicture(content, name="soft.jpg"), matrix, size_hw=size_hw)
+
+        whole = warp_image(decode_image(content), matrix, size_hw=size_hw)
+        assert drawn.shape == whole.shape
+        assert np.abs(drawn.astype(int) - whole).max() <= 4
+
+
+def test_a_file_drawn_at_its_own_size_is_the_decoded_picture_drawn():
+    content = cv2.imencode(".jpg", np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8))[1].tobytes()
+    matrix = np.array([[0.9, 0.1, 3], [-0.1, 0.9, 5], [1e-4, 0, 1.0]])
+
+    drawn = warp_picture(EncodedPicture(content, name="noise.jpg"), matrix, size_hw=(48, 64))
+
+    np.testing.assert_array_equal(drawn, warp_image(decode_image(content), matrix, size_hw=(48, 64)))
