@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 
 from craft.config import SetSettings
 from craft.datasets.generator import preset, render_scene, write_set, write_sheet
+from craft.datasets.generator.fonts import load_typeface
+from craft.datasets.generator.layouts import LAYOUTS
+from craft.datasets.generator.placing import place_text
 from craft.datasets.generator.settings import FullSettings
 from craft.datasets.generator.typefaces import font_pool
 from craft.datasets.reading import read_set
 from craft.geometry import signed_area
 
+TYPEFACE = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 QUIET = {"lighting": 0, "resample": 0, "defocus": 0, "motion": 0, "dark": 0, "bright": 0, "noise": 0, "jpeg": 0}
 
 
@@ -119,6 +125,37 @@ def test_curved_words_are_polygons_whose_characters_follow_the_arc():
             for quad in word.character_quads_xy
         ]
         assert min(inside) > -1.0
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_short_words_are_bent_no_further_than_their_letters_allow(side):
+    class Strongest:
+        """A source of randomness that bends as far as it may, to one side."""
+
+        def __init__(self):
+            self.generator = np.random.default_rng(0)
+
+        def uniform(self, low, high, *size):
+            return high if (low, high) == (0.5, 2.6) else self.generator.uniform(low, high, *size)
+
+        def random(self):
+            return 0.5 if side > 0 else 0.9
+
+    writer = SimpleNamespace(
+        generator=Strongest(), script="Latin", typeface=load_typeface(TYPEFACE), line=lambda _count: ["gj!"]
+    )
+    writer.generator.integers = lambda *_range: 1
+    writer.shaped = lambda text: writer.typeface.shape(text)
+
+    (item,) = LAYOUTS["curved"](writer, 20.0)
+
+    quads = place_text(
+        item.shaped, item.typeface, size=20.0, matrix=np.eye(3), origin_xy=item.origin_xy, bend=item.bend
+    ).character_quads_xy
+    turns = np.roll(quads, -1, axis=1) - quads
+    following = np.roll(turns, -1, axis=1)
+    assert item.bend * side > 0
+    assert (turns[..., 0] * following[..., 1] - turns[..., 1] * following[..., 0] > 0).all()
 
 
 @pytest.mark.parametrize("kind", sorted(FullSettings().negatives))

@@ -12,6 +12,7 @@ from craft.datasets.generator.texts import UNSPACED, Writer
 
 BENDABLE = ("Latin", "Cyrillic", "Greek", "Korean", "Chinese", "Japanese")
 UPRIGHT_COLUMNS = ("Chinese", "Japanese", "Korean")
+_MOST_SHRUNK = 0.7  # share that the side of bent letters towards the centre of their arc may lose
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,6 +177,11 @@ def _curved(writer: Writer, size: float) -> list[Item]:
         return row
     length = _end(row)
     bend = float(draw.uniform(0.5, 2.6)) / length * (1 if draw.random() < 0.75 else -1)
+    # The side of the letters towards the arc's centre shrinks; at the centre it would be a point, beyond it a bow-tie.
+    boxes = np.concatenate([item.shaped.boxes_xyxy for item in row])
+    inwards = float(boxes[:, 3].max() if bend > 0 else -boxes[:, 1].min()) * size
+    most = _MOST_SHRUNK / max(inwards, 1e-6)
+    bend = min(max(bend, -most), most)
     return [replace(_shifted(item, -0.5 * length), bend=bend) for item in row]
 
 
