@@ -1,67 +1,56 @@
-"""The recipes of the weights that ship: each is one configuration, and starts again from stored weights alone."""
+"""The recipes of real sets hold what the paper says, and say how to make what they need."""
 
 from pathlib import Path
 
 import pytest
 
+from craft.comparison.study import load_study
 from craft.config import load_config
-from craft.models.shipped import RECIPES, WEIGHTS_FOLDER
+from craft.models import shipped
 from craft.models.weights import read_weights
 
-ROOT = Path(__file__).parent.parent
+CONFIGS = Path(__file__).parent.parent / "configs"
 
 
-def recipe(name):
-    path = ROOT / RECIPES[name]
-    if not path.is_file():
-        pytest.skip(f"{path} is not there")
-    return path
+@pytest.mark.parametrize(("name", "long_side"), [("icdar2015", 2240), ("icdar2017", 2560)])
+def test_recipes_of_real_sets_are_the_papers(name, long_side):
+    config = load_config(CONFIGS / f"{name}.yaml")
+
+    real, synthetic = config.data.train
+    assert (real.format, real.weight, synthetic.format, synthetic.weight) == (name, 5, "synth", 1)
+    assert synthetic.seed != load_config(CONFIGS / "synth.yaml").data.train[0].seed  # not the scenes of pretraining
+    assert config.data.characters.source == "teacher"
+    assert (config.data.characters.refresh, config.data.characters.delay) == (1000, 100)
+    assert (config.ohem.rule, config.ohem.ratio, config.training.steps) == ("hardest", 3, 25_000)
+    assert (config.detection.sizing, config.detection.long_side) == ("long_side", long_side)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_trains_on_synthetic_scenes_alone(name):
-    config = load_config(recipe(name))
+def test_recipe_without_its_weights_says_how_to_make_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "WEIGHTS_FOLDER", tmp_path)
+    config = load_config(CONFIGS / "icdar2015.yaml")
 
-    assert config.data.train
-    for one in config.data.train:
-        assert one.format == "synth" or "synth" in one.path
-    assert config.model.pretrained == "none"
-    assert config.weights is None
+    assert config.weights is not None
+    with pytest.raises(ValueError, match=r"synth: .*do not ship.*craft train configs/synth\.yaml"):
+        read_weights(config.weights)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_chooses_on_scenes_801_to_900_at_most(name):
-    config = load_config(recipe(name))
+def test_recipe_starts_from_imagenet_where_that_is_asked_for():
+    config = load_config(CONFIGS / "icdar2017.yaml", overrides=["weights=null", "model.pretrained=imagenet"])
 
-    for one in config.data.validation:
-        if "icdar2015" in one.path:
-            assert one.numbers is not None
-            assert one.numbers[0] >= 801
-            assert one.numbers[1] <= 900
+    assert (config.weights, config.model.pretrained) == (None, "imagenet")
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_starts_again_from_its_weights(name):
-    overrides = [f"weights={name}", "optimizer.warmup_steps=200", "training.steps=5000"]
+def test_study_of_full_width_varies_the_rule_on_real_scenes_alone():
+    study = load_study(CONFIGS / "compare_vgg16.yaml")
 
-    config = load_config(recipe(name), overrides=overrides)
-
-    assert (config.weights, config.optimizer.warmup_steps) == (name, 200)
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_weights_that_ship_are_of_their_recipes_width(name):
-    if not (WEIGHTS_FOLDER / f"{name}.safetensors").is_file():
-        pytest.skip(f"{name} does not ship yet")
-
-    assert read_weights(name).metadata["width"] == load_config(recipe(name)).model.width
+    base = load_config(study.base)
+    assert (base.weights, base.model.pretrained, base.data.characters.source) == (None, "imagenet", "even")
+    assert [one.format for one in study.train] == ["icdar2015"]
 
 
-def test_the_full_recipes_scenes_are_drawn_and_its_next_stretch_draws_others():
-    path = recipe("synth")
+def test_study_of_the_teacher_varies_characters_alone():
+    study = load_study(CONFIGS / "compare_teacher.yaml")
 
-    first, second = load_config(path), load_config(path, overrides=["data.train.0.seed=802"])
-
-    assert (first.data.train[0].format, first.data.train[0].preset) == ("synth", "full")
-    assert (first.data.train[0].seed, second.data.train[0].seed) == (801, 802)
-    assert first.model.width == 1.0
+    assert study.variants["even"] == {}
+    assert study.variants["teacher"].keys() == {"data"}
+    assert study.variants["teacher"]["data"].keys() == {"characters"}
