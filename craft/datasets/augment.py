@@ -264,7 +264,9 @@ def _sample_of_words(
     size_hw = crop.shape[:2]
     near = _near_crop(matrix, size_hw, _boxes([word.polygon_xy for word in words]))
     words = tuple(word for word, is_near in zip(words, near, strict=True) if is_near)
-    shares = visible_shares([transform_points(word.polygon_xy, matrix) for word in words], size_hw=size_hw)
+    ends = np.cumsum([len(word.polygon_xy) for word in words])[:-1]
+    moved = transform_points(np.concatenate([_NO_POINTS, *(word.polygon_xy for word in words)]), matrix)
+    shares = visible_shares(np.split(moved, ends) if words else [], size_hw=size_hw)
     seen = [(word, share) for word, share in zip(words, shares, strict=True) if share > 0]
     strips = [polygon_to_strips(word.polygon_xy) for word, _ in seen]
     characters = [_trained_characters(word, matrix) if share >= LEAST_VISIBLE else _NO_QUADS for word, share in seen]
@@ -281,6 +283,7 @@ def _sample_of_words(
     )
 
 
+_NO_POINTS = np.zeros((0, 2), dtype=np.float32)
 _NO_QUADS = np.zeros((0, 4, 2), dtype=np.float32)
 
 
