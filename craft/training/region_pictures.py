@@ -90,7 +90,7 @@ def write_roi_pictures(
         pixels = batch.images[place].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
         share = image.labels.foreground[index].float().mean().item() if len(index) else 0.0
         zoom = -(-_LEAST_SIDE // pixels.shape[0])
-        large = cv2.resize(pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+        large = np.asarray(cv2.resize(pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR), np.uint8)
         boxes = zoom * image.boxes_xyxy[index]
         picture = draw_rois(large, boxes, image_losses[index], image.labels.foreground[index], thickness=zoom)
         mean = image_losses[index].mean().item() if len(index) else 0.0
