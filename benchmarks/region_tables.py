@@ -44,6 +44,8 @@ VARIANTS = (
     (HeadVariant("ohem-n1", "ohem", 128, images=1), "OHEM, N=1, B=128", "69.7"),
     (HeadVariant("ohem", "ohem"), "OHEM, N=2, B=128", "69.9"),
     (HeadVariant("ohem-text", "ohem", rank_by="text"), "OHEM by log loss alone, N=2, B=128", "-"),
+    (HeadVariant("heuristic-0-512", "heuristic", 256, background_low=0.0), "heuristic, bg_lo 0, N=2, B=512", "-"),
+    (HeadVariant("ohem-512", "ohem", 256), "OHEM, N=2, B=512", "-"),
     (HeadVariant("bootstrap", "bootstrap"), "bootstrap, N=2, B=128", "-"),
 )
 TITLES = {ALONE: "maps alone"} | {variant.name: title for variant, title, _paper in VARIANTS}
@@ -65,7 +67,7 @@ def settings_of(arguments: argparse.Namespace, seed: int, *given: str):
 
 def heads_of(arguments: argparse.Namespace, seed: int, maps: Path, folder: Path) -> dict[str, Path]:
     """The heads of a seed on the maps' frozen features."""
-    region = ("region.enabled=true", "region.train=alone", "region.levels=[decoder2,decoder8]")
+    region = ("region.enabled=true", "region.train=alone")
     steps = (f"training.steps={arguments.head_steps}", "training.batch_size=2", f"weights={maps}")
     config = settings_of(arguments, seed, *region, *steps)
     collects = {"collect_every": max(1, arguments.head_steps // 2), "collect_crops": arguments.bootstrap_crops}
@@ -84,9 +86,11 @@ def trained(arguments: argparse.Namespace, seed: int, name: str, folder: Path) -
         given.append(f"weights={arguments.weights}")
     if name != ALONE:
         one = next(variant for variant, *_ in VARIANTS if variant.name == name)
-        given += ["region.enabled=true", f"region.sampler={one.sampler}", "region.levels=[decoder2,decoder8]"]
+        given += ["region.enabled=true", f"region.sampler={one.sampler}"]
         if one.sampler == "ohem":
             given.append(f"region.rank_by={one.rank_by}")
+        if one.sampler != "all":
+            given.append(f"region.rois_per_image={one.rois_per_image}")
         if one.sampler == "heuristic":
             given.append(f"region.background_low={one.background_low}")
     train(settings_of(arguments, seed, *given), folder, resume=True)
@@ -160,7 +164,10 @@ def report_lines(rows: dict[str, list[Row]], seeds: list[int], num_images: int) 
     pairs = [(name, ALONE) for name in rows if name != ALONE]
     pairs += [
         (name, other)
-        for name, other in itertools.product(("ohem", "ohem-text"), ("heuristic-0.1", "heuristic-0"))
+        for name, other in (
+            *itertools.product(("ohem", "ohem-text"), ("heuristic-0.1", "heuristic-0")),
+            ("ohem-512", "heuristic-0-512"),
+        )
         if {name, other} <= set(rows)
     ]
     lines += [
@@ -234,7 +241,8 @@ def main() -> None:
         log = out / f"seed_{seed}" / "heads" / "metrics.jsonl"
         for one in read_metrics(log, kind="bootstrap") if log.exists() else []:
             lines.append(
-                f"- seed {seed}: bootstrap collected {one['false_positives']} false positives in {one['crops']} crops, {one['seconds']} s"
+                f"- seed {seed}: bootstrap collected {one['false_positives']} false positives in {one['crops']} crops, "
+                f"{one['seconds']} s ({one['processor_seconds']} of the processor)"
             )
     (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(["", *lines, "", f"Settings tried: {out / 'settings.json'}"]))
