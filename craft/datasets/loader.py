@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -284,6 +285,9 @@ class _FileCache:
 
 def _start_worker(worker_id: int) -> None:
     """Make a process a loader process."""
+    # The collector of garbage would else mark every object it finds, also the training process's labels: each mark
+    # turns a page of shared memory into a copy.
+    gc.freeze()
     cv2.setNumThreads(0)
     # Ctrl-C, and a cluster's SIGTERM, reach the loaders too: the training process finishes its step, saves and
     # leaves, and its loaders end with it.
