@@ -111,9 +111,11 @@ def differences(results: Results, values: dict[str, dict[int, float]], seeds: li
         lines.append(f"- {way}: mean H-mean {mean:.4f}; over scenes {own.low:.4f} to {own.high:.4f}")
     over_seeds = paired_difference(values["teacher"], values["even"])
     over_scenes = bootstrap_difference(pooled["even"], pooled["teacher"], generator=generator)
+    spread = "no interval over one seed"
+    if len(seeds) > 1:
+        spread = f"over seeds {over_seeds.low:+.4f} to {over_seeds.high:+.4f}"
     lines.append(
-        f"- teacher minus even, {over_seeds.num_seeds} seeds: {over_seeds.mean:+.4f}; over seeds "
-        f"{over_seeds.low:+.4f} to {over_seeds.high:+.4f}; over scenes, seeds' counts added up, "
+        f"- teacher minus even, {len(seeds)} seeds: {over_seeds.mean:+.4f}; {spread}; over scenes, seeds' counts added up, "
         f"{over_scenes.value:+.4f}, {over_scenes.low:+.4f} to {over_scenes.high:+.4f}"
     )
     return lines
