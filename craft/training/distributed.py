@@ -11,6 +11,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from craft.models.device import choose_device
+from craft.training.rendezvous import attempt_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,12 @@ def start_processes(device_name: str) -> Processes:
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group(backend)
+        rank = int(os.environ["RANK"])
+        store = attempt_store(rank, world_size)
+        if store is None:
+            torch.distributed.init_process_group(backend)
+        else:
+            torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     return Processes(rank=torch.distributed.get_rank(), world_size=world_size, device=device)
 
 

@@ -1,0 +1,94 @@
+"""A fresh start for processes that torchrun has started again: none reads what an earlier attempt left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from datetime import timedelta
+
+import torch.distributed
+from torch.distributed import PrefixStore, Store, TCPStore
+
+_TOKEN = "craft/attempt"
+_POLL_SECONDS = 0.05
+
+
+def attempt_store(rank: int, world_size: int, *, timeout_seconds: float = 1800.0) -> Store | None:
+    """Give the store in which the processes of this attempt meet, where torchrun keeps one store for all attempts.
+
+    torchrun's agent serves one store for the whole run, and the addresses of an attempt that ended stay in it. A process
+    that is quicker than its peers reads the address of one that is gone, and cannot connect
+    (pytorch/pytorch issue 135712). How often an agent has restarted does not tell attempts apart either, since agents
+    that were replaced count from 0. So the processes agree on a token first.
+
+    Args:
+        rank: this process's place, 0 to world_size - 1.
+        world_size: number of processes.
+        timeout_seconds: how long to wait for the others.
+
+    Returns:
+        The store under this attempt's token, or None where torchrun's agent serves none: then the default does.
+
+    Raises:
+        TimeoutError: not all processes came.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    timeout = timedelta(seconds=timeout_seconds)
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = TCPStore(address, port, world_size=world_size, is_master=False, timeout=timeout)
+    return PrefixStore(agree_on_attempt(store, rank, world_size, timeout_seconds=timeout_seconds), store)
+
+
+def agree_on_attempt(store: Store, rank: int, world_size: int, *, timeout_seconds: float) -> str:
+    """Agree on a token with the processes that run now, whatever earlier ones have left in the store.
+
+    Rank 0 lays down a token of its own and waits until every other rank has answered under it with a number of its own;
+    it then lists the answers. A rank that finds itself in the list has met a rank 0 that runs now: the lists of earlier
+    attempts cannot hold it.
+
+    Args:
+        store: seen by all processes; it may hold anything of attempts that ended.
+        rank: this process's place.
+        world_size: number of processes.
+        timeout_seconds: how long to wait for the others.
+
+    Returns:
+        The token, the same in every process and of no other attempt.
+
+    Raises:
+        TimeoutError: not all processes came.
+    """
+    me = uuid.uuid4().hex
+    if rank == 0:
+        answers = [f"{_TOKEN}/{me}/{other}" for other in range(1, world_size)]
+        store.set(_TOKEN, me)
+        if answers:
+            _wait(store, answers, timeout_seconds)
+        store.set(f"{_TOKEN}/{me}/met", " ".join(store.get(answer).decode() for answer in answers))
+        return me
+    end = time.monotonic() + timeout_seconds
+    _wait(store, [_TOKEN], timeout_seconds)
+    while time.monotonic() < end:
+        token = store.get(_TOKEN).decode()
+        store.set(f"{_TOKEN}/{token}/{rank}", me)
+        met = f"{_TOKEN}/{token}/met"
+        if store.check([met]) and me in store.get(met).decode().split():
+            return token
+        time.sleep(_POLL_SECONDS)
+    raise TimeoutError(_absent(timeout_seconds))
+
+
+def _wait(store: Store, keys: list[str], seconds: float) -> None:
+    try:
+        store.wait(keys, timedelta(seconds=seconds))
+    except torch.distributed.DistStoreError as error:
+        raise TimeoutError(_absent(seconds)) from error
+
+
+def _absent(seconds: float) -> str:
+    return (
+        f"not all processes of the training have come within {seconds:g} s; "
+        "look at what torchrun says of the others, then start again with --resume"
+    )
