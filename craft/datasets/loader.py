@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +33,7 @@ SceneSets = Sequence[tuple[Sequence[Scene], float]]
 """Sets to mix: the scenes of each, with the characters of their cared-for words, and its weight, > 0."""
 
 _PREFETCH = 3  # batches that a loader process keeps ready
+_PARENT_CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,3 +297,15 @@ def _start_worker(worker_id: int) -> None:
     # leaves, and its loaders end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _leave_with(parent: int) -> None:
+    """End this process once its parent is gone, however that ended.
+
+    torch's own watch lets a loader process leave its loop, but not before the batches it has ready are read, which
+    nobody does any more: it would stay for ever.
+    """
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    os._exit(1)

@@ -1,7 +1,12 @@
 """Batches: the same bits for any number of loader processes, resumable, and clear about pictures they cannot read."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -187,6 +192,48 @@ def test_kept_files_are_not_read_again_and_the_limit_holds(scenes, tmp_path):
 def test_no_set_is_refused():
     with pytest.raises(ValueError, match="no training set"):
         SceneDataset([], seed=0, crop_size=64, augment=None)
+
+
+ABANDONED = """
+import multiprocessing, sys, time
+from craft.datasets.loader import build_loader
+from craft.scene import Scene, Word
+import numpy as np
+quads = np.tile(np.array([[2, 2], [30, 2], [30, 12], [2, 12]], dtype=np.float32), (3000, 1, 1))
+words = (Word(quads[0], character_quads_xy=quads),)  # batches that fill a pipe
+loader = build_loader(
+    [([Scene(sys.argv[1], words, "img_0")], 1.0)],
+    seed=0, crop_size=64, augment=None, batch_size=4, workers=2, start_position=0,
+)
+next(loader)
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+time.sleep(300)
+"""
+
+
+def test_loader_processes_end_with_a_training_process_that_is_killed(scenes):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-W", "ignore", "-c", ABANDONED, scenes[0].image_path]
+    training = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert training.stdout is not None
+    loaders = [int(number) for number in training.stdout.readline().split()]
+
+    training.kill()
+    training.wait()
+
+    assert len(loaders) == 2
+    left_at = time.monotonic() + 60
+    while any(is_running(pid) for pid in loaders) and time.monotonic() < left_at:
+        time.sleep(0.2)
+    assert not any(is_running(pid) for pid in loaders)
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # ended, and waiting for somebody to ask how
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
