@@ -23,7 +23,8 @@ from craft.training.batch_rois import batch_rois
 from craft.training.region_loss import roi_losses, text_losses
 
 _SCENES_SHOWN = 4
-_COMMON_LOSS = 3.0  # the loss at which a box has its full colour, in every picture, so that steps compare
+_ROIS_SHOWN = 64  # of each scene, the worst
+_COMMON_LOSS = 2.0  # the loss at which a box has its full colour, in every picture, so that steps compare
 _LIGHT_TEXT, _FULL_TEXT = (200, 255, 200), (0, 150, 0)
 _LIGHT_BACKGROUND, _FULL_BACKGROUND = (255, 235, 120), (225, 0, 0)
 _JPEG_QUALITY = 90
@@ -84,7 +85,7 @@ def write_roi_pictures(
             image_losses,
             image.boxes_xyxy,
             image.labels.counted,
-            count=settings.rois_per_image,
+            count=min(settings.rois_per_image, _ROIS_SHOWN),
             nms_iou=settings.nms_iou,
         )
         pixels = batch.images[place].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
@@ -153,7 +154,7 @@ def _with_legend(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What the colours mean, below a picture: samples from loss 0 to _COMMON_LOSS of both kinds."""
     bar = np.full((_BAR, picture.shape[1], 3), 32, dtype=np.uint8)
     left = 6
-    for words, text in (("text, loss 0 to 3 and over", True), ("not text", False)):
+    for words, text in ((f"text, loss 0 to {_COMMON_LOSS:g} and over", True), ("not text", False)):
         for loss in np.linspace(0, _COMMON_LOSS, 4):
             cv2.rectangle(bar, (left, 5), (left + 16, _BAR - 6), _colour(float(loss), text=text), -1)
             left += 20
