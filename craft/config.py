@@ -16,6 +16,8 @@ SetFormat = Literal[
     "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth"
 ]
 
+LEAST_TILE = 640  # pixels; a tile's margins, what reaches one map pixel, are most of it
+
 
 class Settings(BaseModel):
     """Base of all settings: frozen, and unknown keys are refused."""
@@ -345,6 +347,12 @@ class DetectionSettings(Settings):
     magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original and scale.")
     canvas: int = Field(1280, ge=32, description="Largest long side in network input pixels, for original.")
     long_side: int = Field(1280, ge=32, description="Long side in network input pixels, for long_side.")
+    tile: int = Field(
+        2560,
+        ge=0,
+        description="Pictures that are longer in network input pixels are scored in overlapping tiles of at most this side: "
+        f"the same maps, in the memory of one tile. At least {LEAST_TILE}; 0 never does.",
+    )
     pixel_rule: Literal["corner", "centre"] = Field(
         "centre",
         description="How map index i becomes an input coordinate: corner 2 i (the original's), centre 2 (i + 0.5).",
@@ -362,6 +370,14 @@ class DetectionSettings(Settings):
         0.2, ge=0, le=1, description="Words that the region head gives less are dropped; 0 drops none."
     )
     region_refine: bool = Field(False, description="Take the region head's box for axis-aligned words.")
+
+    @model_validator(mode="after")
+    def _check_tile(self) -> Self:
+        if 0 < self.tile < LEAST_TILE:
+            raise ValueError(
+                f"tile is {self.tile}; a tile has at least {LEAST_TILE} pixels, and 0 never cuts a picture up"
+            )
+        return self
 
 
 class Config(Settings):

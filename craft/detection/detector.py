@@ -19,6 +19,7 @@ from craft.config import DetectionSettings, validate_config
 from craft.datasets.images import pillow_to_rgb, read_image
 from craft.detection.decode import decode_maps, keep_words, to_pixels
 from craft.detection.polygons import character_quads, word_polygons
+from craft.detection.tiling import score_tiles
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.device import choose_device, choose_precision
 from craft.models.shipped import DEFAULT_WEIGHTS
@@ -224,7 +225,7 @@ class Detector:
         maps: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(pictures)
         levels: list[dict[str, Tensor]] = [{}] * len(pictures)
         for indices in by_shape.values():
-            scored, features = self._run(np.stack([padded[index] for index in indices]))
+            scored, features = self._score_padded(np.stack([padded[index] for index in indices]))
             for place, (index, pair) in enumerate(zip(indices, scored, strict=True)):
                 maps[index] = pair
                 levels[index] = {name: level[place : place + 1] for name, level in features.items()}
@@ -236,6 +237,15 @@ class Detector:
             pair = np.ascontiguousarray(pair)
             found.append(ScoredPicture(pair[0], pair[1], scale_xy, own, _size_hw(picture)))
         return found
+
+    def _score_padded(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
+        """What `_run` gives, in the memory of one tile where the pictures are large."""
+        tile = self.settings.tile // _STRIDE * _STRIDE
+        if tile == 0 or max(pixels.shape[1:3]) <= tile:
+            return self._run(pixels)
+        each = [score_tiles(picture, self._run, tile=tile) for picture in pixels]
+        levels = {name: torch.cat([one[name] for _, one in each]) for name in each[0][1]}
+        return np.stack([maps for maps, _ in each]), levels
 
     def _region_path(self) -> Any:
         """The network's region path, None where it has none."""
