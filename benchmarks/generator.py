@@ -20,9 +20,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from craft.config import parse_settings
 from craft.datasets.generator import blocks, full, preset, render_scene
 from craft.datasets.generator.settings import GeneratorSettings
+from craft.written_settings import parse_settings
 
 AIMED_SHARE = 0.7  # blocks are drawn whole: the words that come out are more than those aimed at
 

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 from craft.comparison.measuring import describe_settings, intervals, measure
-from craft.config import SetSettings, parse_settings
+from craft.config import SetSettings
 from craft.datasets.reading import read_truth
 from craft.detection.detector import Detector
 from craft.evaluation.matching import PROTOCOLS
 from craft.evaluation.summary import Interval, bootstrap_difference, summarise
 from craft.models.shipped import find_weights
+from craft.written_settings import parse_settings
 
 
 def main() -> int:

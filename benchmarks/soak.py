@@ -32,7 +32,6 @@ import numpy as np
 import uharfbuzz
 from tqdm import tqdm
 
-from craft.config import parse_settings
 from craft.datasets.generator import PRESETS, RenderedScene, preset, render_scene
 from craft.datasets.generator.flattening import flattened_glyph
 from craft.datasets.generator.fonts import load_typeface
@@ -41,6 +40,7 @@ from craft.datasets.generator.settings import FullSettings, GeneratorSettings
 from craft.datasets.generator.typefaces import font_pool
 from craft.geometry import signed_area
 from craft.scene import Word
+from craft.written_settings import parse_settings
 
 CHUNK = 100
 HEIGHTS = (8, 12, 16, 24, 32, 48, 64, 128)

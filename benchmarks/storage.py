@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from craft.comparison.measuring import describe_settings, measure
-from craft.config import SetSettings, parse_settings
+from craft.config import SetSettings
 from craft.datasets.reading import read_truth
 from craft.detection.detector import Detector
 from craft.evaluation.matching import PROTOCOLS
 from craft.evaluation.summary import bootstrap_difference, summarise
 from craft.models.weights import Weights, read_weights, save_safetensors
+from craft.written_settings import parse_settings
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Settings: typed, ranged and documented; the only reader of YAML and of `--set a.b=c`. No torch.
+"""Settings: typed, ranged and documented. No torch.
 
 A configuration file holds differences from the defaults below, or from the file it names in `extends`.
 """
@@ -11,6 +11,8 @@ from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from craft.written_settings import ABSENT, deep_merge, inherited_settings, lookup, parse_settings, read_yaml
 
 SetFormat = Literal[
     "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth"
@@ -440,7 +442,7 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
             range, or a setting is given that would have no effect. The message names the file.
     """
     own = read_yaml(Path(path))
-    in_file = deep_merge(_inherited(own, Path(path), seen=(Path(path).resolve(),)), own)
+    in_file = deep_merge(inherited_settings(own, Path(path), seen=(Path(path).resolve(),)), own)
     config = validate_config(in_file, where=str(path), given=own)
     if not overrides:
         return config
@@ -488,9 +490,9 @@ def effective_settings(config: Config) -> dict[str, Any]:
     everything = config.model_dump(mode="json")
     values = config.model_dump(mode="json")
     for key, other, users in _USED_ONLY_WITH:
-        if _lookup(everything, other) not in users:
+        if lookup(everything, other) not in users:
             section, _, name = key.rpartition(".")
-            _lookup(values, section).pop(name, None)
+            lookup(values, section).pop(name, None)
     if not config.region.enabled:
         del values["region"]
     for name in ("train", "validation"):
@@ -501,96 +503,6 @@ def effective_settings(config: Config) -> dict[str, Any]:
 def _effective_set(values: dict[str, Any]) -> dict[str, Any]:
     idle = (*_READING_KEYS, "split") if values["format"] == "synth" else _DRAWING_KEYS
     return {name: value for name, value in values.items() if name not in idle}
-
-
-def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """Read "a.b=c" settings from the command line.
-
-    Args:
-        overrides: one setting each; the value is read as YAML. A number counts into a list: data.train.0.path=FOLDER.
-
-    Returns:
-        Nested dictionaries.
-
-    Raises:
-        ValueError: a setting has no "=", or its value is not YAML.
-    """
-    values: dict[str, Any] = {}
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise ValueError(f"--set {override}: expected KEY=VALUE, such as --set ohem.ratio=5")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ValueError(f"--set {override}: the value is not YAML; quote it") from None
-        nested: Any = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        values = deep_merge(values, nested)
-    return values
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file of settings.
-
-    Args:
-        path: YAML file.
-
-    Returns:
-        Its settings, nested; none of an empty file.
-
-    Raises:
-        ValueError: the file cannot be read, is not YAML, or holds no settings.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); give the path of a configuration file") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {error}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected settings as 'key: value' lines, found {type(values).__name__}")
-    return values
-
-
-def _inherited(values: dict[str, Any], path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The settings of the files that `path` extends, nearest last."""
-    base = values.get("extends")
-    if base is None:
-        return {}
-    base_path = (path.parent / str(base)).resolve()
-    if base_path in seen:
-        raise ValueError(f"{path}: extends {base}, which extends it in turn; remove one of the two")
-    base_values = read_yaml(base_path)
-    merged = deep_merge(_inherited(base_values, base_path, seen=(*seen, base_path)), base_values)
-    merged.pop("extends", None)
-    return merged
-
-
-def deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Lay nested settings over others.
-
-    Args:
-        base: nested dictionaries and lists.
-        changes: what replaces or joins it; {"0": value} replaces the first item of a list.
-
-    Returns:
-        Both merged; neither is changed.
-    """
-    merged = dict(base)
-    for key, value in changes.items():
-        before = merged.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            merged[key] = deep_merge(before, value)
-        elif isinstance(value, dict) and isinstance(before, list) and all(str(index).isdigit() for index in value):
-            numbered = deep_merge({str(index): item for index, item in enumerate(before)}, value)
-            merged[key] = list(numbered.values())
-        else:
-            merged[key] = value
-    return merged
 
 
 def explain_error(error: Any, settings: type[Settings] = Config) -> str:
@@ -632,23 +544,11 @@ def _types_in(annotation: Any) -> list[type]:
 
 def _refuse_idle(config: Config, given: dict[str, Any], where: str) -> None:
     for key, other, users in _USED_ONLY_WITH:
-        if _lookup(given, key) is _ABSENT:
+        if lookup(given, key) is ABSENT:
             continue
-        value = _lookup(config.model_dump(), other)
+        value = lookup(config.model_dump(), other)
         if value not in users:
             wanted = " or ".join(str(user) for user in users)
             raise ValueError(
                 f"{where}: {key} has no effect with {other}: {value}; remove it, or set {other} to {wanted}"
             )
-
-
-_ABSENT = object()
-
-
-def _lookup(values: dict[str, Any], key: str) -> Any:
-    found: Any = values
-    for part in key.split("."):
-        if not isinstance(found, dict) or part not in found:
-            return _ABSENT
-        found = found[part]
-    return found

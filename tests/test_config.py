@@ -2,7 +2,8 @@
 
 import pytest
 
-from craft.config import Config, dump_config, load_config, parse_settings, validate_config
+from craft.config import Config, dump_config, load_config, validate_config
+from craft.written_settings import parse_settings
 
 
 def write(path, text):

@@ -16,6 +16,7 @@ FLOORS = {
     "craft.geometry": 0,
     "craft.scene": 0,
     "craft.config": 0,
+    "craft.written_settings": -1,
     "craft.datasets": 1,
     "craft.targets": 1,
     "craft.models": 1,
@@ -32,14 +33,16 @@ FLOORS = {
     "craft.training": 3,
     "craft.detection.export": 3,
     "craft.comparison": 4,
-    "craft.cli": 5,
-    "craft.__main__": 6,
+    "craft.verbs": 5,
+    "craft.cli": 6,
+    "craft.__main__": 7,
 }
 NEED_TORCH = ("craft.datasets.loader",)
 TORCH_FREE = (
     "craft.geometry",
     "craft.scene",
     "craft.config",
+    "craft.written_settings",
     "craft.datasets",
     "craft.evaluation",
     "craft.models.shipped",
@@ -47,6 +50,7 @@ TORCH_FREE = (
     "craft.comparison.failures",
     "craft.comparison.grid_jobs",  # processes that decode start without it
     "craft.comparison.scene_grid",
+    "craft.verbs",
     "craft.cli",
 )
 

@@ -23,11 +23,12 @@ from craft.comparison.probe import probe_batches, probe_run
 from craft.comparison.scoring import score_set, write_scores
 from craft.comparison.study import Run, Study, resolved, run_config, snapshot_steps, validate_study
 from craft.comparison.view import write_run_views
-from craft.config import Config, SetSettings, read_yaml
+from craft.config import Config, SetSettings
 from craft.detection.detector import Detector
 from craft.scene import Scene
 from craft.training.loop import train
 from craft.training.scenes import read_scenes, read_training_sets
+from craft.written_settings import read_yaml
 
 DONE = "run.json"
 """The file of a run's folder that is there when, and only when, all of it is done."""

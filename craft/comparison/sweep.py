@@ -14,12 +14,12 @@ from craft.comparison.report import write_report
 from craft.comparison.run import DONE
 from craft.comparison.study import Run, Study, resolved, run_config, study_runs, synth_folder
 from craft.comparison.view import write_scene_views
-from craft.config import read_yaml
 from craft.datasets.generator import preset, write_set
 from craft.models.device import choose_device
 from craft.training.loop import train
 from craft.training.runlog import describe_environment, read_metrics
 from craft.training.scenes import read_scenes
+from craft.written_settings import read_yaml
 
 _TIMED_STEPS = 24
 

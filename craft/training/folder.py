@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from craft.config import Config, dump_config, effective_settings, read_yaml, validate_config
+from craft.config import Config, dump_config, effective_settings, validate_config
 from craft.training.runlog import describe_environment
+from craft.written_settings import read_yaml
 
 # Settings that change no number of a run, or its rounding alone, so that resuming may change them.
 _FREE_TO_CHANGE = (

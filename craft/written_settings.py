@@ -1,0 +1,111 @@
+"""Settings as people write them: YAML files, what these extend, `--set a.b=c`. Nested dictionaries, not yet checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ABSENT = object()
+"""What `lookup` gives where there is nothing."""
+
+
+def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """Read "a.b=c" settings from the command line.
+
+    Args:
+        overrides: one setting each; the value is read as YAML. A number counts into a list: data.train.0.path=FOLDER.
+
+    Returns:
+        Nested dictionaries.
+
+    Raises:
+        ValueError: a setting has no "=", or its value is not YAML.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ValueError(f"--set {override}: expected KEY=VALUE, such as --set ohem.ratio=5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ValueError(f"--set {override}: the value is not YAML; quote it") from None
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        values = deep_merge(values, nested)
+    return values
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file of settings.
+
+    Args:
+        path: YAML file.
+
+    Returns:
+        Its settings, nested; none of an empty file.
+
+    Raises:
+        ValueError: the file cannot be read, is not YAML, or holds no settings.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); give the path of a configuration file") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected settings as 'key: value' lines, found {type(values).__name__}")
+    return values
+
+
+def inherited_settings(values: dict[str, Any], path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The settings of the files that `path` extends, nearest last."""
+    base = values.get("extends")
+    if base is None:
+        return {}
+    base_path = (path.parent / str(base)).resolve()
+    if base_path in seen:
+        raise ValueError(f"{path}: extends {base}, which extends it in turn; remove one of the two")
+    base_values = read_yaml(base_path)
+    merged = deep_merge(inherited_settings(base_values, base_path, seen=(*seen, base_path)), base_values)
+    merged.pop("extends", None)
+    return merged
+
+
+def deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested settings over others.
+
+    Args:
+        base: nested dictionaries and lists.
+        changes: what replaces or joins it; {"0": value} replaces the first item of a list.
+
+    Returns:
+        Both merged; neither is changed.
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        before = merged.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            merged[key] = deep_merge(before, value)
+        elif isinstance(value, dict) and isinstance(before, list) and all(str(index).isdigit() for index in value):
+            numbered = deep_merge({str(index): item for index, item in enumerate(before)}, value)
+            merged[key] = list(numbered.values())
+        else:
+            merged[key] = value
+    return merged
+
+
+def lookup(values: dict[str, Any], key: str) -> Any:
+    """Find a setting by its dotted name: ohem.ratio; `ABSENT` where it is not given."""
+    found: Any = values
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return ABSENT
+        found = found[part]
+    return found
