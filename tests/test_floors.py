@@ -17,6 +17,7 @@ FLOORS = {
     "craft.scene": 0,
     "craft.config": 0,
     "craft.written_settings": -1,
+    "craft.whole_files": 0,
     "craft.datasets": 1,
     "craft.targets": 1,
     "craft.models": 1,

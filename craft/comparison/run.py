@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import torch
@@ -28,6 +27,7 @@ from craft.detection.detector import Detector
 from craft.scene import Scene
 from craft.training.loop import train
 from craft.training.scenes import read_scenes, read_training_sets
+from craft.whole_files import write_whole
 from craft.written_settings import read_yaml
 
 DONE = "run.json"
@@ -84,21 +84,17 @@ def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> boo
     (folder / "probe.json").write_text(json.dumps(probed), encoding="utf-8")
     if run.seed == study.seeds[0] and study.view.scenes:
         write_run_views(study, config, out, folder, steps=view_steps(steps))
-    _write_whole(
-        folder / DONE,
-        {
-            "variant": run.variant,
-            "seed": run.seed,
-            "steps": steps,
-            "batch_size": config.training.batch_size * config.optimizer.accumulate,
-            "peak_mebibytes": memory,
-            "memory_of": "GPU"
-            if torch.cuda.is_available() and config.training.device in ("auto", "cuda")
-            else "process",
-            "seconds_training": round(trained, 2),
-            "seconds": round(time.perf_counter() - start, 2),
-        },
-    )
+    done = {
+        "variant": run.variant,
+        "seed": run.seed,
+        "steps": steps,
+        "batch_size": config.training.batch_size * config.optimizer.accumulate,
+        "peak_mebibytes": memory,
+        "memory_of": "GPU" if torch.cuda.is_available() and config.training.device in ("auto", "cuda") else "process",
+        "seconds_training": round(trained, 2),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+    write_whole(folder / DONE, json.dumps(done, indent=1) + "\n")
     return True
 
 
@@ -131,12 +127,6 @@ def _peak_mebibytes(config: Config) -> float:
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(used / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
-def _write_whole(path: Path, values: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _stop_with_parent() -> None:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from craft.detection.detector import Detector
 from craft.scene import Scene
 from craft.training.fingerprint import weights_digest
+from craft.whole_files import open_whole
 
 _SIZING = ("sizing", "magnify", "canvas", "long_side", "keep_padding")
 
@@ -91,7 +92,5 @@ def _read(file: Path) -> ScoreMaps | None:
 
 
 def _write(file: Path, maps: ScoreMaps) -> None:
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    with open(partial, "wb") as opened:
+    with open_whole(file, shared=True) as opened:
         np.savez(opened, allow_pickle=False, maps=maps.maps, scale_xy=maps.scale_xy)
-    os.replace(partial, file)

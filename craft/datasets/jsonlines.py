@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 
 from craft.datasets.labels import LabelError, SetReading, make_word, read_label_text, shorten, split_lines
 from craft.scene import Problem, Scene, Word
+from craft.whole_files import open_whole
 
 _SCENE_KEYS = ("image", "words", "name", "note")
 _WORD_KEYS = ("quad", "polygon", "text", "script", "dont_care", "characters", "confidence", "note")
@@ -109,20 +110,13 @@ def write_scenes(
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            if note is not None:
-                file.write(_json_line({"note": note}))
-            for scene, scene_note in zip(
-                scenes, scene_notes if scene_notes is not None else repeat(None), strict=False
-            ):
-                image = Path(os.path.relpath(os.path.abspath(scene.image_path), folder)).as_posix()
-                record = _scene_record(scene, image)
-                file.write(_json_line(record if scene_note is None else {**record, "note": scene_note}))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_whole(path) as file:
+        if note is not None:
+            file.write(_json_line({"note": note}).encode())
+        for scene, scene_note in zip(scenes, scene_notes if scene_notes is not None else repeat(None), strict=False):
+            image = Path(os.path.relpath(os.path.abspath(scene.image_path), folder)).as_posix()
+            record = _scene_record(scene, image)
+            file.write(_json_line(record if scene_note is None else {**record, "note": scene_note}).encode())
 
 
 def line_of_scene(scene: Scene, *, image: str) -> str:

@@ -6,7 +6,6 @@ import csv
 import glob
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from craft.detection.drawing import draw_detections
 from craft.evaluation.matching import round_detections
 from craft.geometry import clockwise
 from craft.scene import Detections, Problem
+from craft.whole_files import write_whole
 
 Format = Literal["json", "icdar", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
@@ -122,7 +122,7 @@ def detect_paths(
         written += files
         done.append(PictureResult(path, len(found), tuple(files)))
     if "csv" in formats:
-        written.append(_write_whole(out / "detections.csv", _csv_text(rows).encode()))
+        written.append(write_whole(out / "detections.csv", _csv_text(rows).encode()))
     num_words = sum(one.num_words for one in done)
     return DetectRun(len(done), num_words, tuple(failures), tuple(written), tuple(done))
 
@@ -248,13 +248,13 @@ def _write_results(
     written = []
     if "json" in formats:
         record = detections_as_dict(path, (image.shape[0], image.shape[1]), found)
-        written.append(_write_whole(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()))
+        written.append(write_whole(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()))
     if "icdar" in formats:
-        written.append(_write_whole(out / f"res_{name}.txt", icdar_text(found).encode()))
+        written.append(write_whole(out / f"res_{name}.txt", icdar_text(found).encode()))
     if draw:
         drawn = draw_detections(image, found)
         encoded = cv2.imencode(".jpg", drawn[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-        written.append(_write_whole(out / f"{name}{_DRAWN}", encoded.tobytes()))
+        written.append(write_whole(out / f"{name}{_DRAWN}", encoded.tobytes()))
     return written
 
 
@@ -274,11 +274,3 @@ def _csv_text(rows: list[list[Any]]) -> str:
     writer.writerow(_CSV_HEADER)
     writer.writerows(rows)
     return buffer.getvalue()
-
-
-def _write_whole(path: Path, content: bytes) -> Path:
-    """Write a file so that it is never seen half written."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from craft.evaluation.image_score import ImageScore, score_as_dict
 from craft.evaluation.result_files import Layout, ResultFile, read_results
 from craft.evaluation.summary import Scores, scores_as_dict, summarise
 from craft.scene import Problem, Scene
+from craft.whole_files import write_whole
 
 Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
 
@@ -230,10 +230,8 @@ def write_evaluation(evaluation: Evaluation, path: str | Path) -> None:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     content = json.dumps(evaluation_as_dict(evaluation, per_image=True), indent=1, ensure_ascii=False)
-    temporary.write_text(content + "\n", encoding="utf-8")
-    os.replace(temporary, target)
+    write_whole(target, content + "\n")
 
 
 def check_protocol(protocol: str) -> Protocol:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from craft.models.craft import CRAFT
 from craft.models.shipped import find_weights, list_shipped
 from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
+from craft.whole_files import open_whole, write_whole
 
 Storage = Literal["float", "int8"]
 # Where the network's tensors lie in files that hold more: our checkpoints (the average is what is validated), then
@@ -187,7 +187,7 @@ def save_safetensors(
 
     Args:
         model: a network, or its tensors by name.
-        path: file to write; ".partial" behind its name is used on the way.
+        path: file to write.
         metadata: what JSON can hold; `read_weights` gives it back.
         storage: "float": tensors as they are. "int8": kernels and matrices in 8 bits, see `pack_int8`.
 
@@ -199,7 +199,7 @@ def save_safetensors(
     if storage == "int8":
         state = pack_int8(state)
         header[STORAGE_KEY] = storage_note(state)
-    _write_whole(Path(path), lambda file: file.write(safetensors_bytes(state, header)))
+    write_whole(path, safetensors_bytes(state, header))
 
 
 def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> None:
@@ -210,11 +210,12 @@ def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> 
 
     Args:
         model: a network, or its tensors by name.
-        path: file to write, .pth; ".partial" behind its name is used on the way.
+        path: file to write, .pth.
     """
     plain = _plain_state(model)
     state = OrderedDict((name, value) for name, value in plain.items() if not name.startswith(_REGION_PREFIX))
-    _write_whole(Path(path), lambda file: torch.save(state, file))
+    with open_whole(path) as file:
+        torch.save(state, file)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Storage]:
@@ -291,15 +292,6 @@ def _without_prefixes(name: str) -> str:
 def _plain_state(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
     state = model.state_dict() if isinstance(model, nn.Module) else model
     return {_without_prefixes(name): value.detach().cpu().contiguous() for name, value in state.items()}
-
-
-def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def _misfit_message(report: LoadReport, weights: Weights, own: Mapping[str, Tensor]) -> str:

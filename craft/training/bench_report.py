@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from craft.whole_files import write_whole
 
 _COLUMNS = ("part", "images/s", "ms, median", "ms, 5 to 95 %", "of peak", "data wait", "memory")
 
@@ -151,9 +152,7 @@ def write_bench(report: BenchReport, folder: Path) -> None:
     contents = dataclasses.asdict(report)
     del contents["writes"]
     for name, text in (("bench.json", json.dumps(contents, indent=2)), ("bench.md", format_bench(report))):
-        partial = folder / f"{name}.partial"
-        partial.write_text(text + "\n", encoding="utf-8")
-        os.replace(partial, folder / name)
+        write_whole(folder / name, text + "\n")
 
 
 def _row(part: PartTime) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ A checkpoint holds tensors, strings, integers and floats only, so that it loads 
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from craft.whole_files import open_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,12 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that the file is either the old one or the new one, whenever the power goes.
 
     Args:
-        path: file to write; a file beside it with ".partial" behind its name is used on the way.
+        path: file to write, as `open_whole` does.
         checkpoint: what to write.
     """
-    partial = path.with_name(path.name + ".partial")
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
-    with open(partial, "wb") as file:
+    with open_whole(path) as file:
         torch.save(fields, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:

@@ -14,6 +14,7 @@ import torch
 import torchvision
 
 import craft
+from craft.whole_files import write_whole
 
 
 class RunLog:
@@ -79,9 +80,7 @@ def cut_metrics(path: Path, *, after_step: int) -> None:
             continue
         if step <= after_step:
             kept.append(line + "\n")
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, "".join(kept))
 
 
 def read_metrics(path: Path, *, kind: str) -> list[dict[str, Any]]:
