@@ -27,12 +27,20 @@ def drawn_background(generator: np.random.Generator, size_hw: tuple[int, int]) -
     for _ in range(int(generator.integers(0, 8))):
         _thing(generator, image)
     if generator.random() < 0.25:
-        image = _defocused(image, float(generator.uniform(1.0, 5.0)))
+        image = defocused(image, float(generator.uniform(1.0, 5.0)))
     return image
 
 
-def _defocused(image: Picture, deviation: float) -> Picture:
-    """Blur at half the size: four times as fast, and as soft."""
+def defocused(image: Picture, deviation: float) -> Picture:
+    """Blur at half the size: four times as fast, and as soft.
+
+    Args:
+        image: (H, W, 3) uint8, even sides.
+        deviation: of the blur, pixels, about 1 and more.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     height, width = image.shape[:2]
     small = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), 0.5 * deviation)

@@ -13,6 +13,7 @@ from craft.datasets.generator.canvas import Canvas, DrawnWord, new_pose
 from craft.datasets.generator.photographs import photograph_background
 from craft.datasets.generator.placing import letter_height
 from craft.datasets.generator.rendered import Picture, RenderedScene
+from craft.datasets.generator.rooms import room_background
 from craft.datasets.generator.scattering import add_negative, add_occluder
 from craft.datasets.generator.settings import FullSettings
 from craft.datasets.generator.texts import script_label
@@ -66,6 +67,8 @@ def _new_canvas(generator: np.random.Generator, settings: FullSettings) -> tuple
         image, foreign = photograph_background(
             generator, settings.photographs, settings.size_hw, labelled=settings.photograph_labels
         )
+    elif settings.rooms and generator.random() < settings.rooms:
+        image = room_background(generator, settings.size_hw)
     else:
         image = drawn_background(generator, settings.size_hw)
     pool = font_pool(settings.font_folders, system=settings.system_fonts, only=settings.families)

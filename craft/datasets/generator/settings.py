@@ -126,6 +126,9 @@ class FullSettings(Settings):
         14.0, ge=0, description="Words whose ink differs less than this from what is around (levels) become don't care."
     )
     word_height_boxes: bool = Field(False, description="Character boxes as high as their word, for comparison.")
+    rooms: float = Field(
+        0.6, ge=0, le=1, description="Share of drawn backgrounds that are halls, shops and shop fronts, not walls."
+    )
     photographs: str | None = Field(None, description="Folder of pictures to write on; without it, drawn backgrounds.")
     photograph_labels: bool = Field(
         False, description="The folder is a labelled set: its words are kept clear and become don't care."
@@ -157,6 +160,7 @@ GeneratorSettings = QuickstartSettings | FullSettings
 # What `sample` changes in `full`: small pictures from a kind camera, for data/sample, tests and the README. The fonts
 # are those of the `synth` extra, matplotlib's STIX, and Noto, whatever else a machine has.
 _SAMPLE: dict[str, Any] = {
+    "rooms": 0.0,
     "size_hw": (480, 640),
     "words": (4, 16),
     "cap_height": (14.0, 64.0),
