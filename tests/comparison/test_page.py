@@ -101,6 +101,14 @@ def test_nothing_sticks_out_at_any_width_and_the_ground_follows_the_scheme(page,
     assert (screenshot(page)[-3, 3].mean() < 60) == dark
 
 
+def test_names_that_would_run_into_each_other_stand_on_two_lines(page):
+    script = "const at = arguments[0]; return labelLines(Object.keys(at), (name) => at[name])"
+
+    lines = page.execute_script(script, {"all": 300, "random-3": 134, "hardest-3": 100, "hardest-5": 200})
+
+    assert lines == {"hardest-3": 0, "random-3": 1, "hardest-5": 0, "all": 0}
+
+
 def test_choices_change_the_table(page):
     find(page, '#policy [data-value="own"]').click()
     assert "own thresholds" in find(page, "#score-note").text

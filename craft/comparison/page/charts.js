@@ -27,6 +27,7 @@ function scoreChart(box, rows, metric) {
   joined.sort((one, other) => byName[one.variant].ratio - byName[other.variant].ratio);
   if (joined.length > 1) chart.append(shape("polyline", { fill: "none", stroke: "var(--soft)", "stroke-opacity": 0.35, points: joined.map((row) => `${placeOf(row.variant)},${y(row.estimates[metric].mean)}`).join(" ") }));
   const tight = width / shown.length < 84;
+  const lines = labelLines(shown.map((row) => row.variant), placeOf);
   for (const row of shown) {
     const one = row.estimates[metric], x = placeOf(row.variant), colour = byName[row.variant].colour;
     const group = shape("g", { class: faded(row.variant), "data-variant": row.variant });
@@ -34,7 +35,7 @@ function scoreChart(box, rows, metric) {
     const cap = (value) => (value >= low && value <= high ? `M${x - 5} ${y(value)}h10` : "");
     if (one.low !== null) group.append(shape("path", { d: `M${x} ${y(Math.max(one.low, low))}V${y(Math.min(one.high, high))}${cap(one.low)}${cap(one.high)}`, stroke: colour, "stroke-width": 2, fill: "none" }));
     group.append(shape("circle", { cx: x, cy: y(one.mean), r: 5.5, fill: colour }));
-    const label = text(x, height - bottom + 20, placeOf.labels[row.variant], tight ? "end" : "middle", row.variant === data.reference ? "strong" : "");
+    const label = text(x, height - bottom + 20 + (tight ? 0 : 16 * lines[row.variant]), placeOf.labels[row.variant], tight ? "end" : "middle", row.variant === data.reference ? "strong" : "");
     if (tight) label.setAttribute("transform", `rotate(-38 ${x} ${height - bottom + 14})`);
     const interval = one.low === null ? "" : `\n95 % interval ${(scale * one.low).toFixed(1)} to ${(scale * one.high).toFixed(1)}`;
     tipped(group, `${row.variant}\n${data.metrics[metric]} ${(scale * one.mean).toFixed(1)}${interval}\n${one.num_seeds} seeds`);
@@ -42,6 +43,17 @@ function scoreChart(box, rows, metric) {
     chart.append(group, label);
   }
   box.replaceChildren(chart);
+}
+
+// The line below the chart on which each name stands: the second where it would run into its left neighbour's.
+function labelLines(names, placeOf) {
+  const ends = [-Infinity, -Infinity], lines = {};
+  for (const name of [...names].sort((one, other) => placeOf(one) - placeOf(other))) {
+    const half = 3.7 * name.length;
+    lines[name] = placeOf(name) - half < ends[0] + 6 ? 1 : 0;
+    ends[lines[name]] = placeOf(name) + half;
+  }
+  return lines;
 }
 
 // Where each variant stands: ratios by their logarithm, other rules behind them.
