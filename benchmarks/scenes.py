@@ -3,7 +3,7 @@
     python benchmarks/scenes.py --real data/icdar2015 --out runs/scenes [--minutes 4] [--jobs 2]
 
 Variants: the quickstart's scenes; the full preset; and the full preset without hard negatives, with every word readable
-however small or faint, and without perspective. Every variant has a set of --count scenes, drawn once and shared by its
+however small or faint, without perspective, and without halls and shops as backgrounds. Every variant has a set of --count scenes, drawn once and shared by its
 seeds. Then one network per variant and seed is trained, one thread each, all for the same number of steps: --steps, or
 as many as --minutes of processor time hold, measured once. Thresholds are chosen per variant on --choose, from a grid
 that is the same for all and is written into the table; --report is scored with them and nothing else.
@@ -46,6 +46,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "no-negatives": ("full", {"negative_count": [0, 0]}, "full without hard negatives"),
     "all-readable": ("full", {"readable_height": 0, "readable_contrast": 0}, "full, nothing unreadable is don't care"),
     "no-perspective": ("full", {"perspective": 0}, "full without perspective"),
+    "no-rooms": ("full", {"rooms": 0}, "full without halls and shops behind the text"),
 }
 GRID = {"text": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7], "low": [0.2, 0.3, 0.4], "link": [0.2, 0.4]}
 TIMED_STEPS = 12
