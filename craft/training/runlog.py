@@ -110,7 +110,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return {
         "craft": craft.__version__,
         "commit": _commit(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join([_program(), *sys.argv[1:]]),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
@@ -150,3 +150,9 @@ def _open_events(folder: Path, after_step: int) -> Any:
             "training.tensorboard is on, but TensorBoard is not installed; pip install 'craft-ohem[tensorboard]'"
         ) from None
     return SummaryWriter(str(folder / "tensorboard"), purge_step=after_step + 1)
+
+
+def _program() -> str:
+    """The command's name as a person types it."""
+    name = Path(sys.argv[0]).name
+    return "craft" if name == "__main__.py" else name

@@ -60,3 +60,13 @@ def test_tensorboard_gets_the_numbers_of_a_line(tmp_path):
     log.close()
 
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("program", "named"),
+    [("/home/me/lib/craft/__main__.py", "craft"), ("/home/me/bin/craft", "craft"), ("benchmarks/gpu.py", "gpu.py")],
+)
+def test_the_command_is_named_as_a_person_types_it(monkeypatch, program, named):
+    monkeypatch.setattr(sys, "argv", [program, "train", "a.yaml"])
+
+    assert describe_environment(torch.device("cpu"))["command"] == f"{named} train a.yaml"
