@@ -45,3 +45,14 @@ def test_the_old_file_stands_until_the_block_ends(tmp_path):
         assert path.read_bytes() == b"old"
 
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(("durable", "syncs"), [(True, 1), (False, 0)])
+def test_only_durable_files_wait_for_the_disk(tmp_path, monkeypatch, durable, syncs):
+    calls = []
+    monkeypatch.setattr("os.fsync", calls.append)
+
+    write_whole(tmp_path / "file", b"new", durable=durable)
+
+    assert len(calls) == syncs
+    assert (tmp_path / "file").read_bytes() == b"new"

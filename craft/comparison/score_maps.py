@@ -92,5 +92,5 @@ def _read(file: Path) -> ScoreMaps | None:
 
 
 def _write(file: Path, maps: ScoreMaps) -> None:
-    with open_whole(file, shared=True) as opened:
+    with open_whole(file, shared=True, durable=False) as opened:
         np.savez(opened, allow_pickle=False, maps=maps.maps, scale_xy=maps.scale_xy)

@@ -122,7 +122,7 @@ def detect_paths(
         written += files
         done.append(PictureResult(path, len(found), tuple(files)))
     if "csv" in formats:
-        written.append(write_whole(out / "detections.csv", _csv_text(rows).encode()))
+        written.append(write_whole(out / "detections.csv", _csv_text(rows).encode(), durable=False))
     num_words = sum(one.num_words for one in done)
     return DetectRun(len(done), num_words, tuple(failures), tuple(written), tuple(done))
 
@@ -248,13 +248,15 @@ def _write_results(
     written = []
     if "json" in formats:
         record = detections_as_dict(path, (image.shape[0], image.shape[1]), found)
-        written.append(write_whole(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()))
+        written.append(
+            write_whole(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode(), durable=False)
+        )
     if "icdar" in formats:
-        written.append(write_whole(out / f"res_{name}.txt", icdar_text(found).encode()))
+        written.append(write_whole(out / f"res_{name}.txt", icdar_text(found).encode(), durable=False))
     if draw:
         drawn = draw_detections(image, found)
         encoded = cv2.imencode(".jpg", drawn[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-        written.append(write_whole(out / f"{name}{_DRAWN}", encoded.tobytes()))
+        written.append(write_whole(out / f"{name}{_DRAWN}", encoded.tobytes(), durable=False))
     return written
 
 

@@ -6,9 +6,12 @@ import os
 import time
 import uuid
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch.distributed
-from torch.distributed import PrefixStore, Store, TCPStore
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
 
 _TOKEN = "craft/attempt"
 _POLL_SECONDS = 0.05
@@ -35,6 +38,8 @@ def attempt_store(rank: int, world_size: int, *, timeout_seconds: float = 1800.0
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
+    from torch.distributed import PrefixStore, TCPStore  # imported here: torch may be built without them
+
     timeout = timedelta(seconds=timeout_seconds)
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = TCPStore(address, port, world_size=world_size, is_master=False, timeout=timeout)
