@@ -79,6 +79,8 @@ class Pairing:
 def find_format(path: Path) -> str:
     """Tell a set's format from the names of its files and folders.
 
+    What `craft synth` wrote is read from its scenes.jsonl, which has the characters too.
+
     Args:
         path: folder of the set, a .jsonl file or a .mat file.
 
@@ -94,6 +96,8 @@ def find_format(path: Path) -> str:
         return {".jsonl": "jsonl", ".mat": "synthtext"}[path.suffix.lower()]
     if is_packed(path):
         return "shards"
+    if is_generated(path):
+        return "jsonl"
     found = [
         name
         for name, parts in _LAYOUTS.items()
@@ -111,6 +115,18 @@ def find_format(path: Path) -> str:
     raise ValueError(
         f"{path}: the format does not follow from its folders (known: {official}); set format, images and labels"
     )
+
+
+def is_generated(path: Path) -> bool:
+    """Whether `craft synth` wrote a folder: its scenes.jsonl has the characters that its ICDAR label files lack.
+
+    Args:
+        path: folder of a set.
+
+    Returns:
+        Whether it holds scenes.jsonl and generator.json.
+    """
+    return (path / "scenes.jsonl").is_file() and (path / "generator.json").is_file()
 
 
 def official_folders(path: Path, *, format: str, split: str) -> tuple[list[LabelledFolders], list[Problem]]:

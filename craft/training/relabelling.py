@@ -179,6 +179,7 @@ class Relabelling:
             splitter=self._characters.splitter,
             height=self._characters.height,
             workers=self._workers,
+            progress=self._processes.writes and self._pool is None,
         )
         return [label(scenes[rank::world_size]) for scenes in self._as_read]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from craft.config import DataSettings, SetSettings
 from craft.datasets.drawn import DrawnScenes, JoinedScenes, drawn_scenes
+from craft.datasets.folders import is_generated
 from craft.datasets.reading import read_set, set_format
 from craft.datasets.shards import open_shards
 from craft.models.weights import build_model, read_weights
@@ -162,6 +163,11 @@ def read_scenes(one: SetSettings, *, on_error: str, say: Callable[[str], None]) 
         )
     words = sum(len(scene.words) for scene in scenes)
     ignored = sum(word.dont_care for scene in scenes for word in scene.words)
+    known = sum(word.character_quads_xy is not None and not word.dont_care for scene in scenes for word in scene.words)
     skipped = f", {len(reading.bad_scenes)} scenes skipped for errors" if reading.bad_scenes else ""
-    say(f"{one.path}: {len(scenes):,} scenes, {words:,} words ({ignored:,} don't care){skipped}")
+    say(
+        f"{one.path}: {len(scenes):,} scenes, {words:,} words ({ignored:,} don't care, {known:,} with characters){skipped}"
+    )
+    if not known and one.format is not None and is_generated(Path(one.path)):
+        say(f"{one.path}: scenes.jsonl has every character, which {one.format} leaves out; remove `format` to use them")
     return scenes

@@ -21,6 +21,7 @@ from craft.datasets.generator.settings import FullSettings
 from craft.datasets.generator.typefaces import font_pool
 from craft.datasets.reading import read_set
 from craft.geometry import signed_area
+from craft.training.scenes import read_scenes as read_training_scenes
 
 TYPEFACE = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 QUIET = {"lighting": 0, "resample": 0, "defocus": 0, "motion": 0, "dark": 0, "bright": 0, "noise": 0, "jpeg": 0}
@@ -60,11 +61,12 @@ def test_both_label_files_read_back_as_the_words_drawn(tmp_path):
     settings = small()
     write_set(tmp_path, settings=settings, count=4, seed=1)
 
-    layout = read_set(SetSettings(path=str(tmp_path)))
+    layout = read_set(SetSettings(path=str(tmp_path), format="icdar2017"))
     exact = read_set(SetSettings(path=str(tmp_path / "scenes.jsonl")))
 
     assert not layout.problems
     assert not exact.problems
+    assert not any(word.character_quads_xy is not None for scene in layout.scenes for word in scene.words)
     for index, (plain, full) in enumerate(zip(layout.scenes, exact.scenes, strict=True)):
         drawn = render_scene(settings, 1, index).words
         assert [word.dont_care for word in plain.words] == [word.dont_care for word in drawn]
@@ -72,6 +74,24 @@ def test_both_label_files_read_back_as_the_words_drawn(tmp_path):
         for word, wanted in zip(full.words, drawn, strict=True):
             assert word.character_quads_xy is not None
             np.testing.assert_allclose(word.character_quads_xy, wanted.character_quads_xy, atol=0.006)
+
+
+def test_a_drawn_set_is_read_with_its_characters_unless_a_format_leaves_them_out(tmp_path):
+    write_set(tmp_path, settings=small(), count=2, seed=1)
+    by_default: list[str] = []
+    as_layout: list[str] = []
+
+    scenes = read_training_scenes(SetSettings(path=str(tmp_path)), on_error="fail", say=by_default.append)
+    read_training_scenes(SetSettings(path=str(tmp_path), format="icdar2017"), on_error="fail", say=as_layout.append)
+
+    words = [word for scene in scenes for word in scene.words]
+    known = sum(not word.dont_care for word in words)
+    assert known
+    assert all(word.character_quads_xy is not None for word in words)
+    assert f"{known:,} with characters" in by_default[0]
+    assert len(by_default) == 1
+    assert "0 with characters" in as_layout[0]
+    assert "remove `format`" in as_layout[1]
 
 
 def test_words_have_one_clockwise_quad_a_character():
