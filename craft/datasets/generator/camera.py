@@ -125,7 +125,7 @@ def _with_noise(generator: np.random.Generator, image: Picture, deviation: float
     wide = tile if max(height, width) <= tile.shape[0] else np.tile(tile, repeats)
     top = int(generator.integers(wide.shape[0] - height + 1))
     left = int(generator.integers(wide.shape[1] - width + 1))
-    cut = np.ascontiguousarray(wide[top : top + height, left : left + width])
+    cut = wide[top : top + height, left : left + width]
     strength = deviation / 42
     return cv2.addWeighted(image, 1.0, cut, strength, -128.0 * strength)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numba import njit
 
@@ -60,7 +61,8 @@ def lit(picture: Picture, light: Picture) -> Picture:
         (H, W, 3) uint8: picture * light / 128, rounded half to even, as OpenCV's multiply has it.
     """
     out = np.empty(picture.shape, np.uint8)
-    _lit(np.ascontiguousarray(picture), light, out)
+    factors = cv2.cvtColor(light, cv2.COLOR_GRAY2RGB)
+    _lit(np.ascontiguousarray(picture).reshape(-1), factors.reshape(-1), out.reshape(-1))
     return out
 
 
@@ -73,14 +75,13 @@ def _toned(picture, table, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _lit(picture, light, out):  # type: ignore[no-untyped-def]
-    for row in range(picture.shape[0]):
-        for column in range(picture.shape[1]):
-            factor = np.int32(light[row, column])
-            for channel in range(3):
-                product = factor * np.int32(picture[row, column, channel])
-                level = (product + 63 + ((product >> 7) & 1)) >> 7  # a half goes up where that makes it even
-                out[row, column, channel] = np.uint8(min(level, 255))
+def _lit(levels, factors, out):  # type: ignore[no-untyped-def]
+    """Flat and in 16 bits throughout: the compiler then does 16 levels or more at a time."""
+    for index in range(levels.size):
+        product = np.uint16(np.uint16(levels[index]) * np.uint16(factors[index]))
+        up = np.uint16(63) + np.uint16(np.uint16(product >> np.uint16(7)) & np.uint16(1))  # a half goes to even
+        level = np.uint16(np.uint16(product + up) >> np.uint16(7))
+        out[index] = np.uint8(min(level, np.uint16(255)))
 
 
 @njit(cache=True, nogil=True)

@@ -85,14 +85,14 @@ def texture_patch(generator: np.random.Generator, size_hw: tuple[int, int], *, s
         stretch: largest magnification, >= 1; the two axes are magnified apart.
 
     Returns:
-        (H, W) uint8, mean about 128.
+        (H, W) uint8, mean about 128; perhaps a part of a tile, not to be written to.
     """
     kind = KINDS[1 + int(generator.integers(len(KINDS) - 1))]
     tile = texture(kind) if generator.random() >= 0.5 else _turned_texture(kind)
     magnify = np.exp(generator.uniform(0, np.log(max(stretch, 1.0)) + 1e-9, 2)) if stretch > 1 else np.ones(2)
     high, wide = (min(max(int(side / by), 2), _SIDE) for side, by in zip(size_hw, magnify, strict=True))
     top, left = int(generator.integers(_SIDE - high + 1)), int(generator.integers(_SIDE - wide + 1))
-    cut = np.ascontiguousarray(tile[top : top + high, left : left + wide])
+    cut = tile[top : top + high, left : left + wide]
     if (high, wide) == size_hw:
         return cut
     return cv2.resize(cut, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
