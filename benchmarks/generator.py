@@ -22,12 +22,14 @@ import numpy as np
 
 from craft.datasets.generator import blocks, full, preset, render_scene
 from craft.datasets.generator.settings import GeneratorSettings
+from craft.datasets.memory import keep_freed_memory
 from craft.written_settings import parse_settings
 
 AIMED_SHARE = 0.7  # blocks are drawn whole: the words that come out are more than those aimed at
 
 STAGES = (
     (full, "drawn_background", "background"),
+    (full, "room_background", "rooms as background"),
     (full, "add_negative", "hard negatives"),
     (blocks, "_new_block", "words, shaping, layout"),
     (blocks, "_find_room", "room for them"),
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of full")
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as the processes that draw sets and loader processes do
 
     aimed = round(AIMED_SHARE * options.words)
     changes = {"size_hw": (options.size, options.size), "words": (aimed, aimed)} | parse_settings(options.set)

@@ -29,6 +29,7 @@ from craft.datasets.augment import make_sample, sample_matrix
 from craft.datasets.colours import change_colours, load_transforms
 from craft.datasets.images import decode_image
 from craft.datasets.loader import Batch, SceneDataset, build_loader, collate
+from craft.datasets.memory import keep_freed_memory
 from craft.datasets.reading import read_set
 from craft.scene import Scene
 from craft.targets.characters import with_characters
@@ -54,6 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    keep_freed_memory()  # as loader processes do
     load_transforms(ALL)
 
     scenes = [with_characters(scene) for scene in read_set(SetSettings(path=options.folder)).scenes[: options.count]]

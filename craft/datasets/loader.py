@@ -24,6 +24,7 @@ from craft.datasets.colours import load_transforms
 from craft.datasets.drawn import DrawnScene, DrawnScenes
 from craft.datasets.images import EncodedPicture
 from craft.datasets.members import parse_member, read_member
+from craft.datasets.memory import keep_freed_memory
 from craft.datasets.order import DRAWN_PER_EPOCH, StreamSampler, default_epoch_length, epoch_order, sample_seed
 from craft.datasets.packing import PackedScenes
 from craft.datasets.shards import ShardScenes
@@ -292,6 +293,7 @@ def _start_worker(worker_id: int) -> None:
     # The collector of garbage would else mark every object it finds, also the training process's labels: each mark
     # turns a page of shared memory into a copy.
     gc.freeze()
+    keep_freed_memory()
     cv2.setNumThreads(0)
     # Ctrl-C, and a cluster's SIGTERM, reach the loaders too: the training process finishes its step, saves and
     # leaves, and its loaders end with it.

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from craft.datasets.generator import full, preset, rooms
+from craft.datasets.generator.room_walls import Plane
 from craft.datasets.generator.rooms import room_background
 
 
@@ -43,7 +44,7 @@ def test_the_share_of_scenes_in_rooms_is_the_one_set(monkeypatch, share, least, 
 
 def test_a_plane_puts_its_unit_square_on_its_corners():
     corners = np.array([[10, 20], [100, 5], [110, 90], [20, 60]], np.float64)
-    plane = rooms._Plane(corners)
+    plane = Plane(corners)
     plane.add(0, 0, 1, 1, np.array([200.0, 100.0, 50.0]))
     image, wanted = np.zeros((100, 120, 3), np.uint8), np.zeros((100, 120, 3), np.uint8)
 
@@ -55,10 +56,10 @@ def test_a_plane_puts_its_unit_square_on_its_corners():
 
 def test_a_plane_far_outside_the_picture_and_one_without_anything_are_painted():
     image = np.zeros((64, 64, 3), np.uint8)
-    far = rooms._Plane(np.array([[-1e6, -1e6], [1e6, -1e6], [1e6, 1e6], [-1e6, 1e6]]))
+    far = Plane(np.array([[-1e6, -1e6], [1e6, -1e6], [1e6, 1e6], [-1e6, 1e6]]))
     far.add(0, 0, 1, 1, np.full(3, 300.0))
 
-    rooms._Plane(far.corners_xy).paint(image)
+    Plane(far.corners_xy).paint(image)
     assert not image.any()
     far.paint(image)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from craft.datasets.generator.layouts import Item
 from craft.datasets.generator.placing import PlacedText, plane_in_space
+from craft.datasets.generator.raster import extent
 from craft.datasets.generator.rendered import Picture
 from craft.datasets.generator.settings import FullSettings
 from craft.datasets.generator.typefaces import FontPool
@@ -67,16 +68,20 @@ class Canvas:
             Whether it was free and is now taken.
         """
         height, width = self.image.shape[:2]
-        low, high = polygon_xy.min(axis=0), polygon_xy.max(axis=0)
-        if low.min() < 1 - slack or high[0] > width - 1 + slack or high[1] > height - 1 + slack:
+        x1, y1, x2, y2 = extent(polygon_xy)
+        if min(x1, y1) < 1 - slack or x2 > width - 1 + slack or y2 > height - 1 + slack:
             return False
-        spot = np.zeros_like(self.taken)
-        hull = cv2.convexHull(np.round(polygon_xy * (16 / _CELL) - 8).astype(np.int32))
+        top, left = (max(int(side / _CELL) - 1, 0) for side in (y1, x1))
+        window = self.taken[top : int(max(y2, 0) / _CELL) + 2, left : int(max(x2, 0) / _CELL) + 2]
+        spot = np.zeros(window.shape, np.uint8)
+        hull = cv2.convexHull(np.round(polygon_xy * (16 / _CELL) - 8).astype(np.int32)) - np.array(
+            [16 * left, 16 * top]
+        )
         cv2.fillConvexPoly(spot, hull, 1, cv2.LINE_8, 4)
         cv2.polylines(spot, [hull], True, 1, 1, cv2.LINE_8, 4)  # thin text between two cells' centres counts too
-        if (spot & self.taken).any():
+        if (spot & window).any():
             return False
-        self.taken |= spot
+        window |= spot
         return True
 
 

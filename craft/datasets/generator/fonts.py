@@ -215,13 +215,14 @@ def _set_out(glyphs: list[Outline], places_xy: list[tuple[float, float]]) -> Out
     """Glyphs moved to their places, as one outline."""
     if not glyphs:
         return Outline(np.empty((0, 2)), np.empty(0, np.int64))
-    sizes = [len(glyph.points_xy) for glyph in glyphs]
-    contours = [len(glyph.contour_ends) for glyph in glyphs]
-    firsts = np.array(list(accumulate(sizes, initial=0))[:-1])
-    return Outline(
-        np.concatenate([glyph.points_xy for glyph in glyphs]) + np.repeat(np.array(places_xy), sizes, axis=0),
-        np.concatenate([glyph.contour_ends for glyph in glyphs]) + np.repeat(firsts, contours),
-    )
+    points = np.empty((sum(len(glyph.points_xy) for glyph in glyphs), 2))
+    ends, first = [], 0
+    for glyph, place in zip(glyphs, places_xy, strict=True):
+        last = first + len(glyph.points_xy)
+        np.add(glyph.points_xy, place, out=points[first:last])
+        ends.append(glyph.contour_ends + first)
+        first = last
+    return Outline(points, np.concatenate(ends))
 
 
 def _add_ink(

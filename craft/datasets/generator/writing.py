@@ -24,6 +24,7 @@ from craft.datasets.generator.rendering import render_scene
 from craft.datasets.generator.settings import GeneratorSettings, QuickstartSettings
 from craft.datasets.generator.typefaces import font_pool, licences
 from craft.datasets.jsonlines import write_scenes
+from craft.datasets.memory import keep_freed_memory
 from craft.scene import Scene, Word
 
 FOLDERS = {
@@ -126,10 +127,11 @@ class _Task:
 
 def _written(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Counter[tuple[str, str]]]]:
     if workers == 1:
+        keep_freed_memory()
         yield from map(_write_scene, repeat(task), range(count))
         return
     context = multiprocessing.get_context("spawn")  # a forked child would inherit threads of whoever calls
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=keep_freed_memory) as pool:
         yield from pool.map(_write_scene, repeat(task), range(count))
 
 
