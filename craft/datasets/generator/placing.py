@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -44,15 +45,18 @@ def character_boxes(shaped: ShapedText, typeface: Typeface, *, word_height: bool
     Returns:
         (C, 4) float64, x1, y1, x2, y2 in em.
     """
-    boxes = shaped.boxes_xyxy[~np.isnan(shaped.boxes_xyxy[:, 0])].copy()
-    if len(boxes) == 0:
-        return boxes
-    least = 0.5 * typeface.x_height
-    for low, high in ((0, 2), (1, 3)):
-        lacking = np.maximum(least - (boxes[:, high] - boxes[:, low]), 0)
-        boxes[:, low] -= 0.5 * lacking
-        boxes[:, high] += 0.5 * lacking
-    if word_height:
+    return _character_boxes(shaped.boxes_xyxy, 0.5 * typeface.x_height, word_height)
+
+
+@njit(cache=True, nogil=True)
+def _character_boxes(inked, least, word_height):  # type: ignore[no-untyped-def]
+    boxes = inked[~np.isnan(inked[:, 0])].copy()
+    for index in range(len(boxes)):
+        for low in range(2):
+            lacking = max(least - (boxes[index, low + 2] - boxes[index, low]), 0.0)
+            boxes[index, low] -= 0.5 * lacking
+            boxes[index, low + 2] += 0.5 * lacking
+    if word_height and len(boxes):
         boxes[:, 1], boxes[:, 3] = boxes[:, 1].min(), boxes[:, 3].max()
     return boxes
 
@@ -104,7 +108,7 @@ def place_text(
 
     corners = box_corners(boxes).reshape(-1, 2)
     together = np.concatenate([shaped.outline.points_xy * size, corners, polygon])  # one pass for all three
-    moved = send(_bent(together, origin_xy, bend), matrix)
+    moved = send(_bent(together, origin_xy, bend) if bend else together + origin_xy, matrix)
     num_points, num_corners = len(shaped.outline.points_xy), len(corners)
     inked = ~np.isnan(shaped.boxes_xyxy[:, 0])
     return PlacedText(
@@ -161,8 +165,6 @@ def _quad_height(quad):  # type: ignore[no-untyped-def]
 
 def _bent(points: NDArray[np.float64], origin_xy: tuple[float, float], bend: float) -> NDArray[np.float64]:
     """Points relative to the pen, moved to where it starts and onto the bent baseline."""
-    if bend == 0:
-        return points + np.array(origin_xy)
     radius = 1.0 / bend
     angle = (points[..., 0] + origin_xy[0]) * bend
     reach = radius - points[..., 1]
@@ -212,14 +214,22 @@ def plane_in_space(
 
     Source: R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, section 8.1 (image of a plane).
     """
-    cosines, sines = np.cos(np.deg2rad([yaw, pitch, roll])), np.sin(np.deg2rad([yaw, pitch, roll]))
-    around_upright = np.array([[cosines[0], 0, -sines[0]], [0, 1, 0], [sines[0], 0, cosines[0]]])
-    around_level = np.array([[1, 0, 0], [0, cosines[1], sines[1]], [0, -sines[1], cosines[1]]])
-    around_sight = np.array([[cosines[2], -sines[2], 0], [sines[2], cosines[2], 0], [0, 0, 1]])
-    turned = around_sight @ around_level @ around_upright
-    seen = np.diag([1.0, 1.0, 1.0 / distance]) @ np.column_stack([turned[:, 0], turned[:, 1], [0, 0, distance]])
-    shift = np.array([[1, 0, target_xy[0]], [0, 1, target_xy[1]], [0, 0, 1]])
-    return shift @ seen
+    matrix = np.empty((3, 3))
+    _plane_in_space(math.radians(yaw), math.radians(pitch), math.radians(roll), distance, *target_xy, matrix)
+    return matrix
+
+
+@njit(cache=True, nogil=True)
+def _plane_in_space(yaw, pitch, roll, distance, x, y, matrix):  # type: ignore[no-untyped-def]
+    """The plane's two axes after turning it by yaw, then pitch, then roll, seen from `distance`."""
+    across = (np.cos(yaw), np.sin(pitch) * np.sin(yaw), np.cos(pitch) * np.sin(yaw))
+    down = (0.0, np.cos(pitch), -np.sin(pitch))
+    for column, axis in enumerate((across, down)):
+        turned_x = np.cos(roll) * axis[0] - np.sin(roll) * axis[1]
+        turned_y = np.sin(roll) * axis[0] + np.cos(roll) * axis[1]
+        depth = axis[2] / distance
+        matrix[0, column], matrix[1, column], matrix[2, column] = turned_x + x * depth, turned_y + y * depth, depth
+    matrix[0, 2], matrix[1, 2], matrix[2, 2] = x, y, 1.0
 
 
 def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tuple[int, int]) -> tuple[slice, slice]:
@@ -264,5 +274,15 @@ def send(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np
     Returns:
         (..., 2) float64.
     """
-    scale = points @ matrix[2, :2] + matrix[2, 2]
-    return (points @ matrix[:2, :2].T + matrix[:2, 2]) / scale[..., None]
+    return _send(points.reshape(-1, 2), matrix).reshape(points.shape)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # what lies on the horizon is infinitely far
+def _send(points, matrix):  # type: ignore[no-untyped-def]
+    moved = np.empty(points.shape)
+    for index in range(len(points)):
+        x, y = points[index, 0], points[index, 1]
+        depth = x * matrix[2, 0] + y * matrix[2, 1] + matrix[2, 2]
+        moved[index, 0] = (x * matrix[0, 0] + y * matrix[0, 1] + matrix[0, 2]) / depth
+        moved[index, 1] = (x * matrix[1, 0] + y * matrix[1, 1] + matrix[1, 2]) / depth
+    return moved

@@ -56,28 +56,31 @@ def _extent(points):  # type: ignore[no-untyped-def]
 def _fill(points, contour_ends, mask):  # type: ignore[no-untyped-def]
     height, width = mask.shape
     change = np.zeros((height, width + 2), np.float32)
+    first, last = np.full(height, width), np.full(height, -1)  # columns with sides: the others are as the one before
     start = 0
     for end in contour_ends:
         before_x, before_y = points[end - 1, 0], points[end - 1, 1]
         for index in range(start, end):
             x, y = points[index, 0], points[index, 1]
             if y > before_y:
-                _add_side(change, before_x, before_y, x, y, 1.0)
+                _add_side(change, first, last, before_x, before_y, x, y, 1.0)
             elif y < before_y:
-                _add_side(change, x, y, before_x, before_y, -1.0)
+                _add_side(change, first, last, x, y, before_x, before_y, -1.0)
             before_x, before_y = x, y
         start = end
     for row in range(height):
         total, level = 0.0, np.uint8(0)
-        for column in range(width):
+        for column in range(first[row], min(last[row] + 1, width)):
             if change[row, column] != 0.0:  # rare: away from the sides of shapes a pixel is as the one before
                 total += change[row, column]
                 level = np.uint8(min(abs(total), 1.0) * 255.0 + 0.5)
             mask[row, column] = level
+        if level:
+            mask[row, min(last[row] + 1, width) :] = level
 
 
 @njit(cache=True, nogil=True)
-def _add_side(change, x0, y0, x1, y1, sign):  # type: ignore[no-untyped-def]
+def _add_side(change, first, last, x0, y0, x1, y1, sign):  # type: ignore[no-untyped-def]
     """Record, row by row, how far the area to the right of a side changes; y0 < y1."""
     height, width = change.shape[0], change.shape[1] - 2
     slope = (x1 - x0) / (y1 - y0)
@@ -89,6 +92,7 @@ def _add_side(change, x0, y0, x1, y1, sign):  # type: ignore[no-untyped-def]
             left, right = right, left
         if right <= 0.0:
             change[row, 0] += tall
+            first[row], last[row] = 0, max(last[row], 0)
             continue
         if left >= width:
             continue
@@ -100,6 +104,7 @@ def _add_side(change, x0, y0, x1, y1, sign):  # type: ignore[no-untyped-def]
         if right > width:
             tall *= (width - left) / (right - left)
             right = float(width)
+        first[row], last[row] = min(first[row], int(left)), max(last[row], int(right) + 1)
         _add_part(change, row, left, right, tall)
 
 
