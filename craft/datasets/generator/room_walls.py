@@ -117,7 +117,7 @@ def _shelves(generator: Generator, plane: Plane, left: float, top: float, right:
 
 
 def _goods(
-    generator: Generator, plane: Plane, left: float, right: float, grounds: NDArray[np.float64], row: float
+    generator: Generator, plane: Plane, left: float, right: float, grounds: NDArray[np.floating], row: float
 ) -> None:
     """Packets along boards, one to six of a kind; everything below is (rows, kinds) and then (packets,)."""
     shape = (len(grounds), int((right - left) / row) + 2)
