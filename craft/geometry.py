@@ -200,6 +200,22 @@ def _turns_one_way(corners: list[list[float]]) -> bool:
     return min(turns) > _CLEAR_TURN or max(turns) < -_CLEAR_TURN
 
 
+def are_convex_and_clockwise(quads_xy: ArrayLike) -> bool:
+    """Whether every quad turns clearly to the right at every corner: simple, with an area, and clockwise on the screen.
+
+    Args:
+        quads_xy: (N, 4, 2) in pixels.
+
+    Returns:
+        False also where a corner is so flat that rounding could tell.
+    """
+    quads = np.asarray(quads_xy, dtype=np.float64)
+    sides = np.concatenate([quads[:, 1:], quads[:, :1]], axis=1) - quads
+    following = np.concatenate([sides[:, 1:], sides[:, :1]], axis=1)
+    turns = sides[..., 0] * following[..., 1] - sides[..., 1] * following[..., 0]
+    return bool((turns > _CLEAR_TURN).all())
+
+
 def valid_polygon(polygon_xy: ArrayLike) -> BaseGeometry:
     """Build a shapely polygon, repaired where its sides cross.
 

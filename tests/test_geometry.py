@@ -1,5 +1,6 @@
 """Quads and polygons: numbers checkable by hand, and properties against shapely."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
 from craft.geometry import (
+    are_convex_and_clockwise,
     bounding_boxes,
     clip_to_rectangle,
     clockwise,
@@ -310,3 +312,14 @@ def test_boxes_hold_all_corners():
     np.testing.assert_array_equal(
         bounding_boxes([SQUARE, [[1, 7], [4, 2], [9, 3], [5, 8]]]), [[0, 0, 10, 10], [1, 2, 9, 8]]
     )
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=4, max_size=4), min_size=1, max_size=6
+    )
+)
+def test_quads_seen_together_are_judged_as_each_by_itself(quads):
+    convex = [is_simple(quad) and signed_area(quad) > 0 and len(cv2.convexHull(np.int32(quad))) == 4 for quad in quads]
+
+    assert are_convex_and_clockwise(quads) == all(convex)

@@ -208,16 +208,28 @@ def _read_word(label: Any, where: str) -> Word:
             raise LabelError(
                 "characters is no list of quads", 'give 4 corners per character, or leave "characters" out'
             )
-        characters = [_corners(quad, f"character {index}", fixed=4) for index, quad in enumerate(characters, 1)]
+        characters = _character_corners(characters)
     return make_word(
         polygon,
         text=_typed(label, "text", str, None),
         script=_typed(label, "script", str, "") or "",
         dont_care=bool(_typed(label, "dont_care", bool, False)),
-        character_quads_xy=characters or None,
+        character_quads_xy=characters,
         confidence=_confidence(label),
         source=where,
     )
+
+
+def _character_corners(characters: list[Any]) -> NDArray[np.float64] | None:
+    """(C, 4, 2), or None for an empty list; one by one where they are not all quads, to say which is wrong."""
+    try:
+        quads = np.asarray(characters, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        quads = np.empty(0)
+    if quads.ndim == 3 and quads.shape[1:] == (4, 2):
+        return quads
+    listed = [_corners(quad, f"character {index}", fixed=4) for index, quad in enumerate(characters, 1)]
+    return np.stack(listed) if listed else None
 
 
 def _corners(value: Any, what: str, *, fixed: int | None) -> NDArray[np.float64]:

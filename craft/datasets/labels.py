@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from craft.geometry import bounding_boxes, clockwise, is_simple
+from craft.geometry import are_convex_and_clockwise, bounding_boxes, clockwise, is_simple
 from craft.scene import Problem, Scene, Word
 
 DONT_CARE_TEXT = "###"
@@ -91,11 +91,7 @@ def make_word(
     polygon = check_polygon(polygon_xy, what="word")
     characters: NDArray[np.float32] | None = None
     if character_quads_xy is not None:
-        quads = [
-            check_polygon(quad, what=f"character {number}")
-            for number, quad in enumerate(np.asarray(character_quads_xy), 1)
-        ]
-        characters = np.stack(quads) if quads else None
+        characters = _check_quads(np.asarray(character_quads_xy, dtype=np.float64))
     text = text.strip() if text is not None else ""
     usable = text not in ("", DONT_CARE_TEXT)
     return Word(
@@ -107,6 +103,17 @@ def make_word(
         confidence=confidence,
         source=source,
     )
+
+
+def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    """What `check_polygon` makes of each character; all at once where they are convex and clockwise, as nearly all are."""
+    if not len(quads_xy):
+        return None
+    if np.isfinite(quads_xy).all() and np.abs(quads_xy).max() <= LARGEST_COORDINATE:
+        quads = quads_xy.astype(np.float32)
+        if quads.shape[1] == 4 and are_convex_and_clockwise(quads):
+            return quads
+    return np.stack([check_polygon(quad, what=f"character {number}") for number, quad in enumerate(quads_xy, 1)])
 
 
 def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:

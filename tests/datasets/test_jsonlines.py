@@ -102,6 +102,9 @@ def test_counter_clockwise_polygons_and_characters_are_reversed(tmp_path):
         (scene_of({"quad": QUAD, "text": 5}), "text is '5', not a text"),
         (scene_of({"quad": QUAD, "dont_care": "yes"}), "dont_care is 'yes', not true or false"),
         (scene_of({"quad": QUAD, "characters": [LEFT, [[1, 1]] * 4]}), "character 2 has no area"),
+        (scene_of({"quad": QUAD, "characters": [LEFT, LEFT[:3]]}), r"character 2 is .* an array of \[3, 2\] numbers"),
+        (scene_of({"quad": QUAD, "characters": [LEFT, [[0, 0], [9, 9], [9, 0], [0, 9]]]}), "character 2's sides cross"),
+        (scene_of({"quad": QUAD, "characters": [[[2e6, 0], [1, 0], [1, 1], [0, 1]]]}), "character 1 has a coordinate"),
         (scene_of({"quad": QUAD, "characters": 3}), "characters is no list"),
         (scene_of({"quad": QUAD, "confidence": 2}), "confidence is '2', not a number from 0 to 1"),
         (scene_of({"quad": QUAD, "confidence": True}), "confidence is 'True'"),
@@ -118,6 +121,15 @@ def test_every_malformed_line_is_reported_with_its_line(tmp_path, record, messag
     assert problem.fatal
     assert re.search(message, str(problem))
     assert [scene.name for scene in reading.good_scenes] == ["good"]
+
+
+def test_characters_become_clockwise_one_by_one(tmp_path):
+    backwards = [LEFT[0], *LEFT[:0:-1]]
+    path = write_lines(tmp_path / "a.jsonl", scene_of({"quad": QUAD, "text": "ab", "characters": [LEFT, backwards]}))
+
+    (word,) = read_scenes(path).scenes[0].words
+
+    np.testing.assert_array_equal(word.character_quads_xy, [LEFT, LEFT])
 
 
 def test_a_bad_word_leaves_the_other_words_and_marks_the_scene(tmp_path):
