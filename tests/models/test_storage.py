@@ -13,18 +13,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from craft.models.craft import CRAFT
-from craft.models.storage import pack_int8, restore_float, storage_note
+from craft.models.storage import FEWEST_PACKED, pack_int8, restore_float, storage_note
 from craft.models.weights import build_model, read_weights, save_safetensors
 
-KERNEL = "basenet.slice1.0.weight"
+KERNEL, SMALL_KERNEL = "basenet.slice5.1.weight", "basenet.slice1.0.weight"
 
 
 def state(seed: int = 0) -> dict[str, Tensor]:
-    return CRAFT(0.0625, generator=torch.Generator().manual_seed(seed)).state_dict()
+    return CRAFT(0.125, generator=torch.Generator().manual_seed(seed)).state_dict()
 
 
 def restored(values: Tensor) -> Tensor:
-    packed = pack_int8({"layer.weight": values})
+    packed = pack_int8({"layer.weight": values}, fewest=1)
     return restore_float(packed, storage_note(packed), source="a file")["layer.weight"]
 
 
@@ -37,7 +37,7 @@ def reference(channel: list[float]) -> list[float]:
 def test_a_channel_by_hand():
     values = torch.tensor([[1.27, -0.004, 0.006, 0.125], [0.0, 0.0, 0.0, 0.0]])
 
-    packed = pack_int8({"layer.weight": values})
+    packed = pack_int8({"layer.weight": values}, fewest=1)
 
     assert packed["layer.weight"].tolist() == [[127, 0, 1, 12], [0, 0, 0, 0]]  # 0.125 / 0.01 is 12.5, to the even one
     assert packed["layer.weight"].dtype == torch.int8
@@ -80,18 +80,19 @@ def test_tiny_channels_stay_tiny(size):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-def test_weights_that_are_not_finite_are_refused_by_name(bad):
+@pytest.mark.parametrize("kernel", [KERNEL, SMALL_KERNEL])
+def test_weights_that_are_not_finite_are_refused_by_name(bad, kernel):
     broken = state()
-    broken[KERNEL][0, 0, 0, 0] = bad
+    broken[kernel][0, 0, 0, 0] = bad
 
-    with pytest.raises(ValueError, match=rf"{KERNEL} holds NaN or infinity"):
+    with pytest.raises(ValueError, match=rf"{kernel} holds NaN or infinity"):
         pack_int8(broken)
 
 
 def test_only_kernels_and_matrices_are_packed():
     held = state()
 
-    packed = pack_int8(held)
+    packed = pack_int8(held, fewest=1)
 
     for name, value in held.items():
         if value.ndim >= 2:
@@ -102,6 +103,17 @@ def test_only_kernels_and_matrices_are_packed():
     assert sum(value.ndim >= 2 for value in held.values()) == len(packed) - len(held) == 27
 
 
+def test_small_kernels_stay_in_float():
+    held = state()
+
+    packed = pack_int8(held)
+
+    large = {name for name, value in held.items() if value.ndim >= 2 and value.numel() >= FEWEST_PACKED}
+    assert {name for name, value in packed.items() if value.dtype == torch.int8} == large
+    assert KERNEL in large
+    assert torch.equal(packed[SMALL_KERNEL], held[SMALL_KERNEL])
+
+
 def test_a_tensor_without_elements_stays_as_it_is():
     held = {"layer.weight": torch.zeros(0, 3, 3, 3)}
 
@@ -110,7 +122,7 @@ def test_a_tensor_without_elements_stays_as_it_is():
 
 def test_a_file_in_8_bits_is_read_as_the_network_it_was(tmp_path):
     held = state()
-    metadata = {"width": 0.0625, "detection": {"text_threshold": 0.6}}
+    metadata = {"width": 0.125, "detection": {"text_threshold": 0.6}}
     save_safetensors(held, tmp_path / "float.safetensors", metadata)
     save_safetensors(held, tmp_path / "int8.safetensors", metadata, storage="int8")
 
@@ -123,9 +135,9 @@ def test_a_file_in_8_bits_is_read_as_the_network_it_was(tmp_path):
         assert weights.state[name].dtype == value.dtype
         step = value.flatten(1).abs().amax(dim=1).reshape(-1, 1, 1, 1) / 127 if value.ndim == 4 else torch.tensor(0)
         assert bool(((weights.state[name] - value).abs() <= 0.5001 * step).all()), name
-    assert build_model(weights).width == 0.0625
+    assert build_model(weights).width == 0.125
     sizes = [(tmp_path / f"{kind}.safetensors").stat().st_size for kind in ("int8", "float")]
-    assert sizes[0] < 0.45 * sizes[1]
+    assert sizes[0] < 0.55 * sizes[1]
 
 
 def test_packing_what_was_restored_changes_nothing_more(tmp_path):
