@@ -280,7 +280,7 @@ def markdown(results: Results, rows: Sequence[Row]) -> str:
     for row in rows:
         lines.append(
             f"| {VARIANTS[row.variant][2]} | {len(row.seeds)} | {spread(row.precision)} | {spread(row.recall)} | "
-            f"{spread(row.hmean)} ({row.hmean.low:.3f} to {row.hmean.high:.3f}) | "
+            f"{spread(row.hmean)}{over_seeds(row.hmean)} | "
             f"{row.images.low:.3f} to {row.images.high:.3f} | {against(row.difference)} |"
         )
     at = "; ".join(
@@ -306,7 +306,11 @@ def markdown(results: Results, rows: Sequence[Row]) -> str:
 
 
 def spread(one: Estimate) -> str:
-    return f"{one.mean:.3f} ± {one.spread:.3f}"
+    return f"{one.mean:.3f}" if np.isnan(one.spread) else f"{one.mean:.3f} ± {one.spread:.3f}"
+
+
+def over_seeds(one: Estimate) -> str:
+    return "" if np.isnan(one.low) else f" ({one.low:.3f} to {one.high:.3f})"
 
 
 def against(difference: Interval | None) -> str:
