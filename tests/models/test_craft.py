@@ -74,6 +74,18 @@ def test_starts_with_biases_0_batch_norms_1_and_xavier_uniform_weights():
     assert bool((model.upconv1.conv[1].weight == 1).all())
 
 
+@pytest.mark.parametrize("width", [0.0625, 0.25])
+def test_maps_begin_near_0_and_depend_on_the_picture(width):
+    for seed in range(4):
+        model = CRAFT(width, generator=torch.Generator().manual_seed(seed))
+
+        with torch.inference_mode():
+            maps, _ = model(random_images(2, 3, 64, 64, seed=seed))
+
+        assert float(maps.abs().max()) < 0.4
+        assert float(maps.std(dim=(2, 3)).min()) > 1e-3
+
+
 def test_the_same_generator_gives_the_same_network():
     first, again, other = small_model(seed=1), small_model(seed=1), small_model(seed=2)
 
