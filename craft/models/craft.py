@@ -246,7 +246,9 @@ def _initialise(model: CRAFT, generator: torch.Generator | None) -> None:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
     # Maps begin near 0, as most of them is to be. Begun at random they cost ten times as much, and while they shrank a
     # narrow network could lose all that its last layers pass on: its maps stayed constant for good.
-    nn.init.normal_(model.conv_cls[-1].weight, std=0.01, generator=generator)
+    last = model.conv_cls[-1]
+    assert isinstance(last, nn.Conv2d)
+    nn.init.normal_(last.weight, std=0.01, generator=generator)
 
 
 def _batch_norms(model: nn.Module) -> Iterator[_BatchNorm]:
