@@ -11,8 +11,8 @@ from craft.comparison.collect import collect, fairness
 from craft.comparison.scoring import read_scores
 from craft.comparison.study import load_study
 from craft.comparison.sweep import compare
-from craft.models.craft import CRAFT
 from craft.models.weights import save_safetensors
+from tests.networks import lively_network
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def region_study(tiny_study_file, tmp_path_factory):
     study = yaml.safe_load(tiny_study_file.read_text())
     few = {"network": 20, "components": 10, "truth": 10, "grid": 20}
     head = {"enabled": True, "sampler": "ohem", "rois_per_image": 8, "pool": [2, 2], "hidden": 8, "proposals": few}
-    model = CRAFT(0.0625, generator=torch.Generator().manual_seed(3))
+    model = lively_network(seed=3)
     with torch.no_grad():
         model.conv_cls[-1].bias.fill_(0.3)  # maps that rise above 0.3 here and there: words from the start
     save_safetensors(model, folder / "maps.safetensors", {"width": 0.0625})

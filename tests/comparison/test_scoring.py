@@ -12,9 +12,9 @@ from craft.detection.detector import Detector, words_from_maps
 from craft.evaluation.matching import score_scene
 from craft.evaluation.summary import summarise
 from craft.evaluation.sweep import threshold_grid
-from craft.models.craft import CRAFT
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.scene import Scene, Word
+from tests.networks import lively_network
 
 GRID = threshold_grid((0.1, 0.3, 0.6), (0.1, 0.3), (0.2, 0.5), (0.0, 0.3), (0.0, 12.0))
 SETTINGS = DetectionSettings(sizing="scale", magnify=1.0)
@@ -58,7 +58,7 @@ def scenes(tmp_path):
 
 def detector_with_a_head(**settings):
     """A network that sees words in noise, and a head that gives them probabilities from 0.1 to 0.4."""
-    model = CRAFT(0.0625, generator=torch.Generator().manual_seed(3))
+    model = lively_network(seed=3)
     path = add_region_path(model, RegionArchitecture(pool_hw=(2, 2), hidden=8, proposal_network=False), seed=2)
     with torch.no_grad():
         model.conv_cls[-1].bias.fill_(0.3)
@@ -88,8 +88,7 @@ def test_with_a_region_head_a_set_is_scored_as_detection_at_each_thresholds_woul
 
 
 def test_a_set_is_scored_as_one_thresholds_at_a_time_would_be(scenes):
-    torch.manual_seed(3)
-    detector = Detector(CRAFT(0.0625), SETTINGS, device="cpu")
+    detector = Detector(lively_network(seed=3), SETTINGS, device="cpu")
 
     scores = score_set(detector, scenes, grid=GRID, protocol="icdar2015", name="three")
 

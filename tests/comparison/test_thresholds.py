@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from craft.comparison.grid_jobs import run_jobs
 from craft.comparison.score_maps import score_scenes
@@ -15,9 +14,9 @@ from craft.detection.detector import Detector
 from craft.evaluation.matching import score_scene
 from craft.evaluation.summary import summarise
 from craft.evaluation.sweep import Thresholds
-from craft.models.craft import CRAFT
 from craft.models.weights import save_safetensors
 from craft.scene import Scene, Word
+from tests.networks import lively_network
 
 GRID = {"text_threshold": (0.3, 0.5), "low_text": (0.2, 0.4), "link_threshold": (0.3,), "least_side": (0.0, 8.0)}
 
@@ -25,7 +24,7 @@ GRID = {"text_threshold": (0.3, 0.5), "low_text": (0.2, 0.4), "link_threshold": 
 @pytest.fixture
 def weights(tmp_path):
     """A network that calls bright pixels text: its maps are values that half precision holds."""
-    model = CRAFT(0.0625, generator=torch.Generator().manual_seed(1))
+    model = lively_network(seed=1)
     metadata = {"width": 0.0625, "detection": {"sizing": "scale", "magnify": 1.0}}
     save_safetensors(model, tmp_path / "weights.safetensors", metadata)
     return tmp_path / "weights.safetensors"

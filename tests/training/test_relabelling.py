@@ -11,13 +11,13 @@ import torch
 
 from craft.cli import main
 from craft.config import SetSettings, validate_config
-from craft.models.craft import CRAFT
 from craft.models.weights import save_safetensors
 from craft.training.checkpoint import read_checkpoint
 from craft.training.label_files import read_labels
 from craft.training.loop import train
 from craft.training.runlog import read_metrics
 from craft.training.scenes import read_scenes, read_training_sets
+from tests.networks import lively_network
 
 TEACHER = {"source": "teacher", "refresh": 2, "delay": 1, "height": 32}
 
@@ -27,7 +27,7 @@ def weights(tmp_path_factory):
     """A narrow network's weights."""
     torch.manual_seed(4)
     path = tmp_path_factory.mktemp("weights") / "teacher.safetensors"
-    save_safetensors(CRAFT(0.0625), path, {"width": 0.0625})
+    save_safetensors(lively_network(seed=0), path, {"width": 0.0625})
     return path
 
 
@@ -112,7 +112,7 @@ def test_training_reads_label_files_and_checks_their_weights(labels, weights, ti
             assert word.confidence == same.confidence
 
     other = tmp_path / "other.safetensors"
-    save_safetensors(CRAFT(0.0625), other, {})
+    save_safetensors(lively_network(seed=1), other, {})
     characters["weights"] = str(other)
     with pytest.raises(ValueError, match="made with weights"):
         read_training_sets(validate_config(tiny_values, where="test").data, say=print)
