@@ -7,10 +7,10 @@ import torch
 from craft.config import DetectionSettings
 from craft.detection.detector import Detector
 from craft.detection.rescoring import rescore_words
+from craft.models.craft import CRAFT
 from craft.models.region_head import RegionArchitecture, RegionHead, add_region_path
 from craft.models.weights import save_safetensors
 from craft.scene import Detections
-from tests.networks import lively_network
 
 SIZE_HW = (80, 120)
 SCALE = np.array([1.0, 1.0])
@@ -109,7 +109,7 @@ def picture():
 
 def word_network(*, region):
     """A network whose maps are text everywhere, so that a picture is one word."""
-    network = lively_network(seed=0).eval()
+    network = CRAFT(0.0625, generator=torch.Generator().manual_seed(0)).eval()
     with torch.no_grad():
         network.conv_cls[8].bias.fill_(1.0)
         network.conv_cls[8].weight.zero_()

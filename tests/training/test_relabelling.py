@@ -25,7 +25,6 @@ TEACHER = {"source": "teacher", "refresh": 2, "delay": 1, "height": 32}
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A narrow network's weights."""
-    torch.manual_seed(4)
     path = tmp_path_factory.mktemp("weights") / "teacher.safetensors"
     save_safetensors(lively_network(seed=0), path, {"width": 0.0625})
     return path
