@@ -145,6 +145,12 @@ class DataSettings(Settings):
         640, ge=64, multiple_of=32, description="Side of the square training crop, network input pixels."
     )
     workers: int = Field(4, ge=0, description="Loader processes per training process; 0 loads in the training process.")
+    on_device: Literal["auto", "nothing", "colours", "pictures"] = Field(
+        "auto",
+        description="What the training device does in place of loader processes: nothing; colours (colour, grey, blur and "
+        "noise of crops); pictures (decoding JPEG and cutting crops too). auto: colours on CUDA, nothing elsewhere. "
+        "The same pictures but for rounding.",
+    )
     cache_mebibytes: int = Field(
         0, ge=0, description="Picture files each loader process keeps in memory, at most this many MiB."
     )

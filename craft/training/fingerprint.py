@@ -20,14 +20,14 @@ def batch_digest(batch: Batch, *, leave_out: tuple[str, ...] = ()) -> str:
     """Fingerprint everything that training takes from a batch: pixels, quads, confidences, seeds and names.
 
     Args:
-        batch: the crops, as loaded.
+        batch: the crops, with finished pixels.
         leave_out: arrays that do not count, such as `CHARACTERS`.
 
     Returns:
         16 hexadecimal digits.
     """
     digest = hashlib.blake2b(digest_size=8)
-    digest.update(batch.images.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
+    digest.update(batch.images.permute(0, 2, 3, 1).contiguous().cpu().numpy().tobytes())
     for name in _ARRAYS:
         if name not in leave_out:
             digest.update(np.ascontiguousarray(getattr(batch, name)).tobytes())

@@ -16,6 +16,7 @@ from craft.written_settings import read_yaml
 _FREE_TO_CHANGE = (
     "extends",
     "data.workers",
+    "data.on_device",
     "data.cache_mebibytes",
     "model.gradient_checkpointing",
     "training.compile",

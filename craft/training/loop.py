@@ -14,6 +14,7 @@ from craft.config import Config
 from craft.datasets.loader import Batch, build_loader
 from craft.models.weights import save_safetensors
 from craft.scene import Scene
+from craft.training.device_pixels import left_to_device
 from craft.training.distributed import (
     Processes,
     any_process,
@@ -225,5 +226,6 @@ def training_batches(
             world_size=processes.world_size,
             rank=processes.rank,
             cache_bytes=config.data.cache_mebibytes << 20,
+            left=left_to_device(config.data, processes.device),
         )
     )

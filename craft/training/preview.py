@@ -156,7 +156,7 @@ def write_map_pictures(
     wanted, kept = targets.maps[:count].cpu().numpy(), weights[:count].detach().cpu().numpy()
     rows = []
     for index in range(count):
-        image = batch.images[index].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
+        image = batch.images[index].permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
         small = cv2.resize(image, wanted.shape[:1:-1], interpolation=cv2.INTER_AREA)
         row = [_captioned(np.asarray(small, dtype=np.uint8), batch.names[index])]
         for map_index, name in enumerate(("region", "affinity")):

@@ -88,7 +88,7 @@ def write_roi_pictures(
             count=min(settings.rois_per_image, _ROIS_SHOWN),
             nms_iou=settings.nms_iou,
         )
-        pixels = batch.images[place].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
+        pixels = batch.images[place].permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
         share = image.labels.foreground[index].float().mean().item() if len(index) else 0.0
         zoom = -(-_LEAST_SIDE // pixels.shape[0])
         large = np.asarray(cv2.resize(pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR), np.uint8)

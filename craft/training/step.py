@@ -17,6 +17,7 @@ from craft.models.craft import normalise_images
 from craft.models.device import choose_precision
 from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.targets.heatmaps import Targets
+from craft.training.device_pixels import finish_pixels
 from craft.training.distributed import Processes
 from craft.training.meter import IntervalMeter
 from craft.training.preview import batch_targets
@@ -62,6 +63,7 @@ def train_step(
         batch = next(batches)
         meter.add_wait(time.perf_counter() - start)
         images += len(batch.images)
+        batch = finish_pixels(batch, processes.device)
         targets = batch_targets(batch, processes.device)
         synchronised = _synchronised_only(state.network, last=index == accumulate - 1)
         with synchronised, _algorithms_by_trial(processes.device):

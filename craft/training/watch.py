@@ -66,9 +66,10 @@ class FiniteWatch:
 
     def _stop(self, step: int, values: Tensor, batch: Batch) -> None:
         path = self._folder / f"bad_batch_step_{step}.pt"
-        fields = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
+        left = ("encoded", "changes")  # nothing, by now
+        fields = {name: getattr(batch, name) for name in batch.__dataclass_fields__ if name not in left}
         saved = {
-            name: torch.as_tensor(value) if not isinstance(value, list) else value for name, value in fields.items()
+            name: value if isinstance(value, list) else torch.as_tensor(value).cpu() for name, value in fields.items()
         }
         torch.save(saved, str(path))
         raise FloatingPointError(

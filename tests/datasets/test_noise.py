@@ -42,9 +42,9 @@ def test_equals_the_sum_written_out_in_numpy():
     image = np.random.default_rng(5).integers(0, 256, (41, 37, 3), dtype=np.uint8)  # no whole number of stretches
     noisy = add_noise(image, np.random.default_rng(6), deviation=20.0)
 
-    starts = np.random.default_rng(6).integers(module._POOL - module._STRETCH, size=-(-image.size // module._STRETCH))
-    places = np.concatenate([start + np.arange(module._STRETCH) for start in starts])[: image.size]
-    added = np.floor(module._pool()[places].astype(int) * round(20.0 / 28 * 256) / 256 + 0.5).reshape(image.shape)
+    starts = np.random.default_rng(6).integers(module.POOL_SIZE - module.STRETCH, size=-(-image.size // module.STRETCH))
+    places = np.concatenate([start + np.arange(module.STRETCH) for start in starts])[: image.size]
+    added = np.floor(module.noise_pool()[places].astype(int) * round(20.0 / 28 * 256) / 256 + 0.5).reshape(image.shape)
     np.testing.assert_array_equal(noisy, np.clip(image + added, 0, 255).astype(np.uint8))
 
 
