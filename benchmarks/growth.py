@@ -87,6 +87,7 @@ def write_set(folder: Path, count: int) -> Path:
 
 
 def measure(path: Path, workers: int, num_batches: int) -> dict[str, float]:
+    multiprocessing.set_start_method(None, force=True)  # loader processes start as they do in training
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     before = memory("Rss")
