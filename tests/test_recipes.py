@@ -54,3 +54,13 @@ def test_study_of_the_teacher_varies_characters_alone():
     assert study.variants["even"] == {}
     assert study.variants["teacher"].keys() == {"data"}
     assert study.variants["teacher"]["data"].keys() == {"characters"}
+
+
+def test_small_network_goes_on_to_real_scenes_from_the_weights_that_ship():
+    config = load_config(CONFIGS / "small_icdar2015.yaml")
+
+    real, synthetic = config.data.train
+    assert (real.format, real.numbers, real.weight, synthetic.weight) == ("icdar2015", (1, 800), 5, 1)
+    assert (config.weights, config.data.characters.source) == ("small", "teacher")
+    assert config.model.width == read_weights("small").metadata["width"]
+    assert config.data.validation == ()  # thresholds are chosen afterwards
