@@ -152,7 +152,9 @@ def add_synth(verbs: argparse._SubParsersAction) -> None:
 
 def _synth(options: argparse.Namespace) -> int:
     from craft.datasets.generator import preset, write_set, write_sheet
+    from craft.datasets.memory import keep_freed_memory
 
+    keep_freed_memory()  # this process may be the one that draws
     if options.out is None and options.sheet is None:
         raise ValueError("give --out FOLDER for a set, --sheet FILE for a contact sheet, or both")
     settings = preset(options.preset, parse_settings(options.set))

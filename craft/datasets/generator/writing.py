@@ -127,7 +127,6 @@ class _Task:
 
 def _written(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Counter[tuple[str, str]]]]:
     if workers == 1:
-        keep_freed_memory()
         yield from map(_write_scene, repeat(task), range(count))
         return
     context = multiprocessing.get_context("spawn")  # a forked child would inherit threads of whoever calls
