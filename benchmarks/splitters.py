@@ -34,7 +34,7 @@ from craft.training.crops import Attempt, reading_frames
 from craft.training.teacher import region_maps, split_attempt
 from craft.training.words import crop_word
 
-SPLITTERS: tuple[Splitter, ...] = ("length", "watershed")
+SPLITTERS: tuple[Splitter, ...] = ("length", "cuts", "watershed")
 HEIGHTS = (0, 12, 16, 24, 32, 48, 10_000)
 
 

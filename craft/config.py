@@ -106,9 +106,10 @@ class CharacterSettings(Settings):
     delay: int = Field(
         100, ge=0, description="Steps from a labelling until training uses it, for teacher; at most `refresh`."
     )
-    splitter: Literal["length", "watershed"] = Field(
+    splitter: Literal["cuts", "length", "watershed"] = Field(
         "length",
-        description="length: the most likely characters, as many as the transcription has. watershed: the paper's.",
+        description="length: the most likely characters, as many as the transcription has. cuts: the same, cut where they meet "
+        "and as tall as the word, so that they fill it. watershed: the paper's.",
     )
     height: int = Field(
         64, ge=32, le=256, multiple_of=32, description="Height at which the teacher sees a word, with what is around."

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from craft.targets.spans import likely_boxes
 from craft.targets.watershed import watershed_boxes
 
-Splitter = Literal["length", "watershed"]
+Splitter = Literal["cuts", "length", "watershed"]
 
+_WIDEST_CLOSED = 0.5  # gap that two characters close, as a share of a character's mean width; a space is wider
 TRUSTED = 0.5  # a word less sure than this is split evenly, and is trusted this far
 
 
@@ -61,7 +62,10 @@ def split_map(
         box_xyxy: the word's own rectangle in the map, map pixels, with an area.
         length: characters of the word, > 0.
         splitter: "watershed": the basins of OpenCV's watershed, as many as it finds. "length": the most likely
-            `length` characters side by side; the count behind the confidence is that of the profile's peaks.
+            `length` characters side by side, as tall as they look; the count behind the confidence is that of the
+            profile's peaks. "cuts": the same characters, but each as tall as the word and up to the middle between it
+            and the next, the outer ones to the word's ends: together they fill the word, as an even split does, but
+            for a space.
 
     Returns:
         The characters and their confidence.
@@ -74,7 +78,22 @@ def split_map(
     if splitter == "watershed":
         boxes = watershed_boxes(levels, box_xyxy)
         return Split(boxes, len(boxes), count_confidence(length, len(boxes)))
-    if splitter != "length":
-        raise ValueError(f"unknown splitter {splitter!r}; use length or watershed")
+    if splitter not in ("cuts", "length"):
+        raise ValueError(f"unknown splitter {splitter!r}; use cuts, length or watershed")
     boxes, num_found = likely_boxes(levels, box_xyxy, length)
+    if splitter == "cuts":
+        boxes = _filling(boxes, box_xyxy)
     return Split(boxes, num_found, count_confidence(length, num_found))
+
+
+def _filling(boxes_xyxy: NDArray[np.float64], word_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
+    """Boxes (C, 4) grown to the word's height, its ends and each other; between two words of one label a gap stays."""
+    left, top, right, bottom = word_xyxy
+    filling = boxes_xyxy.copy()
+    filling[:, 1], filling[:, 3] = top, bottom
+    filling[0, 0], filling[-1, 2] = left, right
+    ends, starts = boxes_xyxy[:-1, 2], boxes_xyxy[1:, 0]
+    meet = starts - ends <= _WIDEST_CLOSED * (right - left) / len(boxes_xyxy)
+    middles = 0.5 * (ends + starts)
+    filling[:-1, 2], filling[1:, 0] = np.where(meet, middles, ends), np.where(meet, middles, starts)
+    return filling

@@ -104,9 +104,10 @@ def add_label(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", required=True, type=Path, help="label file to write, .jsonl")
     parser.add_argument(
         "--splitter",
-        choices=("length", "watershed"),
+        choices=("cuts", "length", "watershed"),
         default="length",
-        help="how words are split: by the cuts that fit the text's length, or by watershed (default length)",
+        help="how words are split: into the likeliest characters for the text's length, the same filling the word, or by "
+        "watershed (default length)",
     )
     parser.add_argument("--height", type=int, default=64, help="height of the crops of words, pixels (default 64)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")

@@ -1,4 +1,4 @@
-"""Splitting an upright word: both splitters find drawn characters, and the count does not know the length."""
+"""Splitting an upright word: all splitters find drawn characters, and the count does not know the length."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from craft.targets.splitting import count_confidence, split_map
 from craft.targets.watershed import inner_pixels, watershed_boxes
 from tests.targets.slow_splitting import slow_boxes
 
-SPLITTERS = ("length", "watershed")
+SPLITTERS = ("cuts", "length", "watershed")
 
 
 def drawn_map(boxes, size_hw=(32, 120)):
@@ -43,7 +43,23 @@ def test_uneven_characters_of_a_drawn_map_are_found(splitter):
     split = split_map(drawn_map(UNEVEN), (6, 4, 110, 28), 6, splitter=splitter)
 
     assert (split.num_found, split.confidence) == (6, 1.0)
-    assert mean_iou(split.boxes_xyxy, UNEVEN) > 0.8
+    assert mean_iou(split.boxes_xyxy, UNEVEN) > (0.7 if splitter == "cuts" else 0.8)  # it fills the gap and the heights
+
+
+def test_cuts_share_the_whole_word_out_at_the_places_that_the_likeliest_characters_meet():
+    word = (4, 2, 112, 30)
+    likeliest = split_map(drawn_map(UNEVEN), word, 6, splitter="length")
+
+    split = split_map(drawn_map(UNEVEN), word, 6, splitter="cuts")
+
+    boxes = split.boxes_xyxy
+    assert (split.num_found, split.confidence) == (likeliest.num_found, likeliest.confidence)
+    assert (boxes[:, 1] == 2).all()
+    assert (boxes[:, 3] == 30).all()
+    assert (boxes[0, 0], boxes[-1, 2]) == (4, 112)
+    np.testing.assert_array_equal(boxes[1:, 0], boxes[:-1, 2])
+    gaps = likeliest.boxes_xyxy[:-1, 2], likeliest.boxes_xyxy[1:, 0]
+    np.testing.assert_allclose(boxes[1:, 0], 0.5 * (gaps[0] + gaps[1]))
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS)
@@ -122,7 +138,7 @@ def test_length_that_is_not_positive_and_unknown_splitters_are_refused():
 
     with pytest.raises(ValueError, match="0 characters"):
         split_map(region, (0, 0, 8, 8), 0, splitter="length")
-    with pytest.raises(ValueError, match="use length or watershed"):
+    with pytest.raises(ValueError, match="use cuts, length or watershed"):
         split_map(region, (0, 0, 8, 8), 1, splitter="even")
 
 

@@ -91,7 +91,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("splitter", ["length", "watershed"])
+@pytest.mark.parametrize("splitter", ["cuts", "length", "watershed"])
 @pytest.mark.parametrize("kind", ROWS)
 def test_characters_of_a_word_are_found(tmp_path, kind, splitter):
     text, quads = ROWS[kind]
@@ -105,7 +105,7 @@ def test_characters_of_a_word_are_found(tmp_path, kind, splitter):
     assert (counts.words, counts.mean_confidence, counts.under_half) == (1, 1.0, 0)
 
 
-@pytest.mark.parametrize("splitter", ["length", "watershed"])
+@pytest.mark.parametrize("splitter", ["cuts", "length", "watershed"])
 def test_vertical_japanese_is_read_downwards(tmp_path, splitter):
     quads = stacked(150, 40, 36, 34, 5)
     polygon = np.array([quads[0, 0], quads[0, 1], quads[-1, 2], quads[-1, 3]], np.float32)
