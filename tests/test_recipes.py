@@ -56,11 +56,18 @@ def test_study_of_the_teacher_varies_characters_alone():
     assert study.variants["teacher"]["data"].keys() == {"characters"}
 
 
-def test_small_network_goes_on_to_real_scenes_from_the_weights_that_ship():
-    config = load_config(CONFIGS / "small_icdar2015.yaml")
+@pytest.mark.parametrize(
+    ("name", "source", "shares"),
+    [
+        ("small_icdar2015", "even", {"icdar2015": 1}),
+        ("small_icdar2015_teacher", "teacher", {"icdar2015": 5, "synth": 1}),
+    ],
+)
+def test_small_network_goes_on_to_real_scenes_from_the_weights_that_ship(name, source, shares):
+    config = load_config(CONFIGS / f"{name}.yaml")
 
-    real, synthetic = config.data.train
-    assert (real.format, real.numbers, real.weight, synthetic.weight) == ("icdar2015", (1, 800), 5, 1)
-    assert (config.weights, config.data.characters.source) == ("small", "teacher")
+    assert {one.format: one.weight for one in config.data.train} == shares
+    assert config.data.train[0].numbers == (1, 800)
+    assert (config.weights, config.data.characters.source) == ("small", source)
     assert config.model.width == read_weights("small").metadata["width"]
     assert config.data.validation == ()  # thresholds are chosen afterwards
