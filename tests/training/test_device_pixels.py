@@ -1,11 +1,13 @@
 """Pixels finished on the training device are those that loader processes would have made."""
 
+import io
 import itertools
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from craft.config import AugmentSettings, DataSettings, validate_config
 from craft.datasets.augment import make_sample
@@ -160,13 +162,19 @@ def test_a_picture_that_shrinks_is_averaged_first():
     assert (drawn[50:] == 0).all()  # beyond the picture's 203 rows
 
 
-def test_png_and_turned_files_are_left_to_no_device():
-    done, png = cv2.imencode(".png", scenery())
-    assert done
+def turned_jpeg(image):
+    """A file whose pixels are to be turned by 90 degrees, as its EXIF orientation says."""
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.fromarray(image).save(content, "JPEG", exif=exif)
+    return content.getvalue()
 
-    sample = make_sample(
-        EncodedPicture(png.tobytes(), name="a.png"), (), seed=1, crop_size=64, settings=None, left="pictures"
-    )
+
+@pytest.mark.parametrize("encode", [turned_jpeg, lambda image: cv2.imencode(".png", image)[1].tobytes()])
+def test_png_and_turned_files_are_left_to_no_device(encode):
+    picture = EncodedPicture(encode(scenery()), name="a")
+
+    sample = make_sample(picture, (), seed=1, crop_size=64, settings=None, left="pictures")
 
     assert sample.encoded is None
     assert sample.image.any()
@@ -247,6 +255,8 @@ def test_a_gpu_changes_colours_unless_told_otherwise():
     assert left_to_device(DataSettings(), gpu) == "colours"
     assert left_to_device(DataSettings(on_device="nothing"), gpu) == "nothing"
     assert left_to_device(DataSettings(on_device="pictures"), CPU) == "pictures"
+    with pytest.raises(ValueError, match="on_device"):
+        DataSettings(on_device="gpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
