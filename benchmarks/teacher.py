@@ -1,15 +1,16 @@
 """Train on real scenes with a teacher's characters and with words split evenly, and say what the difference is worth.
 
     python benchmarks/teacher.py --out runs/teacher [--weights W] [--data data/icdar2015] [--jobs 2] [--crop 256]
-        [--set budget.steps=400 --set seeds=[1,2,3] ...]
+        [--magnify 1.25] [--set budget.steps=400 --set seeds=[1,2,3] ...]
 
-Runs configs/compare_teacher.yaml as `craft compare` does: same start weights, batches and steps for both, one thread a run,
-runs that are done are skipped and those cut short go on, so the command may be stopped and given again. Weights of the last
-step; thresholds chosen on the scenes of `choose`, the same for all runs. Then writes to the folder:
+Runs configs/compare_teacher.yaml (the even split, and teachers with two splitters) as `craft compare` does: same start
+weights, batches and steps for all, one thread a run; runs that are done are skipped and those cut short go on, so the
+command may be stopped and given again. Weights of the last step; thresholds chosen on the scenes of `choose`, once the same
+for all runs and once for each run. Then writes to the folder:
 
-teacher.md      H-mean per seed and way on the scenes of `report`; the mean difference with two intervals of 95 %: over seeds
+teacher.md      H-mean per seed and way on the scenes of `report`; mean differences with two intervals of 95 %: over seeds
                 (Student, seed by seed), and over scenes (paired bootstrap of the counts that the seeds' runs add up to).
-confidence.png  mean confidence of the teacher, and the share of words under a half, over its labellings.
+confidence.png  mean confidence of the teachers, and the share of words under a half, over their labellings.
 """
 
 from __future__ import annotations
@@ -22,18 +23,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from craft.comparison.collect import Results, collect
+from craft.comparison.collect import POLICIES, Policy, Results, Table, collect
 from craft.comparison.facts import facts, threshold_words
 from craft.comparison.scoring import DETECTIONS, MATCHED, WORDS
 from craft.comparison.statistics import paired_difference
 from craft.comparison.study import load_study
 from craft.comparison.sweep import compare
 from craft.evaluation.image_score import ImageScore, harmonic_mean
-from craft.evaluation.summary import bootstrap_difference, bootstrap_interval
+from craft.evaluation.summary import bootstrap_difference
 from craft.models.weights import build_model, read_weights
 
 STUDY = Path(__file__).parent.parent / "configs" / "compare_teacher.yaml"
-WAYS = ("even", "teacher")
 
 
 def main() -> int:
@@ -57,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", default="data/icdar2015", help="ICDAR2015's folder")
     parser.add_argument("--crop", type=int, help="side of the training crops, pixels")
     parser.add_argument("--batch", type=int, help="crops a step")
+    parser.add_argument("--magnify", type=float, help="enlargement of the scenes that are scored")
     parser.add_argument("--jobs", type=int, help="runs at a time")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the study")
     return parser.parse_args()
@@ -70,60 +71,67 @@ def overrides(options: argparse.Namespace) -> list[str]:
         f"splits.real.choose=[{{path: {options.data}, format: icdar2015, numbers: [801, 850]}}]",
         f"splits.real.report=[{{path: {options.data}, format: icdar2015, numbers: [901, 1000]}}]",
     ]
-    for way in WAYS:
+    for way in load_study(STUDY).variants:
         listed += [f"variants.{way}.weights={options.weights}", f"variants.{way}.model.width={width}"]
         listed += [f"variants.{way}.data.crop_size={options.crop}"] * (options.crop is not None)
         listed += [f"variants.{way}.training.batch_size={options.batch}"] * (options.batch is not None)
+        listed += [f"variants.{way}.detection.magnify={options.magnify}"] * (options.magnify is not None)
     return [*listed, *options.set]
 
 
 def report(results: Results) -> str:
     """The comparison as Markdown."""
-    table = results.table("real", "shared")
-    rows = {row.variant: row for row in table.rows}
-    lines = [f"# {results.study.title}", "", f"Thresholds: {threshold_words(results, 'real')}.", ""]
-    lines += ["| seed | even | teacher | difference |", "| --- | --- | --- | --- |"]
-    values = {way: rows[way].values["hmean"] if way in rows else {} for way in WAYS}
-    for seed in results.study.seeds:
-        even, teacher = (values[way].get(seed) for way in WAYS)
-        apart = "" if even is None or teacher is None else f"{teacher - even:+.4f}"
-        lines.append(f"| {seed} | {cell(even)} | {cell(teacher)} | {apart} |")
-    shared = sorted(values["even"].keys() & values["teacher"].keys())
-    if shared:
-        lines += ["", *differences(results, values, shared)]
-    lines += ["", "## The teacher", "", *labellings(results)]
-    lines += ["", "![Confidence of the teacher](confidence.png)", "", "## What was run", ""]
+    lines = [f"# {results.study.title}", ""]
+    policies: dict[Policy, str] = {
+        "shared": f"{POLICIES['shared']}, {threshold_words(results, 'real')}",
+        "own": POLICIES["own"],
+    }
+    for policy, words in policies.items():
+        lines += [f"## With {words}", "", *compared(results, results.table("real", policy)), ""]
+    lines += ["## The teachers", "", *labellings(results)]
+    lines += ["", "![Confidence of the teachers](confidence.png)", "", "## What was run", ""]
     lines += [f"- **{name}**: {value}" for name, value in facts(results)]
     return "\n".join(lines) + "\n"
 
 
-def cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def differences(results: Results, values: dict[str, dict[int, float]], seeds: list[int]) -> list[str]:
-    generator = np.random.default_rng(0)
-    pooled = {way: pooled_scores(results, way, seeds) for way in WAYS}
-    lines = []
-    for way in WAYS:
-        own = bootstrap_interval(pooled[way], generator=generator)
-        mean = np.mean([values[way][seed] for seed in seeds])
-        lines.append(f"- {way}: mean H-mean {mean:.4f}; over scenes {own.low:.4f} to {own.high:.4f}")
-    over_seeds = paired_difference(values["teacher"], values["even"])
-    over_scenes = bootstrap_difference(pooled["even"], pooled["teacher"], generator=generator)
-    spread = "no interval over one seed"
-    if len(seeds) > 1:
-        spread = f"over seeds {over_seeds.low:+.4f} to {over_seeds.high:+.4f}"
-    lines.append(
-        f"- teacher minus even, {len(seeds)} seeds: {over_seeds.mean:+.4f}; {spread}; over scenes, seeds' counts added up, "
-        f"{over_scenes.value:+.4f}, {over_scenes.low:+.4f} to {over_scenes.high:+.4f}"
-    )
+def compared(results: Results, table: Table) -> list[str]:
+    """H-mean by way and seed, and what the reference is apart from the others."""
+    seeds = results.study.seeds
+    lines = [
+        f"| H-mean by seed | {' | '.join(map(str, seeds))} | mean | precision | recall |",
+        "| --- " * (len(seeds) + 4) + "|",
+    ]
+    for row in table.rows:
+        cells = [f"{row.values['hmean'][seed]:.4f}" if seed in row.values["hmean"] else "" for seed in seeds]
+        means = [f"{row.estimates[metric].mean:.4f}" for metric in ("hmean", "precision", "recall")]
+        lines.append(f"| {' | '.join([row.variant, *cells, *means])} |")
+    values = {row.variant: row.values["hmean"] for row in table.rows}
+    reference = results.study.reference
+    lines.append("")
+    for way in values:
+        shared = sorted(values[way].keys() & values.get(reference, {}).keys())
+        if way != reference and shared:
+            lines.append(difference(results, table, values, way, shared))
     return lines
 
 
-def pooled_scores(results: Results, way: str, seeds: list[int]) -> list[ImageScore]:
+def difference(results: Results, table: Table, values: dict[str, dict[int, float]], way: str, seeds: list[int]) -> str:
+    reference = results.study.reference
+    of_way, of_reference = (pooled_scores(results, table, one, seeds) for one in (way, reference))
+    over_seeds = paired_difference(values[way], values[reference])
+    over_scenes = bootstrap_difference(of_reference, of_way, generator=np.random.default_rng(0))
+    spread = "no interval over one seed"
+    if len(seeds) > 1:
+        spread = f"over seeds {over_seeds.low:+.4f} to {over_seeds.high:+.4f}"
+    return (
+        f"- {way} minus {reference}, {len(seeds)} seeds: {over_seeds.mean:+.4f}; {spread}; over scenes, seeds' counts "
+        f"added up, {over_scenes.value:+.4f}, {over_scenes.low:+.4f} to {over_scenes.high:+.4f}"
+    )
+
+
+def pooled_scores(results: Results, table: Table, way: str, seeds: list[int]) -> list[ImageScore]:
     """Per reported scene, what the runs of all seeds matched, detected and had to find, added up."""
-    table, grid = results.table("real", "shared"), results.study.grid()
+    grid = results.study.grid()
     total: NDArray[np.int64] | None = None
     for one in results.of_variant(way):
         if one.run.seed in seeds:
@@ -142,12 +150,12 @@ def image_score(row: NDArray[np.int64]) -> ImageScore:
 
 
 def labellings(results: Results) -> list[str]:
-    lines = ["| seed | labelled at step | words | mean confidence | under 0.5 | seconds |", "| --- " * 6 + "|"]
-    for one in results.of_variant("teacher"):
+    lines = ["| way | seed | labelled at step | words | mean confidence | under 0.5 | seconds |", "| --- " * 7 + "|"]
+    for one in results.runs:
         for line in one.labels:
             lines.append(
-                f"| {one.run.seed} | {line['made_at']} | {line['words']:,} | {line['mean_confidence']:.4f} | "
-                f"{line['share_under_half']:.4f} | {line['seconds']:.1f} |"
+                f"| {one.run.variant} | {one.run.seed} | {line['made_at']} | {line['words']:,} | "
+                f"{line['mean_confidence']:.4f} | {line['share_under_half']:.4f} | {line['seconds']:.1f} |"
             )
     return lines
 
@@ -155,13 +163,15 @@ def labellings(results: Results) -> list[str]:
 def draw_confidence(results: Results, path: Path) -> None:
     figure = Figure(figsize=(7, 3.6), dpi=150, layout="constrained")
     axes = figure.subplots(1, 1)
-    for one in results.of_variant("teacher"):
+    taught = [one for one in results.runs if one.labels]
+    for one in taught:
         steps = [line["made_at"] for line in one.labels]
-        [drawn] = axes.plot(steps, [line["mean_confidence"] for line in one.labels], "o-", label=f"seed {one.run.seed}")
+        label = f"{one.run.variant}, seed {one.run.seed}"
+        [drawn] = axes.plot(steps, [line["mean_confidence"] for line in one.labels], "o-", label=label)
         axes.plot(steps, [line["share_under_half"] for line in one.labels], "x--", color=drawn.get_color())
     axes.set(xlabel="labelled at step", ylim=(0, 1), title="Mean confidence (line), share of words under 0.5 (dashed)")
-    if results.of_variant("teacher"):
-        axes.legend()
+    if taught:
+        axes.legend(fontsize="small", ncols=2)
     figure.savefig(path)
 
 

@@ -52,8 +52,10 @@ def test_study_of_the_teacher_varies_characters_alone():
     study = load_study(CONFIGS / "compare_teacher.yaml")
 
     assert study.variants["even"] == {}
-    assert study.variants["teacher"].keys() == {"data"}
-    assert study.variants["teacher"]["data"].keys() == {"characters"}
+    for splitter in ("length", "cuts"):
+        assert study.variants[splitter].keys() == {"data"}
+        assert study.variants[splitter]["data"].keys() == {"characters"}
+        assert study.variants[splitter]["data"]["characters"]["splitter"] == splitter
 
 
 @pytest.mark.parametrize(
