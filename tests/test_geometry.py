@@ -12,6 +12,7 @@ from craft.geometry import (
     bounding_boxes,
     clip_to_rectangle,
     clockwise,
+    convex_turn,
     diagonal_crossings,
     enlarge_quads,
     grow_quads,
@@ -28,6 +29,21 @@ from craft.geometry import (
 
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=np.float64)
 BOW_TIE = np.array([[0, 0], [10, 10], [10, 0], [0, 10]], dtype=np.float64)
+
+
+@pytest.mark.parametrize(
+    ("quad", "turn"),
+    [
+        (SQUARE, 1),
+        (SQUARE[::-1], -1),
+        (BOW_TIE, 0),
+        ([[0, 0], [10, 0], [2, 2], [0, 10]], 0),  # a corner that turns in
+        ([[0, 0], [5, 0], [10, 0], [0, 10]], 0),  # a corner on a line
+        ([[3, 3]] * 4, 0),
+    ],
+)
+def test_turn_of_a_quad_is_clear_only_where_it_is_convex(quad, turn):
+    assert convex_turn(np.asarray(quad, dtype=np.float64).tolist()) == turn
 
 
 @st.composite
@@ -323,3 +339,16 @@ def test_quads_seen_together_are_judged_as_each_by_itself(quads):
     convex = [is_simple(quad) and signed_area(quad) > 0 and len(cv2.convexHull(np.int32(quad))) == 4 for quad in quads]
 
     assert are_convex_and_clockwise(quads) == all(convex)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-40, 40), min_size=8, max_size=8))
+def test_a_quad_that_turns_one_way_is_simple_and_runs_that_way(numbers):
+    quad = np.array(numbers, dtype=np.float64).reshape(4, 2)
+    turn = convex_turn(quad.tolist())
+
+    assert turn in (-1, 0, 1)
+    if turn:
+        assert Polygon(quad).is_valid
+        assert np.sign(signed_area(quad)) == turn
+        assert signed_area(clockwise(quad)) > 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from craft.geometry import are_convex_and_clockwise, bounding_boxes, clockwise, is_simple
+from craft.geometry import are_convex_and_clockwise, clockwise, convex_turn, is_simple
 from craft.scene import Problem, Scene, Word
 
 DONT_CARE_TEXT = "###"
@@ -130,6 +130,10 @@ def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
         LabelError: a coordinate is not finite or too large, the polygon has no area, or its sides cross.
     """
     points = np.asarray(polygon_xy, dtype=np.float64)
+    if len(points) == 4:
+        plain = _plain_quad(points)
+        if plain is not None:
+            return plain
     if not np.isfinite(points).all() or np.abs(points).max() > LARGEST_COORDINATE:
         raise LabelError(
             f"{what} has a coordinate that is no number of pixels: {_corners(points)}",
@@ -142,6 +146,17 @@ def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
             raise LabelError(f"{what} has no area: {_corners(points)}", remedy)
         raise LabelError(f"{what}'s sides cross or touch: {_corners(points)}", remedy)
     return clockwise(points)
+
+
+def _plain_quad(points: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    """What `check_polygon` makes of a convex quad, as nearly all labels are, number by number; None for others."""
+    if not all(abs(number) <= LARGEST_COORDINATE for corner in points.tolist() for number in corner):
+        return None
+    rounded = points.astype(np.float32)
+    turn = convex_turn(rounded.tolist())
+    if turn == 0:
+        return None
+    return rounded if turn > 0 else rounded[[0, 3, 2, 1]]
 
 
 def read_label_text(path: Path) -> str:
@@ -191,7 +206,8 @@ def words_outside(scene: Scene, *, size_hw: tuple[int, int]) -> list[Problem]:
     height, width = size_hw
     found = []
     for word in scene.words:
-        left, top, right, bottom = bounding_boxes(word.polygon_xy)
+        xs, ys = word.polygon_xy.T.tolist()
+        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
             what = f"word {shorten(word.text or DONT_CARE_TEXT)} lies outside its picture of {width} x {height} pixels"
             found.append(Problem(word.source, what, "check that label and picture belong together", fatal=False))
