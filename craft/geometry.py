@@ -6,13 +6,17 @@ Quads are (N, 4, 2), clockwise on the screen (y points down), starting at the to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import make_valid
 
 FloatArray = NDArray[np.floating]
+_GRID = 1e-6  # pixels
 _CLEAR_TURN = 1e-3  # square pixels; below it rounding could tell
 
 
@@ -239,6 +243,27 @@ def valid_polygon(polygon_xy: ArrayLike) -> BaseGeometry:
     return polygon if polygon.is_valid else make_valid(polygon)
 
 
+def shared_areas(
+    first: Sequence[BaseGeometry] | NDArray[np.object_], second: Sequence[BaseGeometry] | NDArray[np.object_]
+) -> NDArray[np.float64]:
+    """Area that polygons share, pair by pair.
+
+    Args:
+        first: (N,) valid shapely geometries.
+        second: (N,) valid shapely geometries.
+
+    Returns:
+        (N,) float64, square pixels. GEOS finds some outlines that are apart by no more than rounding (1 pair in 10,000
+        of such) to share nothing; what is 0 is therefore computed again with corners on a grid of a millionth of a pixel.
+    """
+    one, other = np.asarray(first, dtype=object), np.asarray(second, dtype=object)
+    areas = np.asarray(shapely.area(shapely.intersection(one, other)))
+    nothing = areas == 0
+    if nothing.any():
+        areas[nothing] = shapely.area(shapely.intersection(one[nothing], other[nothing], grid_size=_GRID))
+    return areas
+
+
 def polygon_iou(first_xy: ArrayLike, second_xy: ArrayLike) -> float:
     """Intersection over union of two polygons.
 
@@ -250,7 +275,7 @@ def polygon_iou(first_xy: ArrayLike, second_xy: ArrayLike) -> float:
         0 to 1; 0 where neither has an area.
     """
     first, second = valid_polygon(first_xy), valid_polygon(second_xy)
-    intersection = first.intersection(second).area
+    intersection = shared_areas([first], [second])[0]
     union = first.area + second.area - intersection
     return float(intersection / union) if union > 0 else 0.0
 

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from craft.evaluation.image_score import ImageScore, Match, average_precision, harmonic_mean, shares
-from craft.geometry import valid_polygon
+from craft.geometry import shared_areas, valid_polygon
 
 GeometryArray = NDArray[np.object_]
 
@@ -150,7 +150,7 @@ def intersection_areas(first: GeometryArray, second: GeometryArray, least: NDArr
     plain = wanted & full[0][:, None] & full[1][None, :]
     areas[plain] = boxes[plain]
     rows, columns = np.nonzero(wanted & ~plain)
-    areas[rows, columns] = shapely.area(shapely.intersection(first[rows], second[columns]))
+    areas[rows, columns] = shared_areas(first[rows], second[columns])
     return areas
 
 
