@@ -107,9 +107,9 @@ class CharacterSettings(Settings):
         100, ge=0, description="Steps from a labelling until training uses it, for teacher; at most `refresh`."
     )
     splitter: Literal["cuts", "length", "watershed"] = Field(
-        "length",
-        description="length: the most likely characters, as many as the transcription has. cuts: the same, cut where they meet "
-        "and as tall as the word, so that they fill it. watershed: the paper's.",
+        "cuts",
+        description="cuts: between the most likely characters, as many as the transcription has; each as tall as the word. "
+        "length: the same characters, as tall as they look. watershed: the paper's.",
     )
     height: int = Field(
         64, ge=32, le=256, multiple_of=32, description="Height at which the teacher sees a word, with what is around."

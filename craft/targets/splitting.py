@@ -65,7 +65,7 @@ def split_map(
             `length` characters side by side, as tall as they look; the count behind the confidence is that of the
             profile's peaks. "cuts": the same characters, but each as tall as the word and up to the middle between it
             and the next, the outer ones to the word's ends: together they fill the word, as an even split does, but
-            for a space.
+            for a space. People label words higher than their ink, so that these agree with the labels.
 
     Returns:
         The characters and their confidence.

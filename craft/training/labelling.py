@@ -21,7 +21,7 @@ def label_set(
     weights_path: str,
     out: Path,
     *,
-    splitter: Splitter = "length",
+    splitter: Splitter = "cuts",
     height: int = 64,
     device: str = "auto",
     workers: int = 1,

@@ -81,7 +81,7 @@ def label_scenes(
     *,
     device: torch.device,
     precision: torch.dtype = torch.float32,
-    splitter: Splitter = "length",
+    splitter: Splitter = "cuts",
     height: int = 64,
     workers: int = 1,
     progress: bool = False,

@@ -105,9 +105,9 @@ def add_label(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--splitter",
         choices=("cuts", "length", "watershed"),
-        default="length",
-        help="how words are split: into the likeliest characters for the text's length, the same filling the word, or by "
-        "watershed (default length)",
+        default="cuts",
+        help="how words are split: between the likeliest characters for the text's length, each as tall as the word "
+        "(cuts) or as it looks (length), or by watershed (default cuts)",
     )
     parser.add_argument("--height", type=int, default=64, help="height of the crops of words, pixels (default 64)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")

@@ -63,7 +63,7 @@ def test_label_file_says_what_it_came_from_and_is_a_set_itself(labels, weights, 
     origin = json.loads(labels.read_text(encoding="utf-8").splitlines()[0])["note"]
     scenes = read_scenes(SetSettings(path=str(labels), format="jsonl"), on_error="fail", say=print)
 
-    assert (origin["weights"], origin["splitter"], origin["height"]) == ("teacher.safetensors", "length", 32)
+    assert (origin["weights"], origin["splitter"], origin["height"]) == ("teacher.safetensors", "cuts", 32)
     assert origin["words"] == sum(not word.dont_care for scene in scenes for word in scene.words) > 0
     assert [scene.name for scene in scenes] == [scene.name for scene in scenes_of(tiny_set)]
     for scene in scenes:
