@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from craft.datasets.images import decode_image
 from craft.datasets.loader import EncodedCrops
@@ -52,8 +51,8 @@ def decode_pictures(files: list[Tensor], names: list[str], device: torch.device)
         ValueError: a file cannot be decoded by any decoder; the message names it.
     """
     try:
-        return list(decode_jpeg(files, mode=ImageReadMode.RGB, device=device))
-    except RuntimeError as error:  # one of them, or this build of torchvision has no decoder for the device
+        return _decoded_on_device(files, device)
+    except RuntimeError as error:  # one of them, or this torchvision has no decoder for the device
         warnings.warn(
             f"a JPEG file was not decoded on {device} ({error}) but by the training process; where this is the rule, set "
             "data.on_device=colours",
@@ -62,9 +61,17 @@ def decode_pictures(files: list[Tensor], names: list[str], device: torch.device)
         return [_decoded_alone(file, name, device) for file, name in zip(files, names, strict=True)]
 
 
+def _decoded_on_device(files: list[Tensor], device: torch.device) -> list[Tensor]:
+    try:  # here, since torchvision 0.29 announces that a later one will have it no more
+        from torchvision.io import ImageReadMode, decode_jpeg
+    except ImportError as error:
+        raise RuntimeError("this torchvision decodes no JPEG files") from error
+    return list(decode_jpeg(files, mode=ImageReadMode.RGB, device=device))
+
+
 def _decoded_alone(file: Tensor, name: str, device: torch.device) -> Tensor:
     try:
-        [picture] = decode_jpeg([file], mode=ImageReadMode.RGB, device=device)
+        [picture] = _decoded_on_device([file], device)
     except RuntimeError:
         image = decode_image(file.numpy().tobytes(), name=name)
         return to_device(image.transpose(2, 0, 1), device)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 from craft.config import AugmentSettings, DataSettings, validate_config
@@ -16,7 +17,6 @@ from craft.datasets.images import EncodedPicture
 from craft.datasets.loader import build_loader, collate
 from craft.datasets.warping import warp_image
 from craft.scene import Change, Scene
-from craft.training import device_pictures
 from craft.training.device_colours import change_colours
 from craft.training.device_pictures import warp_on_device
 from craft.training.device_pixels import finish_pixels, left_to_device
@@ -200,8 +200,19 @@ def test_a_file_that_the_device_cannot_decode_is_decoded_on_the_host(monkeypatch
     def refuse(*_arguments, **_names):
         raise RuntimeError("no decoder here")
 
-    monkeypatch.setattr(device_pictures, "decode_jpeg", refuse)
+    monkeypatch.setattr(torchvision.io, "decode_jpeg", refuse)
     with pytest.warns(UserWarning, match="no decoder here"):
+        images = finish_pixels(collate([sample]), CPU).images
+
+    assert apart(images.numpy(), expected.numpy()).max() <= 2
+
+
+def test_a_torchvision_without_a_decoder_leaves_decoding_to_the_host(monkeypatch):
+    sample = make_sample(jpeg(scenery()), (), seed=1, crop_size=64, settings=None, left="pictures")
+    expected = finish_pixels(collate([sample]), CPU).images
+
+    monkeypatch.delattr(torchvision.io, "decode_jpeg")
+    with pytest.warns(UserWarning, match="this torchvision decodes no JPEG files"):
         images = finish_pixels(collate([sample]), CPU).images
 
     assert apart(images.numpy(), expected.numpy()).max() <= 2
