@@ -26,7 +26,7 @@ def stage_tests(options: argparse.Namespace) -> Found:
     ]
     if options.tiny:
         chosen = ["tests/ohem/test_loss.py", "-k", "device"]
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *chosen]
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     print(done.stdout[-6000:])
     yield "tests", done.stdout.strip().splitlines()[-1]
