@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import multiprocessing
 import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import cv2
@@ -308,7 +312,10 @@ def build_loader(
         # A generator of its own: the loader would else draw from the global one, whose state a resumed run restores.
         generator=torch.Generator(),
     )
-    return iter(loader)
+    others = set(multiprocessing.active_children())
+    batches = iter(loader)
+    _end_at_exit(batches, set(multiprocessing.active_children()) - others)
+    return batches
 
 
 class _FileCache:
@@ -337,6 +344,32 @@ class _FileCache:
             self._files[path] = content
             self._free_bytes -= len(content)
         return content
+
+
+_loaders: weakref.WeakSet[Iterator[Batch]] = weakref.WeakSet()
+_loader_processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+
+
+def _end_at_exit(batches: Iterator[Batch], processes: set[BaseProcess]) -> None:
+    """See to it that a process that leaves while something holds its loader, as an error's traceback does, can leave.
+
+    At exit multiprocessing sends its children a SIGTERM, which ours ignore, and waits for them for ever. What was registered
+    last is done first: this before multiprocessing's end, and before torch's, which lets loaders be from then on.
+    """
+    _loaders.add(batches)
+    _loader_processes.update(processes)
+    atexit.unregister(_end_loaders)
+    atexit.register(_end_loaders)
+
+
+def _end_loaders() -> None:
+    for batches in list(_loaders):
+        end = getattr(batches, "_shutdown_workers", None)  # what torch does when a loader is deleted
+        if end is not None:
+            end()
+    for process in list(_loader_processes):
+        if process.is_alive():
+            process.kill()
 
 
 def _start_worker(worker_id: int) -> None:
