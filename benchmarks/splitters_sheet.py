@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from splitters import SPLITTERS
 
 from craft.config import SetSettings
 from craft.datasets.images import read_image
@@ -26,13 +27,11 @@ from craft.geometry import transform_points
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene, Word
 from craft.targets.characters import split_evenly
-from craft.targets.splitting import Splitter
 from craft.training.crops import Attempt, reading_frames, teachable_length
 from craft.training.scenes import read_scenes
-from craft.training.teacher import Found, region_maps, split_attempt
+from craft.training.teacher import region_maps, split_attempt
 from craft.training.words import crop_word
 
-SPLITTERS: tuple[Splitter, ...] = ("length", "cuts", "watershed")
 COLOUR = (255, 220, 0)
 ENLARGED = 3
 
@@ -87,7 +86,7 @@ def drawn(model: torch.nn.Module, scene: Scene, word: Word, height: int) -> list
     quads = [split_evenly(word.polygon_xy, word.text or "")]
     captions = [f"{length} characters"]
     for splitter in SPLITTERS:
-        found: Found = split_attempt(attempt, levels, splitter)
+        found = split_attempt(attempt, levels, splitter)
         quads.append(found.quads_xy)
         captions.append(f"counts {found.num_found}, sure of {found.confidence:.2f}")
     to_crop = np.linalg.inv(frame.matrices[0])

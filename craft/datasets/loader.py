@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import multiprocessing
 import os
 import signal
 import threading
@@ -12,7 +11,6 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import cv2
@@ -312,9 +310,9 @@ def build_loader(
         # A generator of its own: the loader would else draw from the global one, whose state a resumed run restores.
         generator=torch.Generator(),
     )
-    others = set(multiprocessing.active_children())
     batches = iter(loader)
-    _end_at_exit(batches, set(multiprocessing.active_children()) - others)
+    if workers:
+        _end_at_exit(batches)
     return batches
 
 
@@ -346,30 +344,23 @@ class _FileCache:
         return content
 
 
-_loaders: weakref.WeakSet[Iterator[Batch]] = weakref.WeakSet()
-_loader_processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+_loaders: weakref.WeakSet[Iterator[Batch]] = weakref.WeakSet()  # those with processes
 
 
-def _end_at_exit(batches: Iterator[Batch], processes: set[BaseProcess]) -> None:
+def _end_at_exit(batches: Iterator[Batch]) -> None:
     """See to it that a process that leaves while something holds its loader, as an error's traceback does, can leave.
 
     At exit multiprocessing sends its children a SIGTERM, which ours ignore, and waits for them for ever. What was registered
     last is done first: this before multiprocessing's end, and before torch's, which lets loaders be from then on.
     """
     _loaders.add(batches)
-    _loader_processes.update(processes)
     atexit.unregister(_end_loaders)
     atexit.register(_end_loaders)
 
 
 def _end_loaders() -> None:
     for batches in list(_loaders):
-        end = getattr(batches, "_shutdown_workers", None)  # what torch does when a loader is deleted
-        if end is not None:
-            end()
-    for process in list(_loader_processes):
-        if process.is_alive():
-            process.kill()
+        batches._shutdown_workers()  # type: ignore[attr-defined]  # what torch does when a loader is deleted
 
 
 def _start_worker(worker_id: int) -> None:

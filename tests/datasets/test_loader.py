@@ -228,17 +228,24 @@ def test_loader_processes_end_with_a_training_process_that_is_killed(scenes):
     assert not any(is_running(pid) for pid in loaders)
 
 
-@pytest.mark.parametrize("ending", ["pass", "raise MemoryError('an error that nobody catches')"])
-def test_a_process_that_still_holds_its_loader_can_leave(scenes, ending):
+@pytest.mark.parametrize(
+    ("ending", "code", "last_line"),
+    [
+        ("pass", 0, []),
+        ("raise MemoryError('an error that nobody catches')", 1, ["MemoryError: an error that nobody catches"]),
+    ],
+)
+def test_a_process_that_still_holds_its_loader_can_leave(scenes, ending, code, last_line):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     script = ABANDONED.replace("time.sleep(300)", ending)
     command = [sys.executable, "-W", "ignore", "-c", script, scenes[0].image_path]
 
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
-    last = done.stderr.strip().splitlines()[-1:]
-    assert (done.returncode, last) in [(0, []), (1, ["MemoryError: an error that nobody catches"])]
-    assert not any(is_running(int(number)) for number in done.stdout.split())
+    assert (done.returncode, done.stderr.strip().splitlines()[-1:]) == (code, last_line)
+    loaders = [int(number) for number in done.stdout.split()]
+    assert len(loaders) == 2
+    assert not any(is_running(pid) for pid in loaders)
 
 
 def is_running(pid):
