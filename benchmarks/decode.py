@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from craft.config import SetSettings
 from craft.datasets.reading import read_set
-from craft.detection.decode import decode_maps
+from craft.decode.decode import decode_maps
 from craft.scene import Scene
 from craft.targets.characters import split_evenly
 from craft.targets.heatmaps import draw_targets

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from craft.scene import Scene
-from craft.training.crops import reading_frames, teachable_length
-from craft.training.words import crop_word
+from craft.teacher.crop_batches import reading_frames, teachable_length
+from craft.teacher.word_crops import crop_word
 
 THEIR_HEIGHT = 128  # pixels, of every crop
 

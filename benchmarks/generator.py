@@ -20,10 +20,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from craft.datasets.generator import blocks, full, preset, render_scene
-from craft.datasets.generator.settings import GeneratorSettings
-from craft.datasets.memory import keep_freed_memory
-from craft.written_settings import parse_settings
+from craft.config_files import parse_settings
+from craft.memory import keep_freed_memory
+from craft.synth import blocks, full, preset, render_scene
+from craft.synth.presets import GeneratorSettings
 
 AIMED_SHARE = 0.7  # blocks are drawn whole: the words that come out are more than those aimed at
 

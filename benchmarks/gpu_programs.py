@@ -13,7 +13,7 @@ import torch
 from gpu_stages import ROOT, Found, settings
 
 from craft.config import dump_config
-from craft.training.runlog import read_metrics
+from craft.training.run_log import read_metrics
 from craft.training.stopwatch import Stopwatch
 
 

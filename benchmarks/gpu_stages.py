@@ -16,19 +16,19 @@ import torch
 
 from craft.config import Config, dump_config, validate_config
 from craft.datasets.loader import Batch
+from craft.distributed.processes import Processes
 from craft.ohem.loss import pixel_loss
 from craft.targets.heatmaps import draw_targets
+from craft.training.datasets import read_training_sets
 from craft.training.device_pixels import finish_pixels
-from craft.training.distributed import Processes
+from craft.training.finite_check import FiniteWatch
 from craft.training.loop import train, training_batches
 from craft.training.meter import IntervalMeter
 from craft.training.preview import batch_targets
-from craft.training.runlog import read_metrics
-from craft.training.scenes import read_training_sets
+from craft.training.run_log import read_metrics
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
 from craft.training.stopwatch import Stopwatch
-from craft.training.watch import FiniteWatch
 
 Found = Iterator[tuple[str, Any]]
 ROOT = Path(__file__).parent.parent

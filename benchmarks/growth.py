@@ -29,7 +29,7 @@ import torch
 
 from craft.config import AugmentSettings, SetSettings
 from craft.datasets.loader import Batch, build_loader
-from craft.datasets.packing import PackedScenes
+from craft.datasets.packed_labels import PackedScenes
 from craft.datasets.reading import read_set
 from craft.scene import Scene
 from craft.targets.characters import with_characters

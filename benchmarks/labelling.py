@@ -41,15 +41,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from craft.config import SetSettings
-from craft.datasets.images import read_image
+from craft.images.reader import read_image
 from craft.models.device import choose_device, computes_bf16
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
-from craft.targets.splitting import split_map
+from craft.teacher.crop_batches import Attempt, reading_frames, teachable_length
+from craft.teacher.labelling import label_scenes
+from craft.teacher.splitting import split_map
 from craft.training import crops, teacher
-from craft.training.crops import Attempt, reading_frames, teachable_length
-from craft.training.scenes import read_scenes
-from craft.training.teacher import label_scenes
+from craft.training.datasets import read_scenes
 
 
 def main() -> int:

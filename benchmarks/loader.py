@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from craft.config import AugmentSettings, SetSettings
 from craft.datasets.augment import make_sample, sample_matrix
 from craft.datasets.colours import change_colours, load_transforms
-from craft.datasets.images import decode_image
 from craft.datasets.loader import Batch, SceneDataset, build_loader, collate
-from craft.datasets.memory import keep_freed_memory
 from craft.datasets.reading import read_set
+from craft.images.reader import decode_image
+from craft.memory import keep_freed_memory
 from craft.scene import Scene
 from craft.targets.characters import with_characters
 

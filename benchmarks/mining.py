@@ -26,7 +26,7 @@ from torch.nn.functional import interpolate
 
 import craft.ohem.pixel
 from craft.ohem.loss import pixel_loss
-from craft.ohem.ranking import share_by_bisection
+from craft.ohem.top_k import share_by_bisection
 
 RATIO, MIN_NEGATIVES = 3.0, 512
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

@@ -23,11 +23,11 @@ from craft.datasets.loader import Batch
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.ohem.loss import pixel_loss
-from craft.training.batch_rois import batch_rois
-from craft.training.pass_times import PassTimes
+from craft.region.batch_rois import batch_rois
+from craft.region.loss import head_loss
+from craft.region.meter import peak_memory_bytes
+from craft.region.pass_times import PassTimes
 from craft.training.preview import batch_targets
-from craft.training.region_loss import head_loss
-from craft.training.region_meter import peak_memory_bytes
 
 SAMPLERS = ("heuristic", "ohem", "ohem-zeroed", "all")
 # Table 2 of Shrivastava et al. 2016, VGG16, Fast R-CNN: seconds an iteration and gigabytes.

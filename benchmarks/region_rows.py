@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from craft.detection.decode import decode_maps, to_pixels
+from craft.decode.decode import decode_maps, to_pixels
 from craft.detection.detector import Detector
-from craft.detection.rescoring import judge_words
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.matching import score_scene
 from craft.evaluation.ranking import average_precision_of, figure_of
 from craft.evaluation.summary import summarise
 from craft.models.weights import build_model, read_weights
+from craft.region.rescoring import judge_words
 from craft.scene import Scene
 
 TEXT_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)

@@ -24,14 +24,14 @@ import torch
 from region_rows import TRIED, Row, Split, calibration, find_words, make_row, pooled
 
 from craft.config import SetSettings, load_config
+from craft.distributed.processes import start_processes
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.ranking import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
 from craft.evaluation.summary import Interval, bootstrap_difference, summarise
-from craft.training.distributed import start_processes
+from craft.training.datasets import read_scenes
 from craft.training.frozen_heads import HeadVariant, train_heads
 from craft.training.loop import train
-from craft.training.runlog import read_metrics
-from craft.training.scenes import read_scenes
+from craft.training.run_log import read_metrics
 
 ALONE = "maps-alone"
 # Name, what it is, and VOC07 mAP in the paper's table 1.

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from craft.comparison.measuring import describe_settings, intervals, measure
 from craft.config import SetSettings
+from craft.config_files import parse_settings
 from craft.datasets.reading import read_truth
 from craft.detection.detector import Detector
 from craft.evaluation.matching import PROTOCOLS
 from craft.evaluation.summary import Interval, bootstrap_difference, summarise
 from craft.models.shipped import find_weights
-from craft.written_settings import parse_settings
+from craft.studies.measuring import describe_settings, intervals, measure
 
 
 def main() -> int:

@@ -27,16 +27,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from craft.comparison.collect import Results, collect
-from craft.comparison.scoring import DETECTIONS, MATCHED, WORDS
-from craft.comparison.statistics import Estimate, estimate
-from craft.comparison.study import Study, load_study
-from craft.comparison.sweep import compare
 from craft.config import load_config
-from craft.datasets.generator import preset, write_set
 from craft.evaluation.image_score import ImageScore, harmonic_mean, shares
 from craft.evaluation.summary import Interval, bootstrap_difference, bootstrap_interval
 from craft.evaluation.sweep import Thresholds
+from craft.studies.collect import Results, collect
+from craft.studies.compare import compare
+from craft.studies.scoring import DETECTIONS, MATCHED, WORDS
+from craft.studies.statistics import Estimate, estimate
+from craft.studies.study import Study, load_study
+from craft.synth import preset, write_set
 from craft.training.loop import train
 
 REFERENCE = "full"

@@ -32,15 +32,15 @@ import numpy as np
 import uharfbuzz
 from tqdm import tqdm
 
-from craft.datasets.generator import PRESETS, RenderedScene, preset, render_scene
-from craft.datasets.generator.flattening import flattened_glyph
-from craft.datasets.generator.fonts import load_typeface
-from craft.datasets.generator.placing import letter_height
-from craft.datasets.generator.settings import FullSettings, GeneratorSettings
-from craft.datasets.generator.typefaces import font_pool
+from craft.config_files import parse_settings
 from craft.geometry import signed_area
 from craft.scene import Word
-from craft.written_settings import parse_settings
+from craft.synth import PRESETS, RenderedScene, preset, render_scene
+from craft.synth.curves import flattened_glyph
+from craft.synth.fonts import load_typeface
+from craft.synth.placement import letter_height
+from craft.synth.presets import FullSettings, GeneratorSettings
+from craft.synth.typefaces import font_pool
 
 CHUNK = 100
 HEIGHTS = (8, 12, 16, 24, 32, 48, 64, 128)

@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from craft.datasets.generator import preset, render_scene
 from craft.geometry import polygon_iou, quad_sides
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
 from craft.scene import Word
+from craft.synth import preset, render_scene
 from craft.targets.characters import grapheme_clusters, split_evenly
-from craft.targets.splitting import TRUSTED, Splitter
-from craft.training.crops import Attempt, reading_frames
-from craft.training.teacher import region_maps, split_attempt
-from craft.training.words import crop_word
+from craft.teacher.crop_batches import Attempt, reading_frames
+from craft.teacher.labelling import region_maps, split_attempt
+from craft.teacher.splitting import TRUSTED, Splitter
+from craft.teacher.word_crops import crop_word
 
 SPLITTERS: tuple[Splitter, ...] = ("length", "cuts", "watershed")
 HEIGHTS = (0, 12, 16, 24, 32, 48, 10_000)

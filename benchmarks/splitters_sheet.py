@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from splitters import SPLITTERS
 
 from craft.config import SetSettings
-from craft.datasets.images import read_image
-from craft.detection.drawing import draw_polygons, overlay_map
 from craft.geometry import transform_points
+from craft.images.drawing import draw_polygons, overlay_map
+from craft.images.reader import read_image
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene, Word
 from craft.targets.characters import split_evenly
-from craft.training.crops import Attempt, reading_frames, teachable_length
-from craft.training.scenes import read_scenes
-from craft.training.teacher import region_maps, split_attempt
-from craft.training.words import crop_word
+from craft.teacher.crop_batches import Attempt, reading_frames, teachable_length
+from craft.teacher.labelling import region_maps, split_attempt
+from craft.teacher.word_crops import crop_word
+from craft.training.datasets import read_scenes
 
 COLOUR = (255, 220, 0)
 ENLARGED = 3

@@ -23,15 +23,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from craft.comparison.collect import POLICIES, Policy, Results, Table, collect
-from craft.comparison.facts import facts, threshold_words
-from craft.comparison.scoring import DETECTIONS, MATCHED, WORDS
-from craft.comparison.statistics import paired_difference
-from craft.comparison.study import load_study
-from craft.comparison.sweep import compare
 from craft.evaluation.image_score import ImageScore, harmonic_mean
 from craft.evaluation.summary import bootstrap_difference
 from craft.models.weights import build_model, read_weights
+from craft.studies.collect import POLICIES, Policy, Results, Table, collect
+from craft.studies.compare import compare
+from craft.studies.facts import facts, threshold_words
+from craft.studies.scoring import DETECTIONS, MATCHED, WORDS
+from craft.studies.statistics import paired_difference
+from craft.studies.study import load_study
 
 STUDY = Path(__file__).parent.parent / "configs" / "compare_teacher.yaml"
 

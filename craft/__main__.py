@@ -2,6 +2,6 @@
 
 import sys
 
-from craft.cli import main
+from craft.cli.command import main
 
 sys.exit(main())

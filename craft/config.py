@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from craft.written_settings import ABSENT, deep_merge, inherited_settings, lookup, parse_settings, read_yaml
+from craft.config_files import ABSENT, deep_merge, inherited_settings, lookup, parse_settings, read_yaml
 
 SetFormat = Literal[
     "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth"

@@ -3,7 +3,7 @@
 import pytest
 
 from craft.config import Config, dump_config, load_config, validate_config
-from craft.written_settings import parse_settings
+from craft.config_files import parse_settings
 
 
 def write(path, text):

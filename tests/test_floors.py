@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,47 +12,48 @@ import numpy as np
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "craft"
-# The longest start of a module's name decides. A file may import from a lower floor, or from its own folder.
+# Files and folders of craft/ by floor. A file imports from lower floors, or from its own folder; inside a folder it
+# imports from files that stand above it in the list of the folder's __init__.py.
 FLOORS = {
-    "craft.geometry": 0,
-    "craft.scene": 0,
-    "craft.config": 0,
-    "craft.written_settings": -1,
-    "craft.whole_files": 0,
-    "craft.datasets": 1,
-    "craft.targets": 1,
-    "craft.models": 1,
-    "craft.ohem": 1,
-    "craft.evaluation": 1,
-    "craft.detection": 1,
-    "craft.detection.detector": 2,
-    "craft.detection.rescoring": 2,
-    "craft.detection.tiling": 2,
-    "craft.training.words": 2,
-    "craft.training.crops": 2,
-    "craft.training.teacher": 2,
-    "craft.training.checkpoint": 2,
-    "craft.training": 3,
-    "craft.detection.export": 3,
-    "craft.comparison": 4,
-    "craft.verbs": 5,
-    "craft.cli": 6,
-    "craft.__main__": 7,
+    "geometry": 1,
+    "scene": 1,
+    "atomic_files": 1,
+    "config_files": 1,
+    "memory": 1,
+    "ohem": 1,
+    "config": 2,
+    "targets": 3,
+    "decode": 3,
+    "models": 3,
+    "evaluation": 3,
+    "images": 3,
+    "datasets": 4,
+    "distributed": 4,
+    "synth": 5,
+    "teacher": 5,
+    "region": 5,
+    "detection": 6,
+    "training": 7,
+    "studies": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 NEED_TORCH = ("craft.datasets.loader",)
 TORCH_FREE = (
     "craft.geometry",
     "craft.scene",
     "craft.config",
-    "craft.written_settings",
+    "craft.config_files",
+    "craft.atomic_files",
+    "craft.images",
     "craft.datasets",
+    "craft.synth",
     "craft.evaluation",
     "craft.models.shipped",
-    "craft.detection.decode",
-    "craft.comparison.failures",
-    "craft.comparison.grid_jobs",  # processes that decode start without it
-    "craft.comparison.scene_grid",
-    "craft.verbs",
+    "craft.decode",
+    "craft.detection.failures",
+    "craft.detection.grid_jobs",  # processes that decode start without it
+    "craft.detection.scene_grid",
     "craft.cli",
 )
 
@@ -77,10 +79,19 @@ def is_within(name: str, parent: str) -> bool:
     return name == parent or name.startswith(parent + ".")
 
 
+def room_of(name: str) -> str:
+    """The file or folder of craft/ that a module is or lies in."""
+    return name.split(".")[1]
+
+
 def floor_of(name: str) -> int:
-    starts = [start for start in FLOORS if is_within(name, start)]
-    assert starts, f"{name} has no floor; give it one in FLOORS, as design has it"
-    return FLOORS[max(starts, key=len)]
+    assert room_of(name) in FLOORS, f"{name} has no floor; give it one in FLOORS"
+    return FLOORS[room_of(name)]
+
+
+def listed_modules(docstring: str) -> list[str]:
+    """The names in the list of files that a folder's docstring holds, in order."""
+    return re.findall(r"^ {4}(\w+) {2,}\S", docstring, flags=re.MULTILINE)
 
 
 def imported_names(tree: ast.AST) -> list[tuple[int, str]]:
@@ -94,13 +105,19 @@ def imported_names(tree: ast.AST) -> list[tuple[int, str]]:
     return names
 
 
-def upward_imports(name: str, source: str) -> list[str]:
-    folder = ".".join(name.split(".")[:2])
+def upward_imports(name: str, source: str, order: list[str]) -> list[str]:
+    """Imports of a module from its own or a higher floor, or from a file that stands below it in its folder's list."""
     faults = []
     for line, imported in imported_names(ast.parse(source)):
-        if imported.count(".") == 0 or not is_within(imported, "craft") or is_within(imported, folder):
-            continue  # another package, `import craft` for its version, or the same folder
-        if floor_of(imported) >= floor_of(name):
+        if imported.count(".") == 0 or not is_within(imported, "craft") or room_of(imported) == "__version__":
+            continue  # another package, or `import craft` for its version
+        if room_of(imported) != room_of(name):
+            allowed = floor_of(imported) < floor_of(name)
+        else:
+            parts = imported.split(".")
+            own = name.split(".")
+            allowed = len(own) > 2 and len(parts) > 2 and own[2] in order and parts[2] in order[: order.index(own[2])]
+        if not allowed:
             faults.append(f"{name}:{line} imports {imported}")
     return faults
 
@@ -108,10 +125,26 @@ def upward_imports(name: str, source: str) -> list[str]:
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def test_every_file_imports_from_lower_floors_or_its_own_folder_only():
+FOLDERS = sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))
+ORDERS = {
+    folder.name: listed_modules(ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))))
+    for folder in FOLDERS
+}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_each_folder_lists_its_files_once(folder):
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+
+    assert sorted(ORDERS[folder.name]) == sorted(files)
+
+
+def test_every_file_imports_from_lower_floors_or_from_files_above_it_in_its_folder():
     faults = []
     for path in MODULES:
-        faults += upward_imports(module_name(path), path.read_text(encoding="utf-8"))
+        name = module_name(path)
+        if path.name != "__init__.py":
+            faults += upward_imports(name, path.read_text(encoding="utf-8"), ORDERS.get(room_of(name), []))
 
     assert len(MODULES) > 20
     assert not faults, "\n".join(faults)
@@ -120,19 +153,25 @@ def test_every_file_imports_from_lower_floors_or_its_own_folder_only():
 @pytest.mark.parametrize(
     ("name", "statement", "fault"),
     [
-        ("craft.models.craft", "from craft.models.device import choose_device", False),
+        ("craft.models.craft", "from craft.models.device import choose_device", True),
+        ("craft.models.weights", "from craft.models.craft import CRAFT", False),
         ("craft.models.craft", "from craft.config import Config", False),
-        ("craft.config", "from craft.scene import Scene", True),
+        ("craft.config", "from craft.scene import Scene", False),
+        ("craft.geometry", "from craft.scene import Scene", True),
         ("craft.evaluation.matching", "from craft.datasets.icdar import read", True),
-        ("craft.detection.decode", "import craft.models.craft", True),
-        ("craft.detection.detector", "from craft.detection.decode import decode_maps", False),
-        ("craft.training.teacher", "def run():\n    from craft.comparison.sweep import sweep", True),
-        ("craft.cli", "from craft.comparison.sweep import sweep", False),
+        ("craft.decode.decode", "import craft.models.craft", True),
+        ("craft.detection.detector", "from craft.decode.decode import decode_maps", False),
+        ("craft.teacher.labelling", "def run():\n    from craft.studies.compare import compare", True),
+        ("craft.cli.command", "from craft.studies.compare import compare", False),
         ("craft.training.loop", "import craft\nimport torch", False),
     ],
 )
 def test_the_floors_tell_upward_imports_from_others(name, statement, fault):
-    assert bool(upward_imports(name, statement)) == fault
+    order = {"models": ["device", "craft", "weights"], "decode": ["decode"]}.get(room_of(name), [])
+    if (name, fault) == ("craft.models.craft", True):
+        order = ["craft", "device", "weights"]
+
+    assert bool(upward_imports(name, statement, order)) == fault
 
 
 def test_only_the_loader_imports_torch_among_the_parts_that_need_no_network():
@@ -162,7 +201,7 @@ def run_without_torch(program: str, folder: Path) -> subprocess.CompletedProcess
 
 
 def run_craft(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return run_without_torch(f"from craft.cli import main\nsys.exit(main({arguments!r}))", folder)
+    return run_without_torch(f"from craft.cli.command import main\nsys.exit(main({arguments!r}))", folder)
 
 
 def test_the_blocker_blocks(tmp_path):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from craft.comparison.study import load_study
 from craft.config import load_config
 from craft.models import shipped
 from craft.models.weights import read_weights
+from craft.studies.study import load_study
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from craft.config import AugmentSettings
 from craft.datasets.colours import apply_changes, draw_changes
-from craft.datasets.images import EncodedPicture
-from craft.datasets.warping import source_quad, warp_image, warp_picture
+from craft.datasets.warp import source_quad, warp_image, warp_picture
 from craft.geometry import homographies_from_square, polygon_to_strips, transform_points, visible_shares
+from craft.images.reader import EncodedPicture
 from craft.scene import Change, EncodedCrop, Sample, Word
 
 Left = Literal["nothing", "colours", "pictures"]

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from craft.datasets.images import PICTURE_ENDINGS
 from craft.datasets.shards import is_packed
+from craft.images.reader import PICTURE_ENDINGS
 from craft.scene import Problem
 
 

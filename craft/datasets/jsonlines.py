@@ -40,9 +40,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.atomic_files import open_whole
 from craft.datasets.labels import LabelError, SetReading, make_word, read_label_text, shorten, split_lines
 from craft.scene import Problem, Scene, Word
-from craft.whole_files import open_whole
 
 _SCENE_KEYS = ("image", "words", "name", "note")
 _WORD_KEYS = ("quad", "polygon", "text", "script", "dont_care", "characters", "confidence", "note")

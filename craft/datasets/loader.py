@@ -23,14 +23,14 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from craft.config import AugmentSettings
 from craft.datasets.augment import Left, make_sample
 from craft.datasets.colours import load_transforms
-from craft.datasets.drawn import DrawnScene, DrawnScenes
-from craft.datasets.images import EncodedPicture
-from craft.datasets.members import parse_member, read_member
-from craft.datasets.memory import keep_freed_memory
 from craft.datasets.order import DRAWN_PER_EPOCH, StreamSampler, default_epoch_length, epoch_order, sample_seed
-from craft.datasets.packing import PackedScenes
+from craft.datasets.packed_labels import PackedScenes
 from craft.datasets.shards import ShardScenes
+from craft.images.reader import EncodedPicture
+from craft.images.tar_members import parse_member, read_member
+from craft.memory import keep_freed_memory
 from craft.scene import Change, Sample, Scene
+from craft.synth.source import DrawnScene, DrawnScenes
 
 SceneSets = Sequence[tuple[Sequence[Scene], float]]
 """Sets to mix: the scenes of each, with the characters of their cared-for words, and its weight, > 0."""

@@ -23,11 +23,11 @@ from craft.datasets.folders import (
     scene_number,
 )
 from craft.datasets.icdar import ICDAR_FORMATS, read_label_file, script_remarks
-from craft.datasets.images import image_size, read_image
 from craft.datasets.jsonlines import read_scenes
 from craft.datasets.labels import SetReading, join_readings, words_outside
 from craft.datasets.shards import read_shards
 from craft.datasets.synthtext import read_synthtext
+from craft.images.reader import image_size, read_image
 from craft.scene import Problem, Scene, Word
 
 __all__ = ["SetReading", "read_set", "read_truth", "set_format"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from craft.config import SetSettings
 from craft.datasets.jsonlines import scene_of_line
 from craft.datasets.labels import SetReading
-from craft.datasets.members import REMEDY, Member, read_member
+from craft.images.tar_members import REMEDY, Member, read_member
 from craft.scene import Problem, Scene
 
 SHARD_LIST, SCENE_INDEX = "shards.json", "shards.npy"

@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from craft.config import DetectionSettings, validate_config
-from craft.datasets.images import pillow_to_rgb, read_image
-from craft.detection.decode import decode_maps, keep_words, to_pixels
-from craft.detection.polygons import character_quads, word_polygons
+from craft.decode.decode import decode_maps, keep_words, to_pixels
+from craft.decode.polygons import character_quads, word_polygons
 from craft.detection.tiling import score_tiles
+from craft.images.reader import pillow_to_rgb, read_image
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.device import choose_device, choose_precision
 from craft.models.shipped import DEFAULT_WEIGHTS
@@ -27,7 +27,7 @@ from craft.models.weights import build_model, read_weights
 from craft.scene import Detections
 
 if TYPE_CHECKING:
-    from craft.detection.rescoring import JudgedWords
+    from craft.region.rescoring import JudgedWords
 
 Picture = NDArray[np.uint8] | Image.Image | str | Path
 _STRIDE = 32  # the network halves its input five times
@@ -185,7 +185,7 @@ class Detector:
         path = self._region_path()
         if path is None:
             return None
-        from craft.detection.rescoring import judge_words  # imported here: without a head, torchvision is not needed
+        from craft.region.rescoring import judge_words  # imported here: without a head, torchvision is not needed
 
         return judge_words(
             path.head,
@@ -210,7 +210,7 @@ class Detector:
         path = self._region_path()
         if path is None:
             return found
-        from craft.detection.rescoring import rescore_words  # imported here: without a head, torchvision is not needed
+        from craft.region.rescoring import rescore_words  # imported here: without a head, torchvision is not needed
 
         return rescore_words(
             path.head, scored.levels, found, scored.scale_xy, size_hw=scored.size_hw, settings=self.settings

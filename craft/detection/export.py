@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from craft.datasets.images import read_image
+from craft.atomic_files import write_whole
 from craft.detection.detector import Detector
-from craft.detection.drawing import draw_detections
 from craft.evaluation.matching import round_detections
 from craft.geometry import clockwise
+from craft.images.drawing import draw_detections
+from craft.images.reader import read_image
 from craft.scene import Detections, Problem
-from craft.whole_files import write_whole
 
 Format = Literal["json", "icdar", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")

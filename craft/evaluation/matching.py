@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from craft.atomic_files import write_whole
 from craft.evaluation import deteval, iou
 from craft.evaluation.image_score import ImageScore, score_as_dict
 from craft.evaluation.result_files import Layout, ResultFile, read_results
 from craft.evaluation.summary import Scores, scores_as_dict, summarise
 from craft.scene import Problem, Scene
-from craft.whole_files import write_whole
 
 Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
 

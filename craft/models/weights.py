@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
+from craft.atomic_files import open_whole, write_whole
 from craft.models.craft import CRAFT
 from craft.models.shipped import find_weights, list_shipped
 from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
-from craft.whole_files import open_whole, write_whole
 
 Storage = Literal["float", "int8"]
 # Where the network's tensors lie in files that hold more: our checkpoints (the average is what is validated), then

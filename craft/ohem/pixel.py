@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from craft.ohem.ranking import MAGNITUDE, count_true, share_among_highest
+from craft.ohem.top_k import MAGNITUDE, count_true, share_among_highest
 
 Rule = Literal["hardest", "random", "all", "none"]
 

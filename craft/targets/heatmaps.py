@@ -12,8 +12,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from craft.targets.rasters import paint_pairs
-from craft.targets.scanlines import paint
+from craft.targets.paint_cpu import paint
+from craft.targets.paint_torch import paint_pairs
 from craft.targets.shapes import Shapes, affinity_quads, ellipses, grown_strips
 
 __all__ = ["POSITIVE_TARGET", "SIGMA", "Targets", "affinity_quads", "draw_targets"]
@@ -124,7 +124,7 @@ def _painter(form: str) -> Callable[..., tuple[Tensor, Tensor]]:
     """What paints on the device."""
     if form == "torch":
         return paint_pairs
-    from craft.targets.triton_heatmaps import paint_pieces  # here: triton is not on every machine
+    from craft.targets.paint_triton import paint_pieces  # here: triton is not on every machine
 
     return paint_pieces
 

@@ -15,21 +15,21 @@ from tqdm import tqdm
 
 from craft.config import Config, effective_settings
 from craft.datasets.loader import Batch
+from craft.distributed.processes import Processes, start_processes, stop_processes, wait_for_all
 from craft.models.craft import CRAFT
 from craft.models.device import choose_precision
+from craft.region.training import RegionTraining
 from craft.training.bench_report import BenchReport, summarise_times
-from craft.training.distributed import Processes, start_processes, stop_processes, wait_for_all
+from craft.training.datasets import WeightedScenes, read_training_sets
+from craft.training.finite_check import FiniteWatch
 from craft.training.loop import training_batches
 from craft.training.meter import IntervalMeter
 from craft.training.preview import batch_targets
-from craft.training.regions import RegionTraining
-from craft.training.runlog import describe_environment
-from craft.training.scenes import WeightedScenes, read_training_sets
+from craft.training.run_log import describe_environment
 from craft.training.schedule import learning_rate_at
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
 from craft.training.stopwatch import Stopwatch
-from craft.training.watch import FiniteWatch
 
 _WARM_UP = 3  # calls before timing: memory is laid out, algorithms are chosen, parts are compiled
 _BATCHES_KEPT = 4  # batches that the parts without loader go round

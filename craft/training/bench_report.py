@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from craft.whole_files import write_whole
+from craft.atomic_files import write_whole
 
 _COLUMNS = ("part", "images/s", "ms, median", "ms, 5 to 95 %", "of peak", "data wait", "memory")
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from craft.whole_files import open_whole
+from craft.atomic_files import open_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from craft.datasets.images import decode_image
 from craft.datasets.loader import EncodedCrops
-from craft.datasets.warping import reduction_of
+from craft.datasets.warp import reduction_of
+from craft.images.reader import decode_image
 from craft.training.device_colours import to_device
 
 

@@ -15,18 +15,18 @@ from tqdm import tqdm
 
 from craft.config import Config
 from craft.datasets.loader import Batch, SceneSets, build_loader
+from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
 from craft.models.region_head import RegionHead, RegionPath, region_path
 from craft.models.weights import save_safetensors
 from craft.ohem.region import RankBy, Sampler
-from craft.training.batch_rois import batch_rois
-from craft.training.distributed import Processes
-from craft.training.false_positives import FalsePositives, draw_share, look_again
-from craft.training.region_loss import head_loss
-from craft.training.region_meter import RegionMeter
-from craft.training.roi_sources import ImageRois
-from craft.training.runlog import RunLog
-from craft.training.scenes import read_training_sets
+from craft.region.batch_rois import batch_rois
+from craft.region.bootstrapping import FalsePositives, draw_share, look_again
+from craft.region.loss import head_loss
+from craft.region.meter import RegionMeter
+from craft.region.proposals import ImageRois
+from craft.training.datasets import read_training_sets
+from craft.training.run_log import RunLog
 from craft.training.schedule import build_average, build_optimizer, learning_rate_at
 from craft.training.state import build_state, network_metadata
 from craft.training.step import forward_maps

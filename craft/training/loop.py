@@ -12,10 +12,7 @@ from tqdm import tqdm
 
 from craft.config import Config
 from craft.datasets.loader import Batch, build_loader
-from craft.models.weights import save_safetensors
-from craft.scene import Scene
-from craft.training.device_pixels import left_to_device
-from craft.training.distributed import (
+from craft.distributed.processes import (
     Processes,
     any_process,
     share_buffers,
@@ -23,20 +20,23 @@ from craft.training.distributed import (
     stop_processes,
     wait_for_all,
 )
-from craft.training.fingerprint import CHARACTERS, batch_digest, weights_digest
-from craft.training.folder import open_run_folder
+from craft.models.digest import CHARACTERS, batch_digest, weights_digest
+from craft.models.weights import save_safetensors
+from craft.region.training import RegionTraining
+from craft.scene import Scene
+from craft.teacher.relabelling import Relabelling
+from craft.training.datasets import WeightedScenes, read_training_sets, read_validation_scenes
+from craft.training.device_pixels import left_to_device
+from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
 from craft.training.preview import write_map_pictures
-from craft.training.regions import RegionTraining
-from craft.training.relabelling import Relabelling
-from craft.training.runlog import RunLog
-from craft.training.scenes import WeightedScenes, read_training_sets, read_validation_scenes
+from craft.training.run_folder import open_run_folder
+from craft.training.run_log import RunLog
 from craft.training.schedule import learning_rate_at
 from craft.training.signals import stop_on_signals
 from craft.training.state import RunState, build_state, network_metadata, restore_state, save_snapshot, save_state
 from craft.training.step import train_step
 from craft.training.validation import validate
-from craft.training.watch import FiniteWatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor
 
-from craft.training.distributed import Processes, mean_over_processes
+from craft.distributed.processes import Processes, mean_over_processes
 
 NAMES = (
     "loss",

@@ -14,15 +14,15 @@ from tqdm import tqdm
 
 from craft.config import AugmentSettings, SetSettings
 from craft.datasets.augment import make_sample
-from craft.datasets.drawn import picture_of
 from craft.datasets.loader import Batch, SceneDataset, collate
-from craft.detection.drawing import CHARACTER_COLOUR, WORD_COLOUR, draw_polygons, heat_map, overlay_map
+from craft.images.drawing import CHARACTER_COLOUR, WORD_COLOUR, draw_polygons, heat_map, overlay_map
 from craft.models.craft import normalise_images
 from craft.scene import Sample, Scene
+from craft.synth.source import picture_of
 from craft.targets.characters import with_characters
 from craft.targets.heatmaps import POSITIVE_TARGET, Targets, draw_targets
-from craft.training.label_files import read_labels
-from craft.training.scenes import open_drawn, read_scenes
+from craft.teacher.label_files import read_labels
+from craft.training.datasets import open_drawn, read_scenes
 
 DONT_CARE_COLOUR = (255, 40, 40)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from craft.config import Config
 from craft.models.weights import read_weights
-from craft.training.folder import read_run_config
-from craft.training.runlog import read_metrics
+from craft.training.run_folder import read_run_config
+from craft.training.run_log import read_metrics
 
 # Folders of one machine mean nothing on another: of an absolute path the last part is kept.
 _ABSOLUTE_PATH = re.compile(r"(?<![\w.~/])(?:~?/|[A-Za-z]:\\)(?:[^\s/\\,\[\]{}'\"=:]+[/\\])*([^\s/\\,\[\]{}'\"=:]+)")

@@ -14,13 +14,13 @@ from torch.optim.swa_utils import AveragedModel
 
 import craft
 from craft.config import Config, dump_config
+from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT, freeze_batch_norm, freeze_parameters
-from craft.models.imagenet import load_imagenet_backbone
+from craft.models.pretrained import load_imagenet_backbone
 from craft.models.region_head import LevelsNetwork, add_region_path
 from craft.models.weights import Weights, load_into, read_weights, save_safetensors, width_of
+from craft.region.training import architecture_of
 from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from craft.training.distributed import Processes
-from craft.training.regions import architecture_of
 from craft.training.schedule import WarmedAverage, build_average, build_optimizer
 
 

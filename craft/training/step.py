@@ -13,18 +13,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from craft.config import Config
 from craft.datasets.loader import Batch
+from craft.distributed.processes import Processes
 from craft.models.craft import normalise_images
 from craft.models.device import choose_precision
 from craft.ohem.loss import PixelLoss, pixel_loss
+from craft.region.training import RegionTraining
 from craft.targets.heatmaps import Targets
 from craft.training.device_pixels import finish_pixels
-from craft.training.distributed import Processes
+from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
 from craft.training.preview import batch_targets
-from craft.training.regions import RegionTraining
 from craft.training.schedule import mining_ratio_at
 from craft.training.state import RunState
-from craft.training.watch import FiniteWatch
 
 
 def train_step(

@@ -8,13 +8,13 @@ from typing import Any
 from tqdm import tqdm
 
 from craft.config import DetectionSettings
-from craft.datasets.drawn import picture_of
 from craft.detection.detector import Detector
+from craft.distributed.processes import Processes, gather_objects
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.matching import score_scene
 from craft.evaluation.summary import Scores, summarise
 from craft.scene import Scene
-from craft.training.distributed import Processes, gather_objects
+from craft.synth.source import picture_of
 
 
 def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *, processes: Processes) -> Scores:

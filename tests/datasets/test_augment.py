@@ -9,9 +9,9 @@ import pytest
 
 from craft.config import AugmentSettings
 from craft.datasets.augment import make_sample, plain_matrix, sample_matrix
-from craft.datasets.images import EncodedPicture
-from craft.datasets.warping import source_quad
+from craft.datasets.warp import source_quad
 from craft.geometry import signed_area, transform_points
+from craft.images.reader import EncodedPicture
 from craft.scene import Word
 
 STILL = {"colour": 0, "blur": 0, "noise": 0, "jpeg": 0, "grey": 0}

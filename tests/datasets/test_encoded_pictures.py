@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from craft.datasets.images import EncodedPicture, decode_image
+from craft.images.reader import EncodedPicture, decode_image
 
 
 def soft_dot(size_hw, centre_xy):

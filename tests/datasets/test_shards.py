@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from craft.cli import main
+from craft.cli.command import main
 from craft.config import AugmentSettings, SetSettings
-from craft.datasets.images import image_size, picture_bytes, read_image
 from craft.datasets.loader import SceneDataset, build_loader
-from craft.datasets.members import Member, parse_member
 from craft.datasets.reading import read_set
-from craft.datasets.shard_writing import pack_set, parse_size
+from craft.datasets.shard_writer import pack_set, parse_size
 from craft.datasets.shards import open_shards
+from craft.images.reader import image_size, picture_bytes, read_image
+from craft.images.tar_members import Member, parse_member
 from craft.targets.characters import with_characters
 
 STILL = AugmentSettings(colour=0, blur=0, noise=0, jpeg=0, grey=0)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from craft.config import validate_config
+from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
 from craft.models.weights import Weights, build_model
-from craft.training.distributed import Processes
 from craft.training.state import build_state
 
 NUM_PARTS = 10

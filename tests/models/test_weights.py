@@ -15,7 +15,7 @@ from torch import Tensor
 
 from craft.config import Config, DetectionSettings, dump_config
 from craft.models.craft import CRAFT
-from craft.models.imagenet import load_imagenet_backbone
+from craft.models.pretrained import load_imagenet_backbone
 from craft.models.weights import (
     Weights,
     build_model,

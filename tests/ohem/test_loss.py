@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import craft.ohem.pixel
 from craft.ohem.loss import pixel_loss
 from craft.ohem.pixel import weights_for_rule
-from craft.ohem.ranking import share_by_bisection
+from craft.ohem.top_k import share_by_bisection
 from tests.ohem.reference import hardest_weights, loss_and_gradient, mean_errors
 from tests.ohem.waiting import NoWaiting
 

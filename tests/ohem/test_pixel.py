@@ -15,7 +15,7 @@ from craft.ohem.pixel import (
     shuffled_order,
     weights_for_rule,
 )
-from craft.ohem.ranking import share_by_bisection
+from craft.ohem.top_k import share_by_bisection
 from tests.ohem import reference
 from tests.ohem.reference import hardest_weights, kept_negatives
 from tests.ohem.waiting import NoWaiting

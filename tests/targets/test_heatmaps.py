@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from craft.targets import rasters
+from craft.targets import paint_torch as rasters
 from craft.targets.heatmaps import Targets, draw_targets
 from tests.targets.reference import affinity_quad, draw_slowly
 

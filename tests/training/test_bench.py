@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from craft.cli import main
+from craft.cli.command import main
 from craft.config import dump_config, validate_config
 from craft.models.craft import CRAFT
 from craft.training.bench import training_flop

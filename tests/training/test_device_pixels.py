@@ -13,15 +13,15 @@ from PIL import Image
 from craft.config import AugmentSettings, DataSettings, validate_config
 from craft.datasets.augment import make_sample
 from craft.datasets.colours import apply_changes
-from craft.datasets.images import EncodedPicture
 from craft.datasets.loader import build_loader, collate
-from craft.datasets.warping import warp_image
+from craft.datasets.warp import warp_image
+from craft.images.reader import EncodedPicture
 from craft.scene import Change, Scene
 from craft.training.device_colours import change_colours
 from craft.training.device_pictures import warp_on_device
 from craft.training.device_pixels import finish_pixels, left_to_device
 from craft.training.loop import train
-from craft.training.runlog import read_metrics
+from craft.training.run_log import read_metrics
 
 CPU = torch.device("cpu")
 DEVICES = [

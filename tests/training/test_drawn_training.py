@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from craft.cli import main
+from craft.cli.command import main
 from craft.config import validate_config
 from craft.training.checkpoint import read_checkpoint
 from craft.training.loop import train
-from craft.training.runlog import read_metrics
+from craft.training.run_log import read_metrics
 
 DRAWN = {
     "format": "synth",

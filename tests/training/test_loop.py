@@ -7,9 +7,9 @@ import torch
 
 from craft.config import validate_config
 from craft.models.weights import read_weights
-from craft.training.folder import read_run_config
 from craft.training.loop import train
-from craft.training.runlog import read_metrics
+from craft.training.run_folder import read_run_config
+from craft.training.run_log import read_metrics
 
 
 def with_validation(values, steps=3):

@@ -12,7 +12,7 @@ import torch
 from craft.config import dump_config, validate_config
 from craft.training.checkpoint import read_checkpoint
 from craft.training.loop import train
-from craft.training.runlog import read_metrics
+from craft.training.run_log import read_metrics
 
 # Trains in a process of its own that kills itself at a place of our choosing.
 KILLED = """

@@ -1,0 +1,56 @@
+"""The `craft` command: each verb parses its arguments, calls one function and prints.
+
+Nothing heavy is imported before a verb runs, so that `craft --help`, `check` and `evaluate` work without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import craft
+from craft.cli import datasets, detect, train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: words after `craft`; those of the process where left out.
+
+    Returns:
+        Exit status: 0 all well, 1 something in the data was wrong, 2 the request could not be carried out,
+        130 or 143 stopped by a signal with everything saved.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, FloatingPointError) as error:
+        print(f"craft {options.verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="craft", description="Train, run and compare CRAFT scene text detectors with online hard example mining."
+    )
+    parser.add_argument("--version", action="version", version=f"craft {craft.__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for add in (
+        datasets.add_check,
+        datasets.add_show,
+        datasets.add_label,
+        datasets.add_synth,
+        datasets.add_pack,
+        train.add_train,
+        train.add_bench,
+        detect.add_detect,
+        detect.add_evaluate,
+        train.add_compare,
+        train.add_convert,
+    ):
+        add(verbs)
+    return parser

@@ -1,0 +1,185 @@
+"""What is in a labelled set and what is wrong with it, for `craft check`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import regex
+
+from craft.config import SetSettings
+from craft.datasets.reading import SetReading, read_set, set_format
+from craft.geometry import polygon_to_strips, quad_sides
+from craft.scene import Problem, Word
+from craft.synth.source import read_drawn
+
+# Edges of the histogram of word heights, source pixels.
+HEIGHT_EDGES = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
+_BAR_WIDTH = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckReport:
+    """Counts of a set and its problems.
+
+    Attributes:
+        path: the set's path.
+        format: its label format.
+        num_scenes: scenes with a picture and a label.
+        num_bad_scenes: names with an error, with or without a scene.
+        num_empty_scenes: scenes without any word.
+        num_unreadable_scenes: scenes with words, all of them don't care.
+        num_words: words read.
+        num_readable: words that count.
+        num_dont_care: words that do not.
+        num_polygons: words with more than 4 corners.
+        num_with_characters: readable words whose label has character quads.
+        num_characters: grapheme clusters of the readable words' texts, white space left out.
+        scripts: readable words per script; "" is no script.
+        height_counts: readable words per class of HEIGHT_EDGES, the last class without an upper end.
+        median_height: of the readable words, source pixels; None without any.
+        problems: everything wrong or worth a remark.
+    """
+
+    path: str
+    format: str
+    num_scenes: int
+    num_bad_scenes: int
+    num_empty_scenes: int
+    num_unreadable_scenes: int
+    num_words: int
+    num_readable: int
+    num_dont_care: int
+    num_polygons: int
+    num_with_characters: int
+    num_characters: int
+    scripts: dict[str, int]
+    height_counts: tuple[int, ...]
+    median_height: float | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def num_errors(self) -> int:
+        """Number of fatal problems."""
+        return sum(problem.fatal for problem in self.problems)
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether anything could not be read."""
+        return self.num_errors > 0
+
+
+def check_set(settings: SetSettings, *, decode: bool = False) -> CheckReport:
+    """Read a set, or draw all of its scenes where it is drawn, and count what is in it.
+
+    Args:
+        settings: of the set.
+        decode: read every picture's pixels, not its header alone: finds pictures that were cut, takes longer.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: the set as a whole cannot be read: no such folder, unknown format.
+    """
+    if settings.format == "synth":
+        return report_on(read_drawn(settings), path=settings.title, format="synth")
+    return report_on(read_set(settings, decode=decode), path=settings.path, format=set_format(settings))
+
+
+def report_on(reading: SetReading, *, path: str, format: str) -> CheckReport:
+    """Count what a reading holds.
+
+    Args:
+        reading: of the set.
+        path: its path, for the heading.
+        format: its format, for the heading.
+
+    Returns:
+        The report.
+    """
+    words = [word for scene in reading.scenes for word in scene.words]
+    readable = [word for word in words if not word.dont_care]
+    heights = np.array([_height(word) for word in readable])
+    counts, _ = np.histogram(heights, bins=[*HEIGHT_EDGES, np.inf])
+    return CheckReport(
+        path=path,
+        format=format,
+        num_scenes=len(reading.scenes),
+        num_bad_scenes=len(reading.bad_scenes),
+        num_empty_scenes=sum(not scene.words for scene in reading.scenes),
+        num_unreadable_scenes=sum(
+            bool(scene.words) and all(word.dont_care for word in scene.words) for scene in reading.scenes
+        ),
+        num_words=len(words),
+        num_readable=len(readable),
+        num_dont_care=len(words) - len(readable),
+        num_polygons=sum(len(word.polygon_xy) > 4 for word in words),
+        num_with_characters=sum(word.character_quads_xy is not None for word in readable),
+        num_characters=sum(_num_characters(word.text) for word in readable),
+        scripts=dict(Counter(word.script for word in readable).most_common()),
+        height_counts=tuple(int(count) for count in counts),
+        median_height=float(np.median(heights)) if len(heights) else None,
+        problems=reading.problems,
+    )
+
+
+def format_report(report: CheckReport) -> str:
+    """Write a report out for people: all problems first, then the counts.
+
+    Args:
+        report: of a set.
+
+    Returns:
+        Lines of text without a line end after the last.
+    """
+    lines = [f"{'error' if problem.fatal else 'remark'}: {problem}" for problem in report.problems]
+    lines += [""] if lines else []
+    lines += [
+        f"{report.path} ({report.format})",
+        f"  scenes                        {report.num_scenes:>9,}",
+        f"    without words               {report.num_empty_scenes:>9,}",
+        f"    without readable words      {report.num_unreadable_scenes:>9,}",
+        f"    with errors                 {report.num_bad_scenes:>9,}",
+        f"  words                         {report.num_words:>9,}",
+        f"    readable                    {report.num_readable:>9,}",
+        f"    don't care                  {report.num_dont_care:>9,}",
+        f"    labelled as polygons        {report.num_polygons:>9,}",
+        f"    labelled with characters    {report.num_with_characters:>9,}",
+        f"  characters without spaces     {report.num_characters:>9,}",
+    ]
+    if any(report.scripts):
+        lines.append("  readable words by script")
+        lines += [f"    {script or '(none)':<27} {count:>9,}" for script, count in report.scripts.items()]
+    if report.median_height is not None:
+        lines.append(f"  height of readable words, pixels (median {report.median_height:.1f})")
+        lines += _histogram(report.height_counts)
+    num_remarks = len(report.problems) - report.num_errors
+    lines.append(f"{_count(report.num_errors, 'error')}, {_count(num_remarks, 'remark')}")
+    return "\n".join(lines)
+
+
+def _histogram(counts: tuple[int, ...]) -> list[str]:
+    names = [f"{low} to {high}" for low, high in pairwise(HEIGHT_EDGES)]
+    names.append(f"{HEIGHT_EDGES[-1]} and more")
+    largest = max(counts)
+    return [
+        f"    {name:<27} {count:>9,} {'#' * round(_BAR_WIDTH * count / largest)}".rstrip()
+        for name, count in zip(names, counts, strict=True)
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _height(word: Word) -> float:
+    """Mean of a quad's left and right sides; for a polygon, mean over the quads that it is cut into."""
+    _, heights = quad_sides(polygon_to_strips(word.polygon_xy))
+    return float(heights.mean())
+
+
+def _num_characters(text: str | None) -> int:
+    return sum(not cluster.isspace() for cluster in regex.findall(r"\X", text or ""))

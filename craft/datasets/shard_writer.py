@@ -1,0 +1,167 @@
+"""Packs a labelled set into tar shards with an index, whole or not at all. No torch."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import tarfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from craft.config import SetSettings
+from craft.datasets.jsonlines import line_of_scene
+from craft.datasets.reading import read_set
+from craft.datasets.shards import COLUMNS, SCENE_INDEX, SHARD_LIST, VERSION
+from craft.images.reader import picture_bytes
+from craft.scene import Scene
+
+_PROBLEMS_SHOWN = 10
+_LONGEST_NAME = 80  # of a member, so that a tar header holds it in one block
+_UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class PackSummary:
+    """What was packed.
+
+    Attributes:
+        scenes: number of scenes.
+        shards: number of tar files.
+        bytes: their size together.
+        skipped: scenes left out for errors.
+    """
+
+    scenes: int
+    shards: int
+    bytes: int
+    skipped: int
+
+
+def pack_set(
+    settings: SetSettings, out: Path, *, shard_bytes: int, skip_errors: bool = False, progress: bool = False
+) -> PackSummary:
+    """Pack a labelled set. Pictures are copied bit for bit; labels keep everything, characters too.
+
+    Args:
+        settings: the set.
+        out: folder for the shards; it appears when all is written, ".partial" behind its name is used on the way.
+        shard_bytes: size that a shard does not pass, unless by a single scene.
+        skip_errors: leave scenes with errors out, instead of refusing the set.
+        progress: show a bar.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: the folder is there already, the set has errors and `skip_errors` is False, no scene is left, or a
+            picture cannot be read.
+    """
+    if out.exists():
+        raise ValueError(f"{out}: is there already; remove it, or give another --out")
+    reading = read_set(settings)
+    if reading.errors and not skip_errors:
+        shown = [f"  {problem}" for problem in reading.errors[:_PROBLEMS_SHOWN]]
+        remedy = "mend them, or add --skip-errors"
+        raise ValueError("\n".join([f"{settings.path}: {len(reading.errors)} errors; {remedy}", *shown]))
+    scenes = reading.good_scenes
+    if not scenes:
+        raise ValueError(f"{settings.path}: no scene to pack; run: craft check {settings.path}")
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    shards = _write_shards(partial, scenes, shard_bytes=shard_bytes, progress=progress)
+    os.replace(partial, out)
+    return PackSummary(len(scenes), len(shards), sum(shards), len(reading.bad_scenes))
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as 256M.
+
+    Args:
+        text: a number, and K, M or G for powers of 1024.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        ValueError: anything else, or 0.
+    """
+    match = re.fullmatch(r"([0-9]+)([KMG]?)", text.strip().upper())
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"size {text!r} is not understood; give bytes, or a number with K, M or G, such as 256M")
+    return int(match[1]) * _UNIT[match[2]]
+
+
+@dataclass(slots=True)
+class _Names:
+    """Names of members: those of scenes, without what WebDataset reads as an ending, and no two alike."""
+
+    taken: set[str] = field(default_factory=set)
+
+    def of(self, scene: Scene) -> str:
+        plain = re.sub(r"[^0-9A-Za-z_-]", "_", scene.name)[:_LONGEST_NAME] or "scene"
+        name, number = plain, 1
+        while name in self.taken:
+            number += 1
+            name = f"{plain}_{number}"
+        self.taken.add(name)
+        return name
+
+
+def _write_shards(folder: Path, scenes: Sequence[Scene], *, shard_bytes: int, progress: bool) -> list[int]:
+    """Write shards and index, and return the shards' sizes."""
+    names, rows, sizes = _Names(), np.empty((len(scenes), len(COLUMNS)), dtype=np.int64), []
+    tar: tarfile.TarFile | None = None
+    for place, scene in enumerate(tqdm(scenes, desc="pack", disable=not progress)):
+        picture, name = picture_bytes(scene.image_path), names.of(scene)
+        file_name = name + (Path(scene.image_path).suffix.lower() or ".jpg")
+        label = line_of_scene(scene, image=file_name).encode("utf-8")
+        if tar is not None and tar.offset + _taken(label) + _taken(picture) > shard_bytes:
+            sizes.append(_close(tar))
+            tar = None
+        if tar is None:
+            path = folder / _shard_name(len(sizes))
+            tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - open over many scenes
+        rows[place] = (len(sizes), *_add(tar, f"{name}.json", label), *_add(tar, file_name, picture))
+    assert tar is not None, "there is at least one scene"
+    sizes.append(_close(tar))
+    listed = [{"name": _shard_name(number), "bytes": size} for number, size in enumerate(sizes)]
+    contents = {"version": VERSION, "scenes": len(scenes), "columns": COLUMNS, "shards": listed}
+    with open(folder / SCENE_INDEX, "wb") as file:
+        np.save(file, rows)
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / SHARD_LIST).write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+    return sizes
+
+
+def _shard_name(number: int) -> str:
+    return f"{number:06d}.tar"
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int, int]:
+    """Add a member; where it begins, its bytes, and their checksum."""
+    start, member = tar.offset, tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+    return start, len(content), zlib.crc32(content)
+
+
+def _taken(content: bytes) -> int:
+    return tarfile.BLOCKSIZE * (1 + -(-len(content) // tarfile.BLOCKSIZE))
+
+
+def _close(tar: tarfile.TarFile) -> int:
+    tar.close()
+    path = Path(str(tar.name))
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    return path.stat().st_size

@@ -1,0 +1,123 @@
+"""Processes that train together under torchrun: who this one is, and what they tell each other."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+from craft.distributed.rendezvous import attempt_store
+from craft.models.device import choose_device
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process among those that train together.
+
+    Attributes:
+        rank: 0 to world_size - 1; rank 0 writes.
+        world_size: number of processes, 1 without torchrun.
+        device: where this process computes.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes files and speaks."""
+        return self.rank == 0
+
+
+def start_processes(device_name: str) -> Processes:
+    """Join the other processes where torchrun started several, else stand alone.
+
+    Args:
+        device_name: "auto", "cpu", "cuda" or "mps"; with several processes on cuda each takes the GPU of its local rank.
+
+    Returns:
+        This process's place.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    device = choose_device(device_name)
+    if world_size == 1:
+        return Processes(rank=0, world_size=1, device=device)
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if not torch.distributed.is_initialized():
+        rank = int(os.environ["RANK"])
+        store = attempt_store(rank, world_size)
+        if store is None:
+            torch.distributed.init_process_group(backend)
+        else:
+            torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    return Processes(rank=torch.distributed.get_rank(), world_size=world_size, device=device)
+
+
+def stop_processes(processes: Processes) -> None:
+    """Leave the group of processes, if there is one."""
+    if processes.world_size > 1 and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def mean_over_processes(values: Tensor, processes: Processes) -> Tensor:
+    """Average a tensor over all processes.
+
+    Args:
+        values: any shape, the same in every process.
+        processes: this process's place.
+
+    Returns:
+        The mean, in every process.
+    """
+    if processes.world_size == 1:
+        return values
+    total = values.clone()
+    torch.distributed.all_reduce(total)
+    return total / processes.world_size
+
+
+def any_process(flag: bool, processes: Processes) -> bool:
+    """Whether the flag is set in any process."""
+    if processes.world_size == 1:
+        return flag
+    shared = torch.tensor(float(flag), device=processes.device)
+    torch.distributed.all_reduce(shared, op=torch.distributed.ReduceOp.MAX)
+    return bool(shared.item())
+
+
+def gather_objects(value: Any, processes: Processes) -> list[Any]:
+    """Collect one picklable object of every process, in order of rank, in every process."""
+    if processes.world_size == 1:
+        return [value]
+    gathered: list[Any] = [None] * processes.world_size
+    torch.distributed.all_gather_object(gathered, value)
+    return gathered
+
+
+def share_buffers(model: nn.Module, processes: Processes) -> None:
+    """Give every process rank 0's batch norm statistics, since each gathers its own between two steps.
+
+    Args:
+        model: the same network in every process; its buffers are overwritten where the rank is not 0.
+        processes: this process's place.
+    """
+    if processes.world_size > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+
+
+def wait_for_all(processes: Processes) -> None:
+    """Return when every process has come here."""
+    if processes.world_size > 1:
+        torch.distributed.barrier()

@@ -1,0 +1,296 @@
+"""Pictures from files, as people see them: upright, RGB, 8 bits, without transparency.
+
+OpenCV decodes what it decodes right and fastest (8-bit JPEG and PNG in grey or RGB, and 16-bit PNG and TIFF); Pillow
+decodes the rest and everything that looks damaged, since OpenCV returns what it has of a file that was cut.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from craft.images.headers import Header, read_header
+from craft.images.tar_members import parse_member, read_member
+
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
+
+# Flags of OpenCV by how many pixels become one; those named after colour ask for blue first.
+_REDUCING = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+_TIFF_STARTS = (b"II*\x00", b"MM\x00*")
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a picture.
+
+    EXIF orientation is applied; grey and palettes become RGB; transparency is laid on white; 16 bits become 8; CMYK
+    becomes RGB; of an animation the first frame is read.
+
+    Args:
+        path: JPEG, PNG, GIF, BMP, TIFF, WebP or anything else that Pillow opens.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: the file is missing, empty, cut, or no picture; the message names it and says what to do.
+    """
+    return decode_image(picture_bytes(path), name=str(path))
+
+
+def decode_image(buffer: bytes, *, name: str = "picture in memory") -> NDArray[np.uint8]:
+    """Decode a picture file held in memory, by the rules of `read_image`.
+
+    Args:
+        buffer: the file's bytes.
+        name: what messages call it.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: the bytes are no picture, or a part is missing.
+    """
+    if not buffer:
+        raise ValueError(f"{name}: is empty; copy or download it again, or remove it with its label")
+    header = read_header(io.BytesIO(buffer))
+    image = _decode_plain(buffer, header) if header is not None and _is_plain(header, buffer) else None
+    if image is None and ((header is not None and header.depth == 16) or buffer.startswith(_TIFF_STARTS)):
+        image = _decode_16_bits(buffer, header)
+    if image is not None:
+        return image
+    try:
+        with Image.open(io.BytesIO(buffer)) as picture:
+            return pillow_to_rgb(picture)
+    except _DECODER_ERRORS as error:
+        raise ValueError(_unreadable(name, error)) from error
+
+
+class EncodedPicture:
+    """A picture file in memory that is decoded when it is wanted, and no finer than it is wanted."""
+
+    def __init__(self, content: bytes, *, name: str) -> None:
+        """Look at the header; a picture whose header does not tell its size is decoded at once.
+
+        Args:
+            content: the file's bytes.
+            name: what messages call it.
+
+        Raises:
+            ValueError: the bytes are no picture, or a part is missing.
+        """
+        self._content, self.name = content, name
+        header = read_header(io.BytesIO(content))
+        self._header = header if header is not None and _is_plain(header, content) else None
+        self._image = None if self._header is not None else decode_image(content, name=name)
+        if self._header is not None:
+            self.size_hw = self._header.upright_hw
+        else:
+            assert self._image is not None
+            self.size_hw = self._image.shape[:2]
+
+    @property
+    def upright_jpeg(self) -> bytes | None:
+        """The file's bytes, where any JPEG decoder makes the same upright RGB picture of them; else None."""
+        header = self._header
+        return self._content if header is not None and header.kind == "jpeg" and header.orientation == 1 else None
+
+    def decode(self, *, coarsest: int = 1) -> tuple[NDArray[np.uint8], int]:
+        """Decode, an upright JPEG at a fraction of its size where that is enough.
+
+        Args:
+            coarsest: how many of its pixels may become one, along either side.
+
+        Returns:
+            (H, W, 3) uint8, RGB, and how many of the picture's pixels are one of these along either side: 1, 2, 4 or 8,
+            at most `coarsest`. Pixel i is the average of those from i times that number on; the last ones may reach
+            beyond the border.
+
+        Raises:
+            ValueError: a part of the file is missing.
+
+        Source: libjpeg transforms fewer coefficients of each block of 8 x 8 pixels for a half, a quarter or an eighth.
+        """
+        if self._image is not None:
+            return self._image, 1
+        assert self._header is not None
+        reduction = max(number for number in _REDUCING if number <= max(1, coarsest))
+        if reduction == 1 or self._header.kind != "jpeg" or self._header.orientation != 1:
+            return decode_image(self._content, name=self.name), 1
+        image = _cv2_decode(self._content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCING[reduction])
+        if image is None:  # decode_image knows what to try next, and says what is wrong
+            return decode_image(self._content, name=self.name), 1
+        return np.asarray(image, dtype=np.uint8), reduction
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture as `read_image` returns it, from its header.
+
+    Args:
+        path: picture file. Only a TIFF file is decoded for this.
+
+    Returns:
+        (height, width) in pixels, after EXIF orientation.
+
+    Raises:
+        ValueError: the file is missing, empty, or no picture. A file cut within its pixels may pass: only reading them
+            would show it.
+    """
+    member = parse_member(str(path))
+    try:
+        with open(path, "rb") if member is None else io.BytesIO(read_member(member)) as file:
+            header = read_header(file)
+            if header is not None:
+                return header.upright_hw
+            file.seek(0)
+            with Image.open(file) as picture:
+                if picture.format == "TIFF":  # whether Pillow has already turned it depends on Pillow's version
+                    return _upright(picture).size[::-1]
+                width, height = picture.size
+                turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+                picture.verify()
+            return (width, height) if turned else (height, width)
+    except _DECODER_ERRORS as error:
+        raise ValueError(_unreadable(str(path), error)) from error
+
+
+def pillow_to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    """Turn a Pillow picture into pixels by the rules of `read_image`.
+
+    Args:
+        picture: any mode but 32-bit integers and floats.
+
+    Returns:
+        (H, W, 3) uint8, RGB, not shared with the picture.
+
+    Raises:
+        ValueError: the mode has no agreed range of brightness (I and F).
+    """
+    picture = _upright(picture)
+    if picture.mode.startswith("I;16"):
+        return _to_rgb(np.asarray(picture).astype(np.uint16))
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"pixels are {'integers of 32 bits' if picture.mode == 'I' else 'floating-point numbers'}")
+    if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.array(picture.convert("RGB"))
+
+
+def picture_bytes(path: str | Path) -> bytes:
+    """Read the bytes of a picture's file.
+
+    Args:
+        path: of a file, or of a member of a shard (members.py).
+
+    Returns:
+        All its bytes.
+
+    Raises:
+        ValueError: the file is missing or cannot be read, or the shard is cut or damaged; the message names it.
+    """
+    member = parse_member(str(path))
+    if member is not None:
+        return read_member(member)
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(_unreadable(str(path), error)) from error
+
+
+def _unreadable(name: str, error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{name}: there is no such file; correct the path"
+    if isinstance(error, Image.UnidentifiedImageError):
+        what = "is no picture, or a damaged one"
+    else:
+        what = f"cannot be read as a picture ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+    return f"{name}: {what}; open it in a viewer, then convert or download it again, or remove it with its label"
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    picture.load()
+    return ImageOps.exif_transpose(picture)
+
+
+def _is_plain(header: Header, buffer: bytes) -> bool:
+    """Whether OpenCV decodes these pixels right: 8 bits, grey or RGB, nothing transparent, and the file complete."""
+    if header.depth != 8 or header.channels not in (1, 3) or header.indexed or header.transparent:
+        return False
+    return header.kind == "png" or buffer.endswith(b"\xff\xd9")
+
+
+def _decode_plain(buffer: bytes, header: Header) -> NDArray[np.uint8] | None:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return _turned(_cv2_decode(buffer, flags), header.orientation)
+
+
+def _decode_16_bits(buffer: bytes, header: Header | None) -> NDArray[np.uint8] | None:
+    """Decode what holds 16 bits a channel; None for what does not, or what OpenCV cannot read."""
+    pixels = _cv2_decode(buffer, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.dtype != np.uint16:
+        return None
+    if pixels.ndim == 3:
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # OpenCV keeps blue first
+    orientation = header.orientation if header is not None else _pillow_orientation(buffer)
+    return _turned(_to_rgb(pixels), orientation)
+
+
+def _cv2_decode(buffer: bytes, flags: int) -> NDArray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(buffer, dtype=np.uint8), flags)
+    except cv2.error:  # more pixels than OpenCV's limit
+        return None
+
+
+def _pillow_orientation(buffer: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(buffer)) as picture:
+            return int(picture.getexif().get(0x0112, 1))
+    except _DECODER_ERRORS:
+        return 1
+
+
+def _to_rgb(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """16-bit grey, RGB or RGBA to 8-bit RGB: 65535 becomes 255, transparency white."""
+    scaled = pixels.astype(np.float32) / 257.0
+    if scaled.ndim == 2:
+        scaled = scaled[..., None]
+    if scaled.shape[2] == 4:
+        opacity = scaled[..., 3:] / 255.0
+        scaled = scaled[..., :3] * opacity + 255.0 * (1.0 - opacity)
+    rounded = np.rint(scaled).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(rounded, (*rounded.shape[:2], 3)))
+
+
+def _turned(pixels: NDArray[np.uint8] | None, orientation: int) -> NDArray[np.uint8] | None:
+    """Apply an EXIF orientation: 5 to 8 swap rows and columns, the others mirror."""
+    if pixels is None or not 2 <= orientation <= 8:
+        return pixels
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

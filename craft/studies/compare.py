@@ -1,0 +1,155 @@
+"""`craft compare`: prepare a study's folder, do the runs that are not done, and make its report."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from craft.config_files import read_yaml
+from craft.models.device import choose_device
+from craft.studies.execute import Executor, Failure, Task, default_jobs, execute
+from craft.studies.report import write_report
+from craft.studies.run import DONE
+from craft.studies.study import Run, Study, resolved, run_config, study_runs, synth_folder
+from craft.studies.viewer_data import write_scene_views
+from craft.synth import preset, write_set
+from craft.training.datasets import read_scenes
+from craft.training.loop import train
+from craft.training.run_log import describe_environment, read_metrics
+
+_TIMED_STEPS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a study ended.
+
+    Attributes:
+        page: the HTML page.
+        verdict: what the numbers support, in sentences.
+        num_done: runs that are done.
+        failures: runs that failed this time.
+    """
+
+    page: Path
+    verdict: tuple[str, ...]
+    num_done: int
+    failures: tuple[Failure, ...]
+
+
+def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: int | None = None) -> Comparison:
+    """Do what is left of a study and make its report.
+
+    Args:
+        study: the study.
+        out: its folder; runs that are done in it are skipped, those cut short go on.
+        executor: where runs are done.
+        jobs: runs at a time; None for one a GPU, or as many as the cores allow.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        ValueError: the folder holds another study, or the study cannot be done as it is set.
+        KeyboardInterrupt: stopped by a signal; everything is saved.
+    """
+    _open_folder(study, out)
+    _draw_scenes(study, out, workers=jobs or default_jobs(study.threads))
+    for one in resolved(tuple(study.all_sets()), out):  # better refused now than after the first training
+        read_scenes(one, on_error="skip", say=print)
+    steps = {variant: _steps(study, variant, out) for variant in study.variants}
+    if study.view.scenes:
+        write_scene_views(study, run_config(study, study_runs(study)[0], out, steps=1), out)
+    tasks = [Task(run, steps[run.variant]) for run in study_runs(study) if not (run.folder(out) / DONE).exists()]
+    if tasks:
+        device = choose_device(run_config(study, tasks[0].run, out, steps=1).training.device)
+        with open(out / "environment.jsonl", "a", encoding="utf-8") as file:  # a line each time runs were started
+            file.write(json.dumps(describe_environment(device)) + "\n")
+    failures = execute(tasks, out, executor=executor, jobs=jobs or default_jobs(study.threads)) if tasks else []
+    for failure in failures:
+        (failure.run.folder(out) / "failure.txt").write_text(failure.reason + "\n", encoding="utf-8")
+    return report(out, failures=tuple(failures))
+
+
+def report(out: Path, *, failures: tuple[Failure, ...] = ()) -> Comparison:
+    """Make a study's report from its folder alone.
+
+    Args:
+        out: the study's folder.
+        failures: of the runs just done, for whoever called.
+
+    Returns:
+        How the study stands.
+    """
+    written = write_report(out)
+    return Comparison(written.page, written.verdict, written.num_done, failures)
+
+
+def _open_folder(study: Study, out: Path) -> None:
+    """Make the folder, or refuse one whose runs would not be comparable with those still to be done."""
+    path = out / "study.yaml"
+    now = study.model_dump(mode="json")
+    if path.exists():
+        before = read_yaml(path)
+        # More seeds and more variants may join; what runs are done with must stay.
+        free = ("title", "seeds", "variants", "reference", "base")
+        changed = [key for key in now if key not in free and before.get(key) != now[key]]
+        changed += [f"variants.{key}" for key, value in before["variants"].items() if now["variants"].get(key) != value]
+        changed += ["seeds"] * (not set(before["seeds"]) <= set(now["seeds"]) or before["seeds"][0] != now["seeds"][0])
+        if changed:
+            raise ValueError(
+                f"{out}: holds a study with other settings ({', '.join(changed)}); give another --out, or undo"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(now, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _draw_scenes(study: Study, out: Path, *, workers: int) -> None:
+    """Draw the study's synthetic sets, those that are not there whole."""
+    for name, synth in study.synth.items():
+        folder = synth_folder(out, name)
+        if (folder / "generator.json").exists():  # written last
+            continue
+        settings = preset(synth.preset, synth.settings)
+        print(f"{folder}: drawing {synth.count} scenes")
+        write_set(folder, settings=settings, count=synth.count, seed=synth.seed, workers=workers, progress=True)
+
+
+def _steps(study: Study, variant: str, out: Path) -> int:
+    """Optimizer steps of a variant's budget."""
+    run = Run(variant, study.seeds[0])
+    config = run_config(study, run, out, steps=1)
+    crops = config.training.batch_size * config.optimizer.accumulate
+    if study.budget.steps is not None:
+        return study.budget.steps
+    if study.budget.images is not None:
+        return -(-study.budget.images // crops)
+    known = out / "timing" / f"{variant}.json"
+    if not known.exists():
+        known.parent.mkdir(exist_ok=True)
+        seconds = _seconds_per_step(study, run, out)
+        known.write_text(json.dumps({"seconds_per_step": seconds}) + "\n", encoding="utf-8")
+    seconds = float(json.loads(known.read_text(encoding="utf-8"))["seconds_per_step"])
+    assert study.budget.seconds is not None
+    return max(1, round(study.budget.seconds / seconds))
+
+
+def _seconds_per_step(study: Study, run: Run, out: Path) -> float:
+    """Train a few steps, alone on the machine, and take the median of the later half."""
+    config = run_config(study, run, out, steps=_TIMED_STEPS)
+    changes = {"log_every": _TIMED_STEPS // 6, "snapshots": (), "pictures_every": 10**9}
+    quiet = config.model_copy(
+        update={
+            "training": config.training.model_copy(update=changes),
+            "data": config.data.model_copy(update={"validation": ()}),
+        }
+    )
+    folder = out / "timing" / run.variant
+    train(quiet, folder, resume=True)
+    rates = [line["images_per_second"] for line in read_metrics(folder / "metrics.jsonl", kind="train")]
+    crops = config.training.batch_size * config.optimizer.accumulate
+    return crops / statistics.median(rates[len(rates) // 2 :])

@@ -1,0 +1,70 @@
+"""Does the runs of a study on a Ray cluster whose machines share the study's folder and scenes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from craft.studies.run import read_study
+
+if TYPE_CHECKING:
+    from craft.studies.execute import Failure, Task
+
+
+def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
+    """Hand runs to Ray, one GPU each where the cluster has any.
+
+    Args:
+        tasks: what is to be done, in order.
+        out: the study's folder, at the same path on every machine.
+
+    Returns:
+        The failures; the others went on.
+
+    Raises:
+        ValueError: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("--executor ray: Ray is not installed; pip install 'craft-ohem[ray]'") from None
+    from craft.studies.execute import Failure, last_words, run_command
+
+    ray.init(address=os.environ.get("RAY_ADDRESS"), ignore_reinit_error=True, log_to_driver=False)
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
+    threads = read_study(out).threads or 1
+
+    @ray.remote(num_gpus=gpus, num_cpus=threads, max_retries=2)
+    def do(command: list[str], log: str) -> int:
+        environment = dict(os.environ) | {"OMP_NUM_THREADS": str(threads)}
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as file:
+            # The run ends when its standard input closes: with this worker.
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, env=environment
+            )
+            return process.wait()
+
+    shared = out.resolve()
+    logs = {task: shared.joinpath(task.run.folder(shared), "log.txt") for task in tasks}
+    pending: dict[Any, Task] = {do.remote(run_command(task, shared), str(logs[task])): task for task in tasks}
+    failures = []
+    with tqdm(total=len(tasks), desc="compare on Ray", unit="run") as progress:
+        while pending:
+            (ready, *_), _ = ray.wait(list(pending), num_returns=1)
+            task = pending.pop(ready)
+            progress.update()
+            try:
+                failed = ray.get(ready) != 0
+                reason = last_words(logs[task]) if failed else ""
+            except ray.exceptions.RayError as error:
+                failed, reason = True, str(error).strip().splitlines()[-1]
+            if failed:
+                failures.append(Failure(task.run, reason))
+                progress.write(f"failed: {task.run.name}: {reason}")
+    return failures

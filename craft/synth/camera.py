@@ -1,0 +1,140 @@
+"""Between the scene and the file: optics, exposure, sensor, resampling, compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from craft.synth.backgrounds import light_field
+from craft.synth.blending import toned
+from craft.synth.presets import CameraSettings
+from craft.synth.rendered_scene import Picture
+from craft.synth.textures import texture
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What the camera will do; known before text is drawn, since it decides what can be read.
+
+    Attributes:
+        shrink: factor by which the scene is taken smaller and enlarged again, >= 1.
+        blur: standard deviation of defocus, pixels.
+        motion: length of motion blur, pixels; 0 for none.
+        direction: of the motion, degrees.
+        level: mean luminance that the camera's automatic exposure aims at.
+        gain: how much brighter or darker than that the picture is.
+        noise: standard deviation of sensor noise, levels.
+        tint: gains of red, green and blue.
+        light: whether light is uneven.
+        grey: whether colour is dropped.
+        jpeg: quality of compression, 0 for none.
+    """
+
+    shrink: float
+    blur: float
+    motion: int
+    direction: float
+    level: float
+    gain: float
+    noise: float
+    tint: tuple[float, float, float]
+    light: bool
+    grey: bool
+    jpeg: int
+
+
+def choose_shot(generator: np.random.Generator, settings: CameraSettings) -> Shot:
+    """Decide what the camera does.
+
+    Args:
+        generator: source of randomness.
+        settings: how often each thing happens.
+
+    Returns:
+        The decision.
+    """
+
+    def chance(share: float) -> bool:
+        return bool(generator.random() < share)
+
+    dark, bright = chance(settings.dark), chance(settings.bright)
+    gain = generator.uniform(0.3, 0.65) if dark else generator.uniform(1.3, 1.9) if bright else 1.0
+    tint = generator.normal(1, 0.06, 3) if chance(settings.colour_cast) else np.ones(3)
+    low, high = settings.jpeg_quality
+    return Shot(
+        shrink=float(generator.uniform(1.2, 2.5)) if chance(settings.resample) else 1.0,
+        blur=float(generator.uniform(0.4, 2.2)) if chance(settings.defocus) else 0.0,
+        motion=int(generator.integers(3, 11)) if chance(settings.motion) else 0,
+        direction=float(generator.uniform(0, 180)),
+        level=float(generator.uniform(75, 150)),
+        gain=float(gain),
+        noise=float(generator.uniform(0, 1) ** 1.5 * settings.noise * (1.8 if dark else 1.0)),
+        tint=(float(tint[0]), float(tint[1]), float(tint[2])),
+        light=chance(settings.lighting),
+        grey=chance(settings.grey),
+        jpeg=int(generator.integers(low, high + 1)) if chance(settings.jpeg) else 0,
+    )
+
+
+def photograph(generator: np.random.Generator, image: Picture, shot: Shot) -> tuple[Picture, float]:
+    """Take the picture.
+
+    Args:
+        generator: source of randomness.
+        image: (H, W, 3) uint8, the scene.
+        shot: what the camera does.
+
+    Returns:
+        (H, W, 3) uint8, and the factor that differences of luminance were multiplied by.
+    """
+    if shot.light:
+        image = light_field(generator, image)
+    mean = float(image[::8, ::8].mean())
+    gain = shot.gain * float(np.clip((shot.level / max(mean, 1.0)) ** 0.7, 0.7, 3.0))
+    if shot.motion:
+        image = cv2.filter2D(image, -1, _motion_kernel(shot.motion, shot.direction))
+    if shot.blur > 0:
+        image = cv2.GaussianBlur(image, (0, 0), shot.blur)
+    size = (image.shape[1], image.shape[0])
+    if shot.shrink > 1:
+        small = (round(size[0] / shot.shrink), round(size[1] / shot.shrink))
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    levels = np.arange(256)[:, None] * (gain * np.array(shot.tint))
+    # bright parts roll off instead of ending abruptly, as sensors' tone curves have it
+    levels = np.where(levels > 190, 190 + 65 * np.tanh((levels - 190) / 90), levels)
+    image = toned(image, np.clip(levels, 0, 255).astype(np.uint8))
+    if shot.grey:
+        image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if shot.noise > 0:
+        image = _with_noise(generator, image, shot.noise)
+    if shot.shrink > 1:
+        how = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[int(generator.integers(2))]
+        image = cv2.resize(image, size, interpolation=how)
+    if shot.jpeg:
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, shot.jpeg])[1]
+        image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+    return image, gain
+
+
+def _with_noise(generator: np.random.Generator, image: Picture, deviation: float) -> Picture:
+    tile = texture("grain")
+    height, width = image.shape[:2]
+    repeats = (-(-height // tile.shape[0]) + 1, -(-width // tile.shape[1]) + 1, 1)
+    wide = tile if max(height, width) <= tile.shape[0] else np.tile(tile, repeats)
+    top = int(generator.integers(wide.shape[0] - height + 1))
+    left = int(generator.integers(wide.shape[1] - width + 1))
+    cut = wide[top : top + height, left : left + width]
+    strength = deviation / 42
+    return cv2.addWeighted(image, 1.0, cut, strength, -128.0 * strength)
+
+
+def _motion_kernel(length: int, degrees: float) -> np.ndarray:
+    kernel = np.zeros((length, length), np.float32)
+    reach = 0.5 * (length - 1)
+    step = reach * np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
+    for share in np.linspace(-1, 1, 4 * length):
+        x, y = np.round(reach + share * step).astype(int)
+        kernel[y, x] += 1
+    return kernel / kernel.sum()

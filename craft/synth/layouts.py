@@ -1,0 +1,199 @@
+"""Arrangements of text on a plane: signs, paragraphs, menus, columns, bent lines, plates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from craft.synth.fonts import ShapedText, Typeface
+from craft.synth.text import UNSPACED, Writer
+
+BENDABLE = ("Latin", "Cyrillic", "Greek", "Korean", "Chinese", "Japanese")
+UPRIGHT_COLUMNS = ("Chinese", "Japanese", "Korean")
+_MOST_SHRUNK = 0.7  # share that the side of bent letters towards the centre of their arc may lose
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One label on its plane.
+
+    Attributes:
+        shaped: the text.
+        typeface: the face it is drawn with.
+        script: script of the list that it came from.
+        size: plane pixels per em.
+        origin_xy: where its pen starts, plane pixels.
+        bend: curvature of its baseline, 1 / plane pixels.
+    """
+
+    shaped: ShapedText
+    typeface: Typeface
+    script: str
+    size: float
+    origin_xy: tuple[float, float]
+    bend: float = 0.0
+
+
+def arrange(kind: str, writer: Writer, *, size: float) -> list[Item]:
+    """Lay out text of one kind around the plane's origin.
+
+    Args:
+        kind: a key of `LAYOUTS`.
+        writer: chooses the words.
+        size: plane pixels per em of the main text.
+
+    Returns:
+        Labels, centred on the origin; empty where nothing could be drawn.
+    """
+    items = LAYOUTS[kind](writer, size)
+    if not items or any(item.bend for item in items):
+        return items
+    boxes = np.concatenate([item.shaped.boxes_xyxy * item.size + np.tile(item.origin_xy, 2) for item in items])
+    middle = 0.5 * (boxes[:, :2].min(axis=0) + boxes[:, 2:].max(axis=0))
+    return [replace(item, origin_xy=(item.origin_xy[0] - middle[0], item.origin_xy[1] - middle[1])) for item in items]
+
+
+def _row(
+    writer: Writer,
+    texts: list[str],
+    size: float,
+    y: float,
+    *,
+    align: str = "left",
+    width: float = 0.0,
+    bend: float = 0.0,
+) -> list[Item]:
+    """One line of labels, right to left where the script runs so."""
+    shaped = [found for text in texts if (found := writer.shaped(text)) is not None]
+    gap = (0.28 + 0.2 * writer.generator.random()) * size
+    advances = [text.advance * size for text in shaped]
+    total = sum(advances) + gap * (len(shaped) - 1)
+    x = {"left": 0.0, "centre": 0.5 * (width - total), "right": width - total}[align]
+    items = []
+    pairs = list(zip(shaped, advances, strict=True))
+    for text, advance in reversed(pairs) if writer.script == "Arabic" else pairs:
+        items.append(Item(text, writer.typeface, writer.script, size, (x, y), bend))
+        x += advance + gap
+    return items
+
+
+def _word(writer: Writer, size: float) -> list[Item]:
+    return _row(writer, [writer.word()], size, 0.0)
+
+
+def _numbers(writer: Writer, size: float) -> list[Item]:
+    text = writer.number() if writer.generator.random() < 0.6 else writer.price()
+    return _row(writer, [text], size, 0.0)
+
+
+def _plate(writer: Writer, size: float) -> list[Item]:
+    return _row(writer, [writer.plate()], size, 0.0)
+
+
+def _sign(writer: Writer, size: float) -> list[Item]:
+    """One to four lines, the first often larger, all to one side or all centred."""
+    draw = writer.generator
+    align = "centre" if draw.random() < 0.6 else "left"
+    items: list[Item] = []
+    y = 0.0
+    for line in range(int(draw.integers(1, 5))):
+        scale = size if line == 0 else size * float(draw.choice([1.0, 1.0, 0.75, 0.5]))
+        address = line > 1 and writer.script == "Latin" and draw.random() < 0.15
+        texts = [writer.address()] if address else writer.line(int(draw.integers(1, 4)))
+        y += scale * float(draw.uniform(1.05, 1.4))
+        items += _row(writer, texts, scale, y, align=align)
+    return items
+
+
+def _paragraph(writer: Writer, size: float) -> list[Item]:
+    """Lines of running text, broken where they get too long."""
+    draw = writer.generator
+    width = size * float(draw.uniform(8, 18))
+    leading = size * float(draw.uniform(1.1, 1.6))
+    align = "centre" if draw.random() < 0.25 else "right" if writer.script == "Arabic" else "left"
+    items: list[Item] = []
+    for line in range(int(draw.integers(2, 8))):
+        count = max(int(width / (size * (4.0 if writer.script in UNSPACED else 2.9))), 1)
+        items += _row(writer, writer.line(count), size, line * leading, align=align, width=width)
+    return items
+
+
+def _menu(writer: Writer, size: float) -> list[Item]:
+    """Rows of an item at the left and its price at the right, now and then in two columns."""
+    draw = writer.generator
+    items: list[Item] = []
+    left = 0.0
+    for _ in range(int(draw.integers(1, 3))):
+        leading = size * float(draw.uniform(1.2, 1.9))
+        names, prices = [], []
+        for line in range(int(draw.integers(3, 8))):
+            names.append(_row(writer, writer.line(int(draw.integers(1, 3))), size, line * leading))
+            prices.append(_row(writer, [writer.price()], size, line * leading, align="right"))
+        longest = max((_end(row) for row in names if row), default=0.0)
+        width = longest + size * float(draw.uniform(3.5, 6.0))
+        items += [_shifted(item, left) for row in names for item in row]
+        items += [_shifted(item, left + width) for row in prices for item in row]
+        left += width + size
+    return items
+
+
+def _end(row: list[Item]) -> float:
+    return max(item.origin_xy[0] + item.shaped.advance * item.size for item in row)
+
+
+def _shifted(item: Item, distance: float) -> Item:
+    return replace(item, origin_xy=(item.origin_xy[0] + distance, item.origin_xy[1]))
+
+
+def _vertical(writer: Writer, size: float) -> list[Item]:
+    """Columns from right to left for scripts that are written so; elsewhere a plain sign."""
+    if writer.script not in UPRIGHT_COLUMNS:
+        return _sign(writer, size)
+    draw = writer.generator
+    items: list[Item] = []
+    for column in range(int(draw.integers(1, 4))):
+        y = 0.0
+        for _ in range(int(draw.integers(1, 3))):
+            try:
+                shaped = writer.typeface.shape(writer.word(), vertical=True)
+            except ValueError:
+                continue
+            if np.isnan(shaped.boxes_xyxy).any():
+                continue
+            items.append(Item(shaped, writer.typeface, writer.script, size, (-column * size * 1.35, y)))
+            y += (shaped.advance + 0.5) * size
+    return items
+
+
+def _curved(writer: Writer, size: float) -> list[Item]:
+    """A line along an arc; scripts whose letters join are not bent."""
+    if writer.script not in BENDABLE:
+        return _sign(writer, size)
+    draw = writer.generator
+    row = _row(writer, writer.line(int(draw.integers(1, 4))), size, 0.0)
+    if not row:
+        return row
+    length = _end(row)
+    bend = float(draw.uniform(0.5, 2.6)) / length * (1 if draw.random() < 0.75 else -1)
+    # The side of the letters towards the arc's centre shrinks; at the centre it would be a point, beyond it a bow-tie.
+    boxes = np.concatenate([item.shaped.boxes_xyxy for item in row])
+    inwards = float(boxes[:, 3].max() if bend > 0 else -boxes[:, 1].min()) * size
+    most = _MOST_SHRUNK / max(inwards, 1e-6)
+    bend = min(max(bend, -most), most)
+    return [replace(_shifted(item, -0.5 * length), bend=bend) for item in row]
+
+
+LAYOUTS: dict[str, Callable[[Writer, float], list[Item]]] = {
+    "word": _word,
+    "sign": _sign,
+    "paragraph": _paragraph,
+    "menu": _menu,
+    "vertical": _vertical,
+    "curved": _curved,
+    "small_print": _paragraph,
+    "huge": _word,
+    "numbers": _numbers,
+    "plate": _plate,
+}

@@ -1,0 +1,288 @@
+"""Shaped text on a plane sent into the picture: outlines, character quads and word quads move through one matrix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from craft.geometry import clockwise
+from craft.synth.fonts import Outline, ShapedText, Typeface
+from craft.synth.rasterizer import extent
+
+_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedText:
+    """A word in the picture.
+
+    Attributes:
+        outline: its contours, image pixels.
+        character_quads_xy: (C, 4, 2) float32, image pixels, in reading order; characters without ink have none.
+        polygon_xy: (P, 2) float32, the word's ink box on its plane, sent into the picture; a quad unless bent.
+        text: the characters that have a quad, in reading order.
+    """
+
+    outline: Outline
+    character_quads_xy: NDArray[np.float32]
+    polygon_xy: NDArray[np.float32]
+    text: str
+
+
+def character_boxes(shaped: ShapedText, typeface: Typeface, *, word_height: bool = False) -> NDArray[np.float64]:
+    """Ink boxes of the characters that have ink, none narrower or lower than half the x-height.
+
+    Args:
+        shaped: the text, in em.
+        typeface: the face it was shaped with.
+        word_height: make every box as high as the whole text's, for comparison.
+
+    Returns:
+        (C, 4) float64, x1, y1, x2, y2 in em.
+    """
+    return _character_boxes(shaped.boxes_xyxy, 0.5 * typeface.x_height, word_height)
+
+
+@njit(cache=True, nogil=True)
+def _character_boxes(inked, least, word_height):  # type: ignore[no-untyped-def]
+    boxes = inked[~np.isnan(inked[:, 0])].copy()
+    for index in range(len(boxes)):
+        for low in range(2):
+            lacking = max(least - (boxes[index, low + 2] - boxes[index, low]), 0.0)
+            boxes[index, low] -= 0.5 * lacking
+            boxes[index, low + 2] += 0.5 * lacking
+    if word_height and len(boxes):
+        boxes[:, 1], boxes[:, 3] = boxes[:, 1].min(), boxes[:, 3].max()
+    return boxes
+
+
+def box_corners(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corners of axis-aligned boxes, clockwise from the top-left.
+
+    Args:
+        boxes_xyxy: (..., 4).
+
+    Returns:
+        (..., 4, 2) float64.
+    """
+    return np.asarray(boxes_xyxy, dtype=np.float64)[..., _CORNERS]
+
+
+def place_text(
+    shaped: ShapedText,
+    typeface: Typeface,
+    *,
+    size: float,
+    matrix: NDArray[np.float64],
+    origin_xy: tuple[float, float] = (0.0, 0.0),
+    bend: float = 0.0,
+    word_height: bool = False,
+) -> PlacedText:
+    """Send shaped text through a bend and a homography.
+
+    Args:
+        shaped: text with at least one character that has ink.
+        typeface: the face it was shaped with.
+        size: plane pixels per em.
+        matrix: (3, 3) float64, plane pixels to image pixels.
+        origin_xy: where the pen starts, plane pixels.
+        bend: curvature of the baseline, 1 / plane pixels, around the plane's x = 0; above 0 its middle is highest.
+        word_height: character boxes as high as the word.
+
+    Returns:
+        The text in the picture.
+    """
+    boxes = character_boxes(shaped, typeface, word_height=word_height) * size
+    whole = np.array([*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)])
+    polygon = box_corners(whole)
+    if bend:
+        turn = abs(bend) * (whole[2] - whole[0])
+        along = np.linspace(whole[0], whole[2], 3 + min(round(turn / 0.15), 6))
+        upper, lower = np.full_like(along, whole[1]), np.full_like(along, whole[3])
+        polygon = np.concatenate([np.stack([along, upper], 1), np.stack([along, lower], 1)[::-1]])
+
+    corners = box_corners(boxes).reshape(-1, 2)
+    together = np.concatenate([shaped.outline.points_xy * size, corners, polygon])  # one pass for all three
+    moved = send(_bent(together, origin_xy, bend) if bend else together + origin_xy, matrix)
+    num_points, num_corners = len(shaped.outline.points_xy), len(corners)
+    inked = ~np.isnan(shaped.boxes_xyxy[:, 0])
+    return PlacedText(
+        Outline(moved[:num_points], shaped.outline.contour_ends),
+        moved[num_points : num_points + num_corners].reshape(-1, 4, 2).astype(np.float32),
+        moved[num_points + num_corners :].astype(np.float32),
+        "".join(character for character, has_ink in zip(shaped.characters, inked, strict=True) if has_ink),
+    )
+
+
+def quad_around(polygon_xy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smallest rectangle around a polygon, beginning at the corner nearest to the polygon's first.
+
+    Args:
+        polygon_xy: (P, 2) float32; a quad is returned as it is.
+
+    Returns:
+        (4, 2) float32, clockwise.
+    """
+    if len(polygon_xy) == 4:
+        return polygon_xy
+    corners = clockwise(cv2.boxPoints(cv2.minAreaRect(polygon_xy)))
+    start = int(np.linalg.norm(corners - polygon_xy[0], axis=1).argmin())
+    return np.roll(corners, -start, axis=0)
+
+
+def letter_height(polygon_xy: NDArray[np.float32]) -> float:
+    """Height of a word, or its width where that is less.
+
+    Args:
+        polygon_xy: (P, 2), P even, upper chain and then the lower one backwards.
+
+    Returns:
+        Image pixels.
+    """
+    if len(polygon_xy) == 4:
+        return float(_quad_height(polygon_xy))
+    half = len(polygon_xy) // 2
+    upper, lower = polygon_xy[:half], polygon_xy[half:][::-1]
+    height = np.linalg.norm(upper - lower, axis=1).mean()
+    width = np.linalg.norm(np.diff(0.5 * (upper + lower), axis=0), axis=1).sum()
+    return float(min(height, width))
+
+
+@njit(cache=True, nogil=True)
+def _quad_height(quad):  # type: ignore[no-untyped-def]
+    """What `letter_height` says of a quad, in the quad's own precision."""
+    half = quad.dtype.type(0.5)
+    left, right = quad[0] - quad[3], quad[1] - quad[2]
+    across = half * (quad[1] + quad[2]) - half * (quad[0] + quad[3])
+    height = half * (np.sqrt(left[0] ** 2 + left[1] ** 2) + np.sqrt(right[0] ** 2 + right[1] ** 2))
+    return min(height, np.sqrt(across[0] ** 2 + across[1] ** 2))
+
+
+def _bent(points: NDArray[np.float64], origin_xy: tuple[float, float], bend: float) -> NDArray[np.float64]:
+    """Points relative to the pen, moved to where it starts and onto the bent baseline."""
+    radius = 1.0 / bend
+    angle = (points[..., 0] + origin_xy[0]) * bend
+    reach = radius - points[..., 1]
+    return np.stack([reach * np.sin(angle), origin_xy[1] + radius - reach * np.cos(angle)], axis=-1)
+
+
+def plane_matrix(
+    centre_xy: NDArray[np.float64],
+    *,
+    target_xy: tuple[float, float],
+    degrees: float,
+    tilt: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float64]:
+    """Homography that turns and tilts a plane around one of its points.
+
+    Args:
+        centre_xy: (2,) float64, the point of the plane that stays the middle, plane pixels.
+        target_xy: where it goes, image pixels.
+        degrees: rotation, clockwise on the screen.
+        tilt: how much the distance grows per plane pixel along x and y; 0 keeps parallels parallel.
+
+    Returns:
+        (3, 3) float64.
+    """
+    angle = np.deg2rad(degrees)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    to_centre = np.array([[1, 0, -centre_xy[0]], [0, 1, -centre_xy[1]], [0, 0, 1]])
+    tilting = np.array([[1, 0, 0], [0, 1, 0], [tilt[0], tilt[1], 1]])
+    turning = np.array([[cosine, -sine, target_xy[0]], [sine, cosine, target_xy[1]], [0, 0, 1]])
+    return turning @ tilting @ to_centre
+
+
+def plane_in_space(
+    *, target_xy: tuple[float, float], yaw: float, pitch: float, roll: float, distance: float
+) -> NDArray[np.float64]:
+    """Homography of a flat thing seen by a camera; its origin is seen at its true size.
+
+    Args:
+        target_xy: where the plane's origin is seen, image pixels.
+        yaw: turn around the upright axis, degrees; above 0 the right side is further away.
+        pitch: turn around the level axis, degrees; above 0 the top is further away.
+        roll: turn around the line of sight, degrees, clockwise on the screen.
+        distance: from the camera to the plane's origin, plane pixels; small makes the perspective strong.
+
+    Returns:
+        (3, 3) float64, plane pixels to image pixels.
+
+    Source: R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, section 8.1 (image of a plane).
+    """
+    matrix = np.empty((3, 3))
+    _plane_in_space(math.radians(yaw), math.radians(pitch), math.radians(roll), distance, *target_xy, matrix)
+    return matrix
+
+
+@njit(cache=True, nogil=True)
+def _plane_in_space(yaw, pitch, roll, distance, x, y, matrix):  # type: ignore[no-untyped-def]
+    """The plane's two axes after turning it by yaw, then pitch, then roll, seen from `distance`."""
+    across = (np.cos(yaw), np.sin(pitch) * np.sin(yaw), np.cos(pitch) * np.sin(yaw))
+    down = (0.0, np.cos(pitch), -np.sin(pitch))
+    for column, axis in enumerate((across, down)):
+        turned_x = np.cos(roll) * axis[0] - np.sin(roll) * axis[1]
+        turned_y = np.sin(roll) * axis[0] + np.cos(roll) * axis[1]
+        depth = axis[2] / distance
+        matrix[0, column], matrix[1, column], matrix[2, column] = turned_x + x * depth, turned_y + y * depth, depth
+    matrix[0, 2], matrix[1, 2], matrix[2, 2] = x, y, 1.0
+
+
+def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the picture that points, and a margin around them, lie in.
+
+    Args:
+        points_xy: (P, 2) image pixels, P > 0.
+        margin: image pixels added on every side.
+        size_hw: size of the picture.
+
+    Returns:
+        Slices of rows and of columns, empty where nothing is inside.
+    """
+    x1, y1, x2, y2 = extent(points_xy)
+    height, width = size_hw
+    # clipped before they become whole numbers: corners near the horizon may be infinitely far
+    top, bottom = (int(min(max(value, 0), height)) for value in (np.floor(y1 - margin), np.ceil(y2 + margin)))
+    left, right = (int(min(max(value, 0), width)) for value in (np.floor(x1 - margin), np.ceil(x2 + margin)))
+    return slice(top, bottom), slice(left, right)
+
+
+def send_outline(outline: Outline, matrix: NDArray[np.float64]) -> Outline:
+    """Send an outline through a homography.
+
+    Args:
+        outline: contours in plane pixels.
+        matrix: (3, 3) float64.
+
+    Returns:
+        The contours in image pixels.
+    """
+    return Outline(send(outline.points_xy, matrix), outline.contour_ends)
+
+
+def send(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Send points through a homography, in float64.
+
+    Args:
+        points: (..., 2).
+        matrix: (3, 3).
+
+    Returns:
+        (..., 2) float64.
+    """
+    return _send(points.reshape(-1, 2), matrix).reshape(points.shape)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # what lies on the horizon is infinitely far
+def _send(points, matrix):  # type: ignore[no-untyped-def]
+    moved = np.empty(points.shape)
+    for index in range(len(points)):
+        x, y = points[index, 0], points[index, 1]
+        depth = x * matrix[2, 0] + y * matrix[2, 1] + matrix[2, 2]
+        moved[index, 0] = (x * matrix[0, 0] + y * matrix[0, 1] + matrix[0, 2]) / depth
+        moved[index, 1] = (x * matrix[1, 0] + y * matrix[1, 1] + matrix[1, 2]) / depth
+    return moved

@@ -1,0 +1,163 @@
+"""What is written: words of a script, numbers, prices, plates and addresses."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+
+from craft.synth.fonts import ShapedText, Typeface
+from craft.synth.lexicon import LANGUAGES, word_list
+
+# Scripts whose lines have no spaces: several listed words make one label, as ICDAR's labels have it.
+UNSPACED = ("Chinese", "Japanese")
+_PUNCTUATION = {
+    "Chinese": "\uff0c\u3002\u3001\uff01",
+    "Japanese": "\u3001\u3002\uff01",
+    "Arabic": "،؟!",
+    "Bangla": "।,!",
+    "Hindi": "।,!",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Chooses words of one script that one typeface can draw.
+
+    Attributes:
+        generator: source of randomness.
+        script: a key of `LANGUAGES`.
+        typeface: covers the script.
+        case: "lower", "capital", "upper" or "mixed".
+    """
+
+    generator: np.random.Generator
+    script: str
+    typeface: Typeface
+    case: str
+
+    def word(self) -> str:
+        """One label's worth of text without punctuation; a number where nothing could be drawn."""
+        for _ in range(6):
+            text = self._listed()
+            if self.script in UNSPACED and self.generator.random() < 0.6:
+                text += self._listed()
+            text = self._cased(text)
+            if self.typeface.covers(text):
+                return text
+        return str(self.generator.integers(10, 1000))
+
+    def line(self, count: int) -> list[str]:
+        """Labels of one line of running text, punctuation kept with its word.
+
+        Args:
+            count: number of labels, >= 1.
+
+        Returns:
+            `count` texts in reading order.
+        """
+        texts = [self.word() if self.generator.random() > 0.06 else self.number() for _ in range(count)]
+        marks = _PUNCTUATION.get(self.script, ".,!?:")
+        for position in range(count):
+            if self.generator.random() < 0.1:
+                marked = texts[position] + marks[int(self.generator.integers(len(marks)))]
+                texts[position] = marked if self.typeface.covers(marked) else texts[position]
+        return texts
+
+    def number(self) -> str:
+        """Digits, a price, a time, a date, a percentage, or a telephone number."""
+        draw = self.generator.integers
+        kind = int(draw(9))
+        if kind <= 2:
+            text = str(draw(0, 10 ** int(draw(1, 6))))
+        elif kind == 3:
+            text = f"{draw(1, 24)}:{draw(0, 60):02d}"
+        elif kind == 4:
+            text = f"{draw(1, 29)}/{draw(1, 13)}/{draw(1990, 2030)}"
+        elif kind == 5:
+            text = f"{draw(5, 96)}%"
+        elif kind == 6:
+            text = f"{draw(100, 1000)}-{draw(1000, 10000)}"
+        else:
+            text = self.price()
+        return text if self.typeface.covers(text) else str(draw(0, 1000))
+
+    def price(self) -> str:
+        """A price with or without a sign of currency that the typeface has."""
+        amount = f"{self.generator.integers(1, 100)}{'.' if self.generator.random() < 0.7 else ','}"
+        amount += ("99", "95", "50", "00", "49")[int(self.generator.integers(5))]
+        sign = ("$", "€", "£", "¥", "₩", "৳", "")[int(self.generator.integers(7))]
+        if not self.typeface.covers(sign):
+            sign = ""
+        return amount + sign if sign == "€" and self.generator.random() < 0.6 else sign + amount
+
+    def plate(self) -> str:
+        """Letters and digits as number plates, room numbers and codes have them."""
+        pattern = ("AA00AAA", "AAA000", "000AAA", "A-000", "00-00", "AA000", "A00", "0000AA")
+        signs = []
+        for place in pattern[int(self.generator.integers(len(pattern)))]:
+            alphabet = {"A": "ABCDEFGHJKLMNPRSTUVWXYZ", "0": "0123456789"}.get(place, place)
+            signs.append(alphabet[int(self.generator.integers(len(alphabet)))])
+        return "".join(signs)
+
+    def address(self) -> str:
+        """A web or mail address."""
+        words = word_list("en")
+        first, second = (words[int(self.generator.integers(200, len(words)))] for _ in range(2))
+        ending = (".com", ".org", ".net", ".de", ".fr", ".it")[int(self.generator.integers(6))]
+        joint = ("www." + first + second, first + "@" + second)[int(self.generator.integers(2))]
+        return joint + ending if self.typeface.covers("@") else first
+
+    def shaped(self, text: str) -> ShapedText | None:
+        """Shape a text, or None where a character of it would have no ink.
+
+        Args:
+            text: one label.
+
+        Returns:
+            The shaped text, every character of which draws something.
+        """
+        try:
+            shaped = self.typeface.shape(text)
+        except ValueError:  # a cluster that the font has no glyph for although it has every code point
+            return None
+        return shaped if not np.isnan(shaped.boxes_xyxy).any() else None
+
+    def _listed(self) -> str:
+        draw, chosen = self.generator.random(), ""
+        for language, share in LANGUAGES[self.script]:
+            chosen = language
+            draw -= share
+            if draw < 0:
+                break
+        words = word_list(chosen)
+        return words[int(len(words) * self.generator.random() ** 1.3)]
+
+    def _cased(self, text: str) -> str:
+        case = self.case
+        if case == "mixed":
+            case = ("lower", "capital", "upper")[int(self.generator.integers(3))]
+        if case == "lower":
+            return text
+        return text.upper() if case == "upper" else text[:1].upper() + text[1:]
+
+
+def script_label(text: str, script: str) -> str:
+    """The script field of a label, as ICDAR's multilingual sets name it.
+
+    Args:
+        text: the transcription.
+        script: script of the list that it came from.
+
+    Returns:
+        "Symbols" where there is neither a letter nor a digit, "Latin" for ASCII, "Mixed" where letters of another
+        script stand beside ASCII letters, else `script`.
+    """
+    letters = [sign for sign in text if unicodedata.category(sign)[0] in "LM"]
+    plain = [sign for sign in letters if sign.isascii()]
+    if not letters:
+        return "Latin" if any(sign.isdigit() for sign in text) else "Symbols"
+    if len(plain) == len(letters):
+        return "Latin"
+    return "Mixed" if plain and script != "Latin" else script

@@ -1,0 +1,187 @@
+"""The fonts of this machine and of installed packages, by script, with their licences."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import uharfbuzz
+
+from craft.synth.fonts import Typeface, load_typeface
+from craft.synth.lexicon import LANGUAGES, word_list
+
+SYSTEM_FOLDERS = {
+    "linux": ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
+    "darwin": ("/System/Library/Fonts", "/Library/Fonts", "~/Library/Fonts"),
+    "win32": ("C:/Windows/Fonts",),
+}
+SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+
+# What a font must hold before it is tried for an alphabet; of other scripts it must hold the most frequent words.
+_ALPHABETS = {
+    "Latin": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,-:!?'&%/()",
+    "Cyrillic": "".join(chr(code) for code in range(0x410, 0x450)),
+    "Greek": "".join(chr(code) for code in (*range(0x391, 0x3A2), *range(0x3A3, 0x3AA), *range(0x3B1, 0x3CA))),
+}
+# Fonts of symbols, of last resort, of colour bitmaps, and mathematical ones whose letters are laid out for formulas;
+# Computer Modern as matplotlib has it puts other glyphs at the code points beyond ASCII.
+_UNFIT = re.compile(
+    r"last ?resort|symbol|emoji|nonuni|stixsiz|sizeone|dingbat|awesome|icon|\bcm[a-z]+10\b|tex gyre|blank|barcode|math",
+    re.I,
+)
+# Noto has one family per script; the Latin letters that many of them carry along are all the same.
+_NOTO_LATIN = re.compile(r"^Noto (Sans|Serif)( Display| Mono)?$")
+_WEIGHT_WORDS = re.compile(
+    r"\b(Thin|Extra ?Light|Light|Medium|Semi ?bold|Black|Heavy|Condensed|Extra ?bold)\b.*$", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRecord:
+    """A face and what is written about it with a set.
+
+    Attributes:
+        path: font file.
+        index: face inside a collection.
+        family: family name, without weights.
+        name: full name.
+        licence: what the font says of its licence, shortened; "not stated" where it says nothing.
+        scripts: scripts it is used for.
+    """
+
+    path: str
+    index: int
+    family: str
+    name: str
+    licence: str
+    scripts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FontPool:
+    """Faces by script; within a script every family is as likely as any other.
+
+    Attributes:
+        families: per script, per family (sorted), its faces.
+        icons: faces that have pictures and arrows rather than letters, for hard negatives.
+    """
+
+    families: dict[str, tuple[tuple[FaceRecord, ...], ...]]
+    icons: tuple[FaceRecord, ...]
+
+    def choose(self, generator: np.random.Generator, script: str) -> Typeface:
+        """A face for a script.
+
+        Args:
+            generator: source of randomness.
+            script: a script in `families`.
+
+        Returns:
+            The face, opened.
+        """
+        families = self.families[script]
+        faces = families[int(generator.integers(len(families)))]
+        face = faces[int(generator.integers(len(faces)))]
+        return load_typeface(face.path, face.index)
+
+
+@cache
+def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] = ()) -> FontPool:
+    """Find the fonts that scenes are written with.
+
+    Args:
+        folders: folders searched, with what is below them.
+        system: search the system's font folders too. Fonts that come as packages (those of matplotlib and any with
+            the entry points of `fonts`) are always there.
+        only: beginnings of the families' names that may be used; empty for all.
+
+    Returns:
+        The faces by script, in an order that depends on their names only.
+
+    Raises:
+        ValueError: a named folder is missing or holds no font, or no font is left.
+    """
+    files = dict.fromkeys(_package_files())
+    for folder in folders:
+        found = _fonts_below(Path(folder).expanduser())
+        if not found:
+            raise ValueError(f"{folder}: no fonts ({', '.join(SUFFIXES)}) in this folder; name one that has some")
+        files.update(dict.fromkeys(found))
+    if system:
+        for folder in SYSTEM_FOLDERS.get(sys.platform, ()):
+            files.update(dict.fromkeys(_fonts_below(Path(folder).expanduser())))
+    records = {(record.name, record.scripts): record for file in files for record in _records(file)}
+    wanted = [record for record in records.values() if not only or record.family.startswith(only)]
+    if not wanted:
+        raise ValueError(f"no font family begins with {' or '.join(only)}; install one, or name others in families")
+    ordered = sorted(wanted, key=lambda record: (record.family, record.name, record.path))
+    families: dict[str, tuple[tuple[FaceRecord, ...], ...]] = {}
+    for script in LANGUAGES:
+        of_script = [record for record in ordered if script in record.scripts]
+        names = sorted({record.family for record in of_script})
+        if names:
+            families[script] = tuple(tuple(r for r in of_script if r.family == name) for name in names)
+    return FontPool(families, tuple(record for record in ordered if "icons" in record.scripts))
+
+
+def licences(pool: FontPool) -> dict[str, str]:
+    """What the fonts say of their licences.
+
+    Args:
+        pool: fonts.
+
+    Returns:
+        Licence per typeface, under the names that `Typeface.name` gives.
+    """
+    records = [record for families in pool.families.values() for faces in families for record in faces]
+    return {load_typeface(record.path, record.index).name: record.licence for record in records}
+
+
+def _package_files() -> Iterator[Path]:
+    import matplotlib
+
+    yield from _fonts_below(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+    for group in ("fonts_ttf", "fonts_otf"):
+        for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+            yield from sorted({Path(path) for path in entry.load().values()})
+
+
+def _fonts_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+
+
+@cache
+def _records(path: Path) -> list[FaceRecord]:
+    try:
+        count = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path))).count
+        return [record for index in range(count) if (record := _record(path, index)) is not None]
+    except (ValueError, uharfbuzz.HarfBuzzError):
+        return []  # a broken font among the system's is no reason to stop; the set's record shows what was used
+
+
+def _record(path: Path, index: int) -> FaceRecord | None:
+    typeface = load_typeface(str(path), index)
+    names = typeface.names()
+    family = _WEIGHT_WORDS.sub("", names["family"]).strip() or names["family"]
+    if re.search(r"brands", names["family"], re.I):
+        return None  # trade marks, half of which are letters
+    if re.search(r"awesome|icon", names["family"], re.I):
+        return FaceRecord(str(path), index, family, names["full"], names["licence"], frozenset({"icons"}))
+    if _UNFIT.search(names["family"] + " " + path.stem) or "Mono CJK" in family:
+        return None
+    scripts = frozenset(script for script in LANGUAGES if _serves(typeface, script, family))
+    return FaceRecord(str(path), index, family, names["full"], names["licence"], scripts) if scripts else None
+
+
+def _serves(typeface: Typeface, script: str, family: str) -> bool:
+    if script in _ALPHABETS:
+        own = not family.startswith("Noto") or _NOTO_LATIN.match(family) is not None
+        return own and typeface.covers(_ALPHABETS[script]) and typeface.has_ink(_ALPHABETS[script][0])
+    words = word_list(LANGUAGES[script][0][0])
+    return sum(typeface.covers(word) for word in words[:300]) >= 290

@@ -1,0 +1,216 @@
+"""Synthetic sets on disk: the ICDAR2017 layout, the exact characters beside it, and what they were made with."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from itertools import repeat
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from craft.datasets.jsonlines import write_scenes
+from craft.memory import keep_freed_memory
+from craft.scene import Scene, Word
+from craft.synth.placement import letter_height, quad_around
+from craft.synth.presets import GeneratorSettings, QuickstartSettings
+from craft.synth.quickstart import FONTS as QUICKSTART_FONTS
+from craft.synth.quickstart import quickstart_face
+from craft.synth.render import render_scene
+from craft.synth.rendered_scene import RenderedScene
+from craft.synth.typefaces import font_pool, licences
+
+FOLDERS = {
+    "train": ("ch8_training_images_1", "ch8_training_localization_transcription_gt_v2"),
+    "validation": ("ch8_validation_images", "ch8_validation_localization_transcription_gt_v2"),
+}
+WORD_LISTS = "frequent words from wordfreq 3.1.1 by Robyn Speer, CC BY-SA 4.0"
+HEIGHT_EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSummary:
+    """Counts over a written set.
+
+    Attributes:
+        scenes: scenes written.
+        words: words in them.
+        dont_care: of these, don't care.
+        characters: characters of the cared-for words.
+        scripts: words per script.
+        fonts: words per typeface.
+        heights: cared-for words per height in pixels, keyed "12-16".
+    """
+
+    scenes: int = 0
+    words: int = 0
+    dont_care: int = 0
+    characters: int = 0
+    scripts: dict[str, int] = field(default_factory=dict)
+    fonts: dict[str, int] = field(default_factory=dict)
+    heights: dict[str, int] = field(default_factory=dict)
+
+
+def write_set(
+    out: str | Path,
+    *,
+    settings: GeneratorSettings,
+    count: int,
+    seed: int,
+    workers: int = 1,
+    split: Literal["train", "validation"] = "train",
+    quality: int = 92,
+    progress: bool = False,
+) -> SetSummary:
+    """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
+
+    `generator.json` records settings, counts, and the fonts and word lists used, with their licences.
+
+    Args:
+        out: folder, made where it is missing; files of the same name are replaced.
+        settings: settings of a preset.
+        count: number of scenes.
+        seed: seed of the set; the bytes do not depend on `workers`.
+        workers: processes that draw, >= 1.
+        split: which of the official folders are filled.
+        quality: of the JPEG files, 1 to 100.
+        progress: show a progress bar.
+
+    Returns:
+        Counts of what was written.
+
+    Raises:
+        ValueError: `count` or `workers` is below 1.
+    """
+    if count < 1 or workers < 1:
+        raise ValueError(f"count and workers must be at least 1, not {count} and {workers}")
+    folder = Path(out)
+    for name in FOLDERS[split]:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    task = _Task(folder, settings, seed, split, quality)
+    tally: Counter[tuple[str, str]] = Counter()
+    scenes: list[Scene] = []
+    for scene, counts in tqdm(_written(task, count, workers), total=count, disable=not progress):
+        scenes.append(scene)
+        tally.update(counts)
+    write_scenes(folder / "scenes.jsonl", scenes)
+    summary = _summary(tally, count)
+    record = {
+        "seed": seed,
+        "count": count,
+        "settings": settings.model_dump(mode="json"),
+        "summary": asdict(summary),
+        "font_licences": _licences(settings, summary),
+        "word_lists": WORD_LISTS,
+    }
+    (folder / "generator.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is the same for every scene of a set; the fields are the arguments of `write_set`."""
+
+    folder: Path
+    settings: GeneratorSettings
+    seed: int
+    split: str
+    quality: int
+
+
+def _written(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Counter[tuple[str, str]]]]:
+    if workers == 1:
+        yield from map(_write_scene, repeat(task), range(count))
+        return
+    context = multiprocessing.get_context("spawn")  # a forked child would inherit threads of whoever calls
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=keep_freed_memory) as pool:
+        yield from pool.map(_write_scene, repeat(task), range(count))
+
+
+def _write_scene(task: _Task, index: int) -> tuple[Scene, Counter[tuple[str, str]]]:
+    cv2.setNumThreads(1)
+    rendered = render_scene(task.settings, task.seed, index)
+    images, labels = FOLDERS[task.split]
+    name = f"img_{index + 1}"
+    encoded = cv2.imencode(".jpg", rendered.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, task.quality])[1]
+    image_path = task.folder / images / f"{name}.jpg"
+    image_path.write_bytes(encoded.tobytes())
+    lines = "".join(label_line(word) + "\n" for word in rendered.words)
+    (task.folder / labels / f"gt_{name}.txt").write_text(lines, encoding="utf-8")
+    words = tuple(_rounded(word) for word in rendered.words)
+    return Scene(str(image_path), words, name), _tally(rendered)
+
+
+def _tally(rendered: RenderedScene) -> Counter[tuple[str, str]]:
+    tally: Counter[tuple[str, str]] = Counter()
+    for word, font in zip(rendered.words, rendered.fonts, strict=True):
+        tally["script", word.script or "None"] += 1
+        tally["font", font] += bool(font)
+        tally["count", "dont_care" if word.dont_care else "cared"] += 1
+        if not word.dont_care and word.character_quads_xy is not None:
+            tally["count", "characters"] += len(word.character_quads_xy)
+            tally["height", _height_key(letter_height(word.polygon_xy))] += 1
+    return tally
+
+
+def _rounded(word: Word) -> Word:
+    """The word with coordinates of two decimals, which is what a file needs."""
+    quads = word.character_quads_xy
+    return replace(
+        word,
+        polygon_xy=np.round(word.polygon_xy, 2),
+        character_quads_xy=None if quads is None else np.round(quads, 2),
+    )
+
+
+def _licences(settings: GeneratorSettings, summary: SetSummary) -> dict[str, str]:
+    """Licences of the fonts that were used."""
+    if isinstance(settings, QuickstartSettings):
+        known = {face.name: face.names()["licence"] for face in map(quickstart_face, QUICKSTART_FONTS)}
+    else:
+        known = licences(font_pool(settings.font_folders, system=settings.system_fonts, only=settings.families))
+    return {name: known[name] for name in summary.fonts}
+
+
+def label_line(word: Word) -> str:
+    """A word as a line of an ICDAR2017 label file: eight integers, script, transcription.
+
+    Args:
+        word: any word.
+
+    Returns:
+        The line, without its end.
+    """
+    corners = ",".join(str(round(float(value))) for value in quad_around(word.polygon_xy).ravel())
+    return f"{corners},{word.script or 'None'},{'###' if word.dont_care else word.text}"
+
+
+def _height_key(height: float) -> str:
+    for low, high in zip((0, *HEIGHT_EDGES), HEIGHT_EDGES, strict=False):
+        if height < high:
+            return f"{low}-{high}"
+    return f"{HEIGHT_EDGES[-1]}-"
+
+
+def _summary(tally: Counter[tuple[str, str]], count: int) -> SetSummary:
+    def of(kind: str) -> dict[str, int]:
+        return {name: number for (key, name), number in sorted(tally.items()) if key == kind and number}
+
+    counts = of("count")
+    heights = of("height")
+    return SetSummary(
+        scenes=count,
+        words=counts.get("dont_care", 0) + counts.get("cared", 0),
+        dont_care=counts.get("dont_care", 0),
+        characters=counts.get("characters", 0),
+        scripts=of("script"),
+        fonts=of("font"),
+        heights=dict(sorted(heights.items(), key=lambda item: int(item[0].partition("-")[0]))),
+    )

@@ -1,0 +1,244 @@
+"""The most likely characters of an upright word of known length, from its region map: numba kernels.
+
+Region scores come in 255ths; a score is compared as levels * float32(1 / 255), as it leaves the network's map.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from craft.teacher.watershed import TARGET_FALL
+
+_LEAST_BINS, _MOST_BINS = 8, 20  # of the profile, per character
+_LEAST_WIDTH, _MOST_WIDTH = 0.2, 3.0  # of a character, as a share of the mean
+_FAINTEST = 0.0  # of a character where the network misses it: nothing seen is split evenly
+_GAP_COST = 0.02  # per bin that belongs to no character
+_EVENNESS = 0.04  # cost per bin of mean width, times the squared logarithm of a character's share of it
+_LEAST_PEAK = 0.35  # a peak of the profile lower than this is no character
+_PROMINENCE = 0.1  # nor is one that rises less above the valley on its way to a higher one
+_HALF_PEAK = 0.5  # level at which a character's height is measured
+_REACH = math.sqrt(math.log(1 / _HALF_PEAK) / TARGET_FALL)  # where a target falls to it
+_LEAST_HEIGHT = 0.35  # of a character, as a share of the word's
+_ONE_LEVEL = np.float32(1 / 255)
+
+
+def likely_boxes(
+    levels: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float], length: int
+) -> tuple[NDArray[np.float64], int]:
+    """Find the most likely characters of an upright word, and count them without knowing how many there are.
+
+    Args:
+        levels: (H, W) uint8, region scores around the word, in 255ths.
+        box_xyxy: the word's own rectangle, map pixels, with an area.
+        length: characters of the word, > 0.
+
+    Returns:
+        (length, 4) float64 boxes, map pixels, from left to right; and the number of peaks of the word's profile.
+    """
+    boxes = np.empty((length, 4))
+    left, top, right, bottom = box_xyxy
+    targets = target_table(math.ceil(_MOST_BINS * _MOST_WIDTH), TARGET_FALL)
+    return boxes, int(_split_upright(np.ascontiguousarray(levels), left, top, right, bottom, targets, boxes))
+
+
+@lru_cache(maxsize=4)
+def target_table(most: int, fall: float) -> NDArray[np.float32]:
+    """The targets of characters of every width in bins.
+
+    Args:
+        most: largest width.
+        fall: a target is exp(-fall t^2), t from -1 to 1 over the character.
+
+    Returns:
+        (most + 1, most) float32; row w holds the w values of a character w bins wide, then zeros.
+    """
+    table = np.zeros((most + 1, most), np.float32)
+    for width in range(1, most + 1):
+        table[width, :width] = np.exp(-fall * ((2 * np.arange(width) + 1) / width - 1) ** 2)
+    return table
+
+
+@njit(cache=True, nogil=True)
+def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):  # type: ignore[no-untyped-def]
+    """Fill boxes (C, 4) with the most likely C characters; returns the number of peaks."""
+    length = len(boxes_xyxy)
+    num_bins = length * min(max(round((right - left) / length), _LEAST_BINS), _MOST_BINS)
+    profile = row_profile(levels, left, top, right, bottom, num_bins)
+    mean = num_bins / length
+    least = max(1, int(_LEAST_WIDTH * mean))
+    most = min(num_bins - (length - 1) * least, max(math.ceil(_MOST_WIDTH * mean), least))
+    spans = best_spans(profile, length, least, most, targets, _FAINTEST, _GAP_COST, _EVENNESS * mean)
+    for index in range(length):
+        boxes_xyxy[index, 0] = left + spans[index, 0] * ((right - left) / num_bins)
+        boxes_xyxy[index, 1] = top
+        boxes_xyxy[index, 2] = left + spans[index, 1] * ((right - left) / num_bins)
+        boxes_xyxy[index, 3] = bottom
+    _fit_heights(levels, boxes_xyxy, _HALF_PEAK, _REACH, _LEAST_PEAK, _LEAST_HEIGHT * (bottom - top))
+    return count_peaks(profile, _LEAST_PEAK, _PROMINENCE)
+
+
+@njit(cache=True, nogil=True)
+def row_profile(levels, left, top, right, bottom, num_bins):  # type: ignore[no-untyped-def]
+    """The highest score of a word's columns (num_bins,) float64 at the middles of equal parts; linear between columns."""
+    height, width = levels.shape
+    first = min(max(round(top), 0), height - 1)  # rows whose centres lie in the word; the nearest where none does
+    last = max(min(round(bottom), height), first + 1)
+    highest = np.zeros(width, np.uint8)
+    for row in range(first, last):
+        line = levels[row]
+        for column in range(width):
+            highest[column] = max(highest[column], line[column])
+    profile = np.empty(num_bins)
+    step = (right - left) / num_bins
+    for index in range(num_bins):
+        place = left + (index + 0.5) * step - 0.5
+        column = min(max(math.floor(place), 0), width - 1)
+        here = np.float64(np.float32(highest[column]) * _ONE_LEVEL)
+        following = np.float64(np.float32(highest[min(column + 1, width - 1)]) * _ONE_LEVEL)
+        profile[index] = here + (following - here) * min(max(place - column, 0.0), 1.0)
+    return profile
+
+
+@njit(cache=True, nogil=True)
+def count_peaks(profile, least_peak, prominence):  # type: ignore[no-untyped-def]
+    """Number of peaks of at least `least_peak` with a valley at least `prominence` lower between any two of them."""
+    count = 0
+    highest, lowest = 0.0, 0.0  # since the last valley, since the last peak
+    rising = True
+    for value in profile:
+        if rising:
+            highest = max(highest, value)
+            if highest >= least_peak and value <= highest - prominence:
+                count += 1
+                rising, lowest = False, value
+            elif value < highest - prominence:
+                highest = value
+        else:
+            lowest = min(lowest, value)
+            if value >= lowest + prominence:
+                rising, highest = True, value
+    return count + (1 if rising and highest >= least_peak else 0)
+
+
+@njit(cache=True, nogil=True)
+def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenness):  # type: ignore[no-untyped-def]
+    """Spans (length, 2), in bins, of the characters whose targets differ least from a profile, in squares.
+
+    A bin in no character should score 0. A character's width may be `least` to `most` bins; `targets` as in
+    `target_table`. The loops run along bins, so that they become vector instructions.
+    """
+    num_bins = len(profile)
+    fits = np.empty((most + 1, num_bins), np.float32)  # what a character of some width costs, by its first bin
+    _fit_characters(profile.astype(np.float32), least, most, targets, np.float32(faintest), fits)
+    for width in range(least, most + 1):
+        unevenness = evenness * math.log(width / (num_bins / length)) ** 2
+        for first in range(num_bins - width + 1):
+            fits[width, first] = np.float32(fits[width, first] + unevenness)
+    before = np.zeros(num_bins + 1)  # least cost of one character fewer, by where it ends
+    for end in range(1, num_bins + 1):
+        before[end] = before[end - 1] + profile[end - 1] * profile[end - 1] + gap_cost
+    widths = np.zeros((length + 1, num_bins + 1), np.int32)  # of the character that ends here; 0 for a gap
+    for number in range(1, length + 1):
+        first, last = number * least, num_bins - (length - number) * least  # ends that leave room for the others
+        costs = np.full(num_bins + 1, np.inf)
+        chosen = widths[number]
+        for width in range(least, min(most, last) + 1):
+            start = max(first - width, first - least)
+            num_places = last - width - start + 1
+            _take_cheaper(
+                before[start : start + num_places],
+                fits[width, start : start + num_places],
+                width,
+                costs[start + width : start + width + num_places],
+                chosen[start + width : start + width + num_places],
+            )
+        for end in range(first + 1, last + 1):
+            waiting = costs[end - 1] + profile[end - 1] * profile[end - 1] + gap_cost
+            if waiting <= costs[end]:
+                costs[end], chosen[end] = waiting, 0
+        before = costs
+    spans = np.empty((length, 2))
+    number, end = length, num_bins
+    while number > 0:
+        width = widths[number, end]
+        if width == 0:
+            end -= 1
+        else:
+            spans[number - 1, 0], spans[number - 1, 1] = end - width, end
+            number -= 1
+            end -= width
+    return spans
+
+
+@njit(cache=True, nogil=True)
+def _take_cheaper(before, fits, width, costs, chosen):  # type: ignore[no-untyped-def]
+    """Put a character of one width wherever that costs less than what is there; changes costs and chosen."""
+    for index in range(len(before)):
+        cost = before[index] + fits[index]
+        cheaper = cost < costs[index]
+        costs[index] = cost if cheaper else costs[index]
+        chosen[index] = np.int32(width) if cheaper else chosen[index]
+
+
+@njit(cache=True, nogil=True)
+def _fit_characters(profile, least, most, targets, faintest, fits):  # type: ignore[no-untyped-def]
+    """Squared differences of a character of every width at every first bin from the profile, into fits (width, first)."""
+    num_bins = len(profile)
+    squares = np.zeros(num_bins + 1, np.float32)
+    for index in range(num_bins):
+        squares[index + 1] = squares[index] + profile[index] * profile[index]
+    for width in range(least, most + 1):
+        last = num_bins - width + 1
+        row = fits[width, :last]
+        row[:] = 0
+        own = np.float32(0)
+        for index in range(width):
+            target = targets[width, index]
+            own += target * target
+            seen = profile[index : index + last]
+            for first in range(last):
+                row[first] += target * seen[first]
+        for first in range(last):
+            strength = min(max(row[first] / own, faintest), np.float32(1))
+            fit = strength * (np.float32(2) * row[first] - strength * own)
+            row[first] = squares[first + width] - squares[first] - fit
+
+
+@njit(cache=True, nogil=True)
+def _fit_heights(levels, boxes_xyxy, level, reach, least_peak, least_height):  # type: ignore[no-untyped-def]
+    """Narrow boxes (C, 4) from the word's height to each character's own, measured at a share of its peak."""
+    rows = np.zeros(levels.shape[0])
+    for index in range(len(boxes_xyxy)):
+        top, bottom = boxes_xyxy[index, 1], boxes_xyxy[index, 3]
+        first_row, last_row = max(int(top + 0.5), 0), min(int(bottom + 0.5), levels.shape[0]) - 1
+        first = max(int(boxes_xyxy[index, 0]), 0)
+        last = min(max(int(np.ceil(boxes_xyxy[index, 2])), first + 1), levels.shape[1])
+        peak_row = first_row
+        for row in range(first_row, last_row + 1):
+            highest = np.uint8(0)
+            for level_here in levels[row, first:last]:
+                highest = max(highest, level_here)
+            rows[row] = np.float32(highest) * _ONE_LEVEL
+            if rows[row] > rows[peak_row]:
+                peak_row = row
+        if last_row < first_row or rows[peak_row] < least_peak:
+            continue
+        limit = level * rows[peak_row]
+        above, below = peak_row, peak_row
+        while above > first_row and rows[above - 1] > limit:
+            above -= 1
+        while below < last_row and rows[below + 1] > limit:
+            below += 1
+        upper, lower = above + 0.0, below + 1.0
+        if above > first_row:
+            upper = above + 0.5 - (rows[above] - limit) / (rows[above] - rows[above - 1])
+        if below < last_row:
+            lower = below + 0.5 + (rows[below] - limit) / (rows[below] - rows[below + 1])
+        middle, half = 0.5 * (upper + lower), max(0.5 * (lower - upper) / reach, 0.5 * least_height)
+        boxes_xyxy[index, 1] = max(middle - half, top)
+        boxes_xyxy[index, 3] = min(middle + half, bottom)

@@ -1,0 +1,136 @@
+"""The run folder: made once, resumed only with the settings it was made with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from craft.config import Config, dump_config, effective_settings, validate_config
+from craft.config_files import read_yaml
+from craft.training.run_log import describe_environment
+
+# Settings that change no number of a run, or its rounding alone, so that resuming may change them.
+_FREE_TO_CHANGE = (
+    "extends",
+    "data.workers",
+    "data.on_device",
+    "data.cache_mebibytes",
+    "model.gradient_checkpointing",
+    "training.compile",
+    "training.device",
+    "training.log_every",
+    "training.save_every",
+    "training.pictures_every",
+    "training.snapshots",
+    "training.tensorboard",
+)
+
+
+# Settings that may change with the number of processes, as long as a step has as many crops as before.
+_SPLIT_OF_A_STEP = ("training.batch_size", "optimizer.accumulate")
+
+
+def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch.device, processes: int = 1) -> bool:
+    """Make the run folder, or check that it may be resumed.
+
+    Args:
+        folder: the run folder.
+        config: settings asked for now.
+        resume: continue what is there.
+        device: where the network runs, for the record.
+        processes: training processes. With another number than before, `training.batch_size` and
+            `optimizer.accumulate` may change too, so that a step has as many crops.
+
+    Returns:
+        True where there is a checkpoint to continue from.
+
+    Raises:
+        ValueError: the folder holds a run and `resume` is False, the settings differ from those it was made with, or a
+            step would have another number of crops.
+    """
+    settings = folder / "config.yaml"
+    if settings.exists():
+        if not resume:
+            raise ValueError(f"{folder}: holds a run already; add --resume to continue it, or give another --out")
+        before = read_run_config(folder)
+        _refuse_other_settings(folder, before, config)
+        _refuse_other_steps(folder, before, config, processes)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.write_text(dump_config(config), encoding="utf-8")
+    environment = json.dumps({**describe_environment(device), "processes": processes})
+    with open(folder / "environment.jsonl", "a", encoding="utf-8") as file:  # a line each time the run was started
+        file.write(environment + "\n")
+    return (folder / "last.pt").exists()
+
+
+def read_run_config(folder: Path) -> Config:
+    """Read the settings that a run folder was made with.
+
+    Args:
+        folder: the run folder.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ValueError: there are none.
+    """
+    path = folder / "config.yaml"
+    if not path.exists():
+        raise ValueError(f"{folder}: not a run folder, config.yaml is missing")
+    return validate_config(read_yaml(path), where=str(path))
+
+
+def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> None:
+    # Settings that craft did not have then are at their defaults.
+    before = _flatten(effective_settings(settings))
+    now = _flatten(effective_settings(config))
+    free = _FREE_TO_CHANGE if config.ohem.scope == "batch" else (*_FREE_TO_CHANGE, *_SPLIT_OF_A_STEP)
+    differing = [
+        f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key) and key not in free
+    ]
+    if differing:
+        raise ValueError(
+            "\n".join([f"{folder}: cannot be resumed with other settings; give another --out, or undo", *differing])
+        )
+
+
+def _refuse_other_steps(folder: Path, before: Config, config: Config, processes: int) -> None:
+    """A run goes on with as many crops a step as it had: its place in the sets and its schedule count in steps."""
+    record = folder / "environment.jsonl"
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    processes_before = json.loads(lines[-1]).get("processes", 1) if lines else processes
+    crops_before, crops = _crops_per_step(before, processes_before), _crops_per_step(config, processes)
+    if crops == crops_before:
+        return
+    each = config.training.batch_size * processes
+    if crops_before % each == 0:
+        remedy = f"set optimizer.accumulate to {crops_before // each}"
+    else:
+        remedy = f"choose training.batch_size and optimizer.accumulate whose product with {processes} is {crops_before}"
+    raise ValueError(
+        f"{folder}: a step had {crops_before} crops ({_split(before, processes_before)}), and now would have {crops} "
+        f"({_split(config, processes)}); {remedy}"
+    )
+
+
+def _crops_per_step(config: Config, processes: int) -> int:
+    return config.training.batch_size * config.optimizer.accumulate * processes
+
+
+def _split(config: Config, processes: int) -> str:
+    return f"{processes} processes x {config.training.batch_size} crops x {config.optimizer.accumulate} batches"
+
+
+def _flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(_flatten(value, f"{prefix}.{key}" if prefix else str(key)))
+    return flat

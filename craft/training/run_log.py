@@ -1,0 +1,158 @@
+"""What a run writes about itself: settings, environment, metrics.jsonl and, by choice, TensorBoard events."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+import craft
+from craft.atomic_files import write_whole
+
+
+class RunLog:
+    """Appends one JSON object a line to metrics.jsonl; rank 0 only writes.
+
+    Args:
+        folder: the run folder.
+        writes: False makes every call do nothing, for the other processes.
+        after_step: lines of later steps are cut away first, since resuming computes them again.
+        tensorboard: write TensorBoard events beside the lines.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool, after_step: int, tensorboard: bool) -> None:
+        self._file = None
+        self._events = None
+        if not writes:
+            return
+        path = folder / "metrics.jsonl"
+        cut_metrics(path, after_step=after_step)
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open for as long as the run, closed in close()
+        if tensorboard:
+            self._events = _open_events(folder, after_step)
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Append a line.
+
+        Args:
+            kind: "train" or "validation".
+            step: optimizer steps done.
+            values: numbers, strings and lists by name.
+        """
+        if self._file is None:
+            return
+        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._file.flush()
+        if self._events is not None:
+            for name, value in values.items():
+                if isinstance(value, (int, float)):
+                    self._events.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Close the files."""
+        if self._file is not None:
+            self._file.close()
+        if self._events is not None:
+            self._events.close()
+
+
+def cut_metrics(path: Path, *, after_step: int) -> None:
+    """Drop the lines of steps after `after_step`, and a last line that a crash cut short.
+
+    Args:
+        path: metrics.jsonl; nothing happens where it does not exist.
+        after_step: last step that is kept.
+    """
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            step = json.loads(line)["step"]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            continue
+        if step <= after_step:
+            kept.append(line + "\n")
+    write_whole(path, "".join(kept))
+
+
+def read_metrics(path: Path, *, kind: str) -> list[dict[str, Any]]:
+    """Read the lines of one kind from metrics.jsonl.
+
+    Args:
+        path: the file.
+        kind: "train" or "validation".
+
+    Returns:
+        One dictionary a line, in the order written.
+    """
+    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Say what a run ran on.
+
+    Args:
+        device: where the network runs.
+
+    Returns:
+        Versions, processor, GPU, command and, where the sources lie in a git repository, the commit.
+    """
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "craft": craft.__version__,
+        "commit": _commit(),
+        "command": " ".join([_program(), *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "gpu": gpu,
+    }
+
+
+def _commit() -> str | None:
+    folder = Path(craft.__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _open_events(folder: Path, after_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError(
+            "training.tensorboard is on, but TensorBoard is not installed; pip install 'craft-ohem[tensorboard]'"
+        ) from None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=after_step + 1)
+
+
+def _program() -> str:
+    """The command's name as a person types it."""
+    name = Path(sys.argv[0]).name
+    return "craft" if name == "__main__.py" else name

@@ -1,0 +1,125 @@
+"""`craft detect photo.jpg` with nothing else, and the weights that ship."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from craft.cli.command import main
+from craft.config import DetectionSettings
+from craft.detection.detector import Detector
+from craft.models import shipped
+from craft.models.craft import CRAFT
+from craft.models.shipped import DEFAULT_WEIGHTS, WEIGHTS_FOLDER
+from craft.models.weights import read_weights, save_safetensors
+from craft.training.state import build_state
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "ch8_training_images_1"
+HAS_DEFAULT = (WEIGHTS_FOLDER / f"{DEFAULT_WEIGHTS}.safetensors").is_file()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with one photo, and a package that ships weights of a network that calls everything text."""
+    (tmp_path / "package").mkdir()
+    monkeypatch.setattr(shipped, "WEIGHTS_FOLDER", tmp_path / "package")
+    model = CRAFT(0.0625, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.conv_cls[8].weight.zero_()
+        model.conv_cls[8].bias.fill_(1)
+    metadata = {"width": 0.0625, "detection": {"sizing": "scale", "magnify": 1.0}}
+    save_safetensors(model, tmp_path / "package" / "small.safetensors", metadata, storage="int8")
+    Image.fromarray(np.full((64, 96, 3), 99, np.uint8)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_photo_alone_gives_words_and_a_drawing_beside_it(folder, capsys):
+    photo = (folder / "photo.jpg").read_bytes()
+
+    status = main(["detect", "photo.jpg"])
+
+    assert status == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "photo.jpg: 1 words: found/photo.json, found/photo.drawn.jpg"
+    assert out[1].startswith("1 words in 1 images, ")
+    assert len(json.loads((folder / "found" / "photo.json").read_text())["words"]) == 1
+    assert Image.open(folder / "found" / "photo.drawn.jpg").size == (96, 64)
+    assert (folder / "photo.jpg").read_bytes() == photo
+    assert sorted(path.name for path in folder.iterdir()) == ["found", "package", "photo.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        (["--no-draw"], ["photo.json"]),
+        (["--format", "json"], ["photo.json"]),
+        (["--format", "icdar"], ["res_photo.txt"]),
+        (["--format", "icdar", "--draw"], ["photo.drawn.jpg", "res_photo.txt"]),
+        (["--format", "csv"], ["detections.csv"]),
+    ],
+)
+def test_what_is_asked_for_is_written(folder, options, files):
+    assert main(["detect", "photo.jpg", "--out", "results", *options]) == 0
+
+    assert sorted(path.name for path in (folder / "results").iterdir()) == files
+
+
+def test_weights_that_do_not_ship_are_told_from_those_that_do(folder, capsys):
+    assert main(["detect", "photo.jpg", "--weights", "synth"]) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("craft detect: synth: these weights do not ship")
+    assert "what ships: small" in error
+    assert not (folder / "found").exists()
+
+
+def test_names_are_understood_in_configurations(folder, tiny_config):
+    from craft.distributed.processes import start_processes, stop_processes
+
+    said: list[str] = []
+    processes = start_processes("cpu")
+    try:
+        state = build_state(tiny_config.model_copy(update={"weights": "small"}), processes, say=said.append)
+        wide = tiny_config.model.model_copy(update={"width": 0.125})
+        with pytest.raises(ValueError, match=r"small: weights of width 0.0625; set model.width to that, not 0.125"):
+            build_state(tiny_config.model_copy(update={"weights": "small", "model": wide}), processes, say=said.append)
+    finally:
+        stop_processes(processes)
+
+    assert said[0] == "small: 154 tensors loaded"
+    assert float(state.model.conv_cls[8].bias.detach().min()) == 1
+
+
+def test_names_are_understood_by_convert(folder):
+    assert main(["convert", "small", "copy.safetensors"]) == 0
+
+    assert read_weights("copy.safetensors").metadata == read_weights("small").metadata
+
+
+@pytest.mark.skipif(not HAS_DEFAULT, reason=f"{WEIGHTS_FOLDER}/{DEFAULT_WEIGHTS}.safetensors is not there")
+def test_the_weights_that_ship_find_words():
+    detector = Detector.from_weights(device="cpu")
+
+    num_words = sum(len(detector.detect(SAMPLE / f"img_{number}.jpg")) for number in (1, 2, 3))
+
+    assert num_words >= 3
+
+
+@pytest.mark.skipif(not HAS_DEFAULT, reason=f"{WEIGHTS_FOLDER}/{DEFAULT_WEIGHTS}.safetensors is not there")
+def test_the_weights_that_ship_are_small_and_say_where_they_come_from():
+    weights = read_weights(DEFAULT_WEIGHTS)
+
+    assert weights.storage == "int8"
+    assert weights.metadata["width"] == 0.25
+    DetectionSettings(**weights.metadata["detection"])
+    provenance = weights.metadata["provenance"]
+    assert {"command", "commit", "steps", "crops", "data"} <= provenance.keys()
+    stretch = provenance
+    while stretch is not None:
+        assert not [one for one in stretch["data"] if "icdar" in one.get("path", "")], "no real scene in what ships"
+        stretch = stretch.get("before")
+    assert (WEIGHTS_FOLDER / f"{DEFAULT_WEIGHTS}.safetensors").stat().st_size < 4e6

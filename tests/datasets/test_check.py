@@ -1,0 +1,132 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from craft.config import SetSettings
+from craft.datasets.check import HEIGHT_EDGES, check_set, format_report, report_on
+from craft.datasets.labels import SetReading
+from craft.scene import Problem, Scene, Word
+
+REAL = os.environ.get("CRAFT_REAL_DATA")
+
+
+def quad(width, height):
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+
+
+def scene(name, *words):
+    return Scene(f"{name}.jpg", words, name)
+
+
+def report(*scenes, problems=()):
+    return report_on(SetReading(scenes, tuple(problems)), path="folder", format="icdar2017")
+
+
+def test_counts_words_characters_and_scripts():
+    result = report(
+        scene("a", Word(quad(30, 10), text="a b", script="Latin"), Word(quad(30, 10), dont_care=True)),
+        scene(
+            "b", Word(quad(30, 20), text="e\u0301", script="Latin"), Word(quad(9, 200), text="日本", script="Japanese")
+        ),
+        scene("c"),
+        scene("d", Word(quad(30, 10), text="hidden", script="Latin", dont_care=True)),
+    )
+
+    assert (result.num_scenes, result.num_empty_scenes, result.num_unreadable_scenes) == (4, 1, 1)
+    assert (result.num_words, result.num_readable, result.num_dont_care) == (5, 3, 2)
+    assert result.num_characters == 5  # a, b, e with its accent, two ideographs
+    assert result.scripts == {"Latin": 2, "Japanese": 1}
+    assert result.median_height == 20
+    assert result.height_counts == tuple(
+        {10: 1, 20: 1, 200: 1}.get(next((height for height in (10, 20, 200) if low <= height < high), -1), 0)
+        for low, high in zip(HEIGHT_EDGES, [*HEIGHT_EDGES[1:], 1e9], strict=True)
+    )
+
+
+def test_a_polygons_height_is_that_of_its_quads():
+    arch = np.array([[0, 0], [10, 0], [20, 0], [20, 8], [10, 8], [0, 8]], np.float32)
+
+    result = report(scene("a", Word(arch, text="arch")))
+
+    assert result.median_height == 8
+    assert result.num_polygons == 1
+
+
+def test_an_empty_set_is_reported_without_a_histogram():
+    text = format_report(report())
+
+    assert "height" not in text
+    assert text.endswith("0 errors, 0 remarks")
+
+
+def test_every_problem_is_printed_before_the_counts():
+    problems = [Problem("gt.txt:7", "is wrong", "mend it"), Problem("folder", "is odd", "look at it", fatal=False)]
+
+    result = report(scene("a", Word(quad(9, 9), text="a")), problems=problems)
+    lines = format_report(result).splitlines()
+
+    assert lines[:2] == ["error: gt.txt:7: is wrong; mend it", "remark: folder: is odd; look at it"]
+    assert lines[-1] == "1 error, 1 remark"
+    assert result.has_errors
+    assert not report(problems=problems[1:]).has_errors
+
+
+def make_faulty_set(folder):
+    """One fault a scene; returns the settings and the expected start of each fault's message."""
+    images, labels = folder / "ch8_training_images_1", folder / "ch8_training_localization_transcription_gt_v2"
+    images.mkdir()
+    labels.mkdir()
+    square = "0,0,20,0,20,20,0,20"
+    contents = {
+        1: f"\ufeff{square},Latin,mark\r\n\r\n{square},Latin,a,b\r\n",  # nothing wrong with this one
+        2: f"{square},Latin,good\n{square}\n",
+        3: f"{square},Latin,good\n0,0,x,0,20,20,0,20,Latin,text\n",
+        4: "5,5,9,5,12,5,20,5,Latin,flat\n",
+        5: "0,0,20,20,20,0,0,20,Latin,bow\n",
+        6: f"{square},Latin,picture broken\n",
+        7: f"{square},Latin,picture missing\n",
+        9: f"{square},Latin,Stra\udcdfe\n",
+    }
+    for number, content in contents.items():
+        (labels / f"gt_img_{number}.txt").write_bytes(content.encode("utf-8", "surrogateescape"))
+    for number in (1, 2, 3, 4, 5, 8, 9):
+        Image.new("RGB", (64, 48)).save(images / f"img_{number}.jpg")
+    (images / "img_6.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
+    expected = {
+        f"{images / 'img_8.jpg'}: picture without a label",
+        f"{labels / 'gt_img_7.txt'}: label without a picture",
+        f"{labels / 'gt_img_2.txt'}:2: 8 fields",
+        f"{labels / 'gt_img_3.txt'}:2: coordinate 3",
+        f"{labels / 'gt_img_4.txt'}:1: word has no area",
+        f"{labels / 'gt_img_5.txt'}:1: word's sides cross",
+        f"{labels / 'gt_img_9.txt'}:1: label is not UTF-8 (byte 0xdf)",
+        f"{images / 'img_6.jpg'}: cannot be read as a picture",
+    }
+    return SetSettings(path=str(folder)), expected
+
+
+def test_every_fault_is_named_by_file_and_line(tmp_path):
+    settings, expected = make_faulty_set(tmp_path)
+
+    result = check_set(settings)
+
+    messages = [str(problem) for problem in result.problems]
+    assert len(messages) == len(expected)
+    for start in expected:
+        assert any(message.startswith(start) for message in messages), start
+    assert result.num_bad_scenes == 8
+    assert result.num_words == 5
+    assert result.has_errors
+
+
+@pytest.mark.skipif(REAL is None, reason="CRAFT_REAL_DATA names no folder of real scenes")
+def test_real_icdar2015_training_scenes_have_their_known_counts():
+    result = check_set(SetSettings(path=str(Path(str(REAL)) / "icdar2015")))
+
+    assert result.problems == ()
+    assert (result.num_scenes, result.num_words, result.num_dont_care) == (1000, 11886, 7418)
+    assert (result.num_characters, result.num_unreadable_scenes) == (23798, 21)
+    assert result.median_height == pytest.approx(23.6, abs=0.1)

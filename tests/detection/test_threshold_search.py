@@ -1,0 +1,153 @@
+"""The tuner gives what detecting at each combination would give, however many processes decode."""
+
+from dataclasses import asdict, replace
+
+import cv2
+import numpy as np
+import pytest
+
+from craft.config import DetectionSettings
+from craft.detection.detector import Detector
+from craft.detection.grid_jobs import run_jobs
+from craft.detection.score_maps import score_scenes
+from craft.detection.threshold_search import parse_grid, sweep_weights
+from craft.evaluation.matching import score_scene
+from craft.evaluation.summary import summarise
+from craft.evaluation.sweep import Thresholds
+from craft.models.weights import save_safetensors
+from craft.scene import Scene, Word
+from tests.networks import lively_network
+
+GRID = {"text_threshold": (0.3, 0.5), "low_text": (0.2, 0.4), "link_threshold": (0.3,), "least_side": (0.0, 8.0)}
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A network that calls bright pixels text: its maps are values that half precision holds."""
+    model = lively_network(seed=1)
+    metadata = {"width": 0.0625, "detection": {"sizing": "scale", "magnify": 1.0}}
+    save_safetensors(model, tmp_path / "weights.safetensors", metadata)
+    return tmp_path / "weights.safetensors"
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Three pictures, the first without words."""
+    made = []
+    for number in range(3):
+        path = tmp_path / f"img_{number}.png"
+        cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 256, (64, 96, 3)).astype(np.uint8))
+        box = np.array([[4, 4], [60, 4], [60, 40], [4, 40]], dtype=np.float32)
+        made.append(Scene(str(path), (Word(box, "word"),) * (number > 0), f"img_{number}"))
+    return made
+
+
+class Blobs:
+    """Maps of blobs that differ from picture to picture, in steps that half precision holds."""
+
+    def __init__(self, detector):
+        self.detector, self.settings, self.model, self.calls = detector, detector.settings, detector.model, 0
+        self.device, self.precision = detector.device, detector.precision
+
+    def score_maps(self, path):
+        self.calls += 1
+        generator = np.random.default_rng(40 + self.calls)
+        maps = np.zeros((2, 32, 48), np.float32)
+        for _ in range(8):
+            corner, value = generator.integers(0, 28, 2), generator.integers(20, 64) / 64
+            maps[generator.integers(2), corner[0] : corner[0] + 7, corner[1] : corner[1] + 9] = value
+        return maps[0], maps[1], np.array([2.0, 2.0])
+
+
+@pytest.fixture
+def blobs(weights, monkeypatch):
+    """A detector of blobs in place of the network's."""
+    found = Blobs(Detector.from_weights(weights, device="cpu"))
+    monkeypatch.setattr(Detector, "from_weights", classmethod(lambda *_arguments, **_options: found))
+    return found
+
+
+def test_a_sweep_is_what_detecting_at_each_combination_gives(weights, scenes, blobs):
+    from craft.detection.detector import words_from_maps
+
+    sweep = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID)
+
+    assert blobs.calls == 3
+    blobs.calls = 0
+    maps = [blobs.score_maps(scene.image_path) for scene in scenes]
+    assert len(sweep.rows) == 6  # low_text 0.4 is above text_threshold 0.3
+    for row in sweep.rows:
+        settings = blobs.settings.model_copy(update=asdict(row.setting))
+        found = [words_from_maps(*one, settings=settings) for one in maps]
+        each = [
+            score_scene(scene, one.quads_xy, one.scores, protocol="icdar2015")
+            for scene, one in zip(scenes, found, strict=True)
+        ]
+        assert row.scores == summarise(each)
+    assert len({row.scores.num_detections for row in sweep.rows}) > 1
+    assert sweep.best.scores.hmean == max(row.scores.hmean for row in sweep.rows)
+
+
+def test_processes_change_nothing(weights, scenes):
+    one = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, device="cpu")
+    two = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, device="cpu", workers=2)
+
+    assert one == two
+
+
+def test_maps_are_computed_once_and_again_for_another_size(weights, scenes, tmp_path, blobs):
+    first = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, maps=tmp_path / "maps")
+    again = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, maps=tmp_path / "maps")
+
+    assert (blobs.calls, first == again) == (3, True)
+    blobs.settings = blobs.settings.model_copy(update={"text_threshold": 0.1})
+    assert len(list(score_scenes(blobs, scenes, folder=tmp_path / "maps"))) == 3
+    assert blobs.calls == 3
+    blobs.settings = blobs.settings.model_copy(update={"magnify": 2.0})
+    assert len(list(score_scenes(blobs, scenes, folder=tmp_path / "maps"))) == 3
+    assert blobs.calls == 6
+
+
+def test_a_damaged_file_of_maps_is_computed_anew(scenes, tmp_path, blobs):
+    maps = [one.maps for _, one in score_scenes(blobs, scenes[:1], folder=tmp_path / "maps")]
+    (file,) = (tmp_path / "maps").rglob("*.npz")
+    file.write_bytes(file.read_bytes()[:50])
+    blobs.calls = 0
+
+    again = [one.maps for _, one in score_scenes(blobs, scenes[:1], folder=tmp_path / "maps")]
+
+    np.testing.assert_array_equal(maps, again)
+    assert blobs.calls == 1
+
+
+def test_what_the_weights_have_is_kept_where_no_values_are_given(weights, scenes, blobs):
+    blobs.settings = DetectionSettings(sizing="scale", magnify=1.0, least_score=0.25)
+
+    sweep = sweep_weights(weights, scenes, split="three", protocol="icdar2015")
+
+    assert len(sweep.rows) == 5 * 4 * 5 - 5  # low_text 0.5 is above text_threshold 0.4
+    assert {row.setting.least_score for row in sweep.rows} == {0.25}
+
+
+def test_grids_are_read_from_the_command_line():
+    assert parse_grid(["low_text=0.2,0.35", "least_side=0,8"]) == {"low_text": (0.2, 0.35), "least_side": (0.0, 8.0)}
+    with pytest.raises(ValueError, match=r"--grid canvas=1: expected NAME=VALUE,VALUE with a name of text_threshold"):
+        parse_grid(["canvas=1"])
+    with pytest.raises(ValueError, match=r"'a,b' are not numbers"):
+        parse_grid(["low_text=a,b"])
+
+
+def test_no_scenes_and_no_workers_are_refused(weights, scenes):
+    with pytest.raises(ValueError, match="has no scenes"):
+        sweep_weights(weights, [], split="none", protocol="icdar2015")
+    with pytest.raises(ValueError, match="workers is 0"):
+        list(
+            run_jobs([], grid=[Thresholds(0.5, 0.4, 0.4)], settings=DetectionSettings(), protocol="polygons", workers=0)
+        )
+
+
+def test_a_scene_without_its_picture_is_named(scenes, blobs, tmp_path):
+    missing = replace(scenes[0], image_path="nowhere.jpg")
+
+    with pytest.raises(ValueError, match=r"nowhere.jpg: cannot be read"):
+        list(score_scenes(blobs, [missing], folder=tmp_path))

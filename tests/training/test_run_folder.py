@@ -1,0 +1,56 @@
+"""A run folder is resumed with the settings it was made with, on as many processes as one likes."""
+
+import json
+
+import pytest
+import torch
+
+from craft.config import validate_config
+from craft.training.run_folder import open_run_folder
+
+CPU = torch.device("cpu")
+
+
+def settings(values, *, batch_size, accumulate, **changes):
+    optimizer = {**values["optimizer"], "accumulate": accumulate}
+    training = {**values["training"], "batch_size": batch_size}
+    return validate_config({**values, "optimizer": optimizer, "training": training, **changes}, where="test")
+
+
+@pytest.fixture
+def of_four(tiny_values, tmp_path):
+    """The folder of a run with 8 crops a step, 2 in each of 4 processes."""
+    open_run_folder(
+        tmp_path / "run", settings(tiny_values, batch_size=2, accumulate=1), resume=False, device=CPU, processes=4
+    )
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(("processes", "batch_size", "accumulate"), [(2, 2, 2), (1, 4, 2), (1, 8, 1), (4, 1, 2)])
+def test_step_may_be_split_in_other_ways(of_four, tiny_values, processes, batch_size, accumulate):
+    config = settings(tiny_values, batch_size=batch_size, accumulate=accumulate)
+
+    open_run_folder(of_four, config, resume=True, device=CPU, processes=processes)
+
+    last = json.loads((of_four / "environment.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert last["processes"] == processes
+
+
+@pytest.mark.parametrize(
+    ("processes", "batch_size", "remedy"),
+    [(2, 2, r"set optimizer\.accumulate to 2"), (3, 2, r"whose product with 3 is 8"), (8, 2, "product with 8 is 8")],
+)
+def test_step_with_other_crops_is_refused_with_what_to_set(of_four, tiny_values, processes, batch_size, remedy):
+    config = settings(tiny_values, batch_size=batch_size, accumulate=1)
+
+    with pytest.raises(ValueError, match=rf"a step had 8 crops \(4 processes x 2 crops x 1 batches\).*{remedy}"):
+        open_run_folder(of_four, config, resume=True, device=CPU, processes=processes)
+
+
+def test_batches_that_are_ranked_together_keep_their_size(tiny_values, tmp_path):
+    ohem = {**tiny_values["ohem"], "scope": "batch"}
+    before, now = (settings(tiny_values, batch_size=size, accumulate=8 // size, ohem=ohem) for size in (8, 4))
+    open_run_folder(tmp_path / "run", before, resume=False, device=CPU)
+
+    with pytest.raises(ValueError, match=r"training\.batch_size: was 8, now 4"):
+        open_run_folder(tmp_path / "run", now, resume=True, device=CPU)
