@@ -73,7 +73,7 @@ def noise_pool() -> NDArray[np.int8]:
 
 
 @njit(cache=True, nogil=True)
-def _add(values, pool, starts, factor, out):  # type: ignore[no-untyped-def]
+def _add(values, pool, starts, factor, out):
     """Fill in values plus the pool's numbers times the factor, in 8 bits."""
     for stretch in range(len(starts)):
         first = stretch * STRETCH

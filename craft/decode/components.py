@@ -115,7 +115,7 @@ def label_components(components: Components, kept: NDArray[np.int64], *, size_hw
 
 
 @njit(cache=True, nogil=True)
-def _paint(labels, runs, offsets, kept):  # type: ignore[no-untyped-def]
+def _paint(labels, runs, offsets, kept):
     for index in range(len(kept)):
         for run in range(offsets[kept[index]], offsets[kept[index] + 1]):
             for column in range(runs[run, START], runs[run, STOP]):
@@ -123,7 +123,7 @@ def _paint(labels, runs, offsets, kept):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _scan(region, affinity, low_text, link_threshold, mask, mask_words, runs, values):  # type: ignore[no-untyped-def]
+def _scan(region, affinity, low_text, link_threshold, mask, mask_words, runs, values):
     """Fill in the runs of both maps, as many as there is room for, and return how many there are.
 
     `mask` has room for a row and zeros behind it, `mask_words` is the same memory as 64-bit words.
@@ -147,7 +147,7 @@ def _scan(region, affinity, low_text, link_threshold, mask, mask_words, runs, va
 
 
 @njit(cache=True, nogil=True)
-def _measure_run(region, low_text, mask, row, start, runs, values, slot):  # type: ignore[no-untyped-def]
+def _measure_run(region, low_text, mask, row, start, runs, values, slot):
     """Fill in one run's row of the tables, and return the column behind the run."""
     first, last, num_text = _NO_TEXT, _NO_TEXT, 0
     peak, total = 0.0, 0.0
@@ -169,7 +169,7 @@ def _measure_run(region, low_text, mask, row, start, runs, values, slot):  # typ
 
 
 @njit(cache=True, nogil=True)
-def _find_root(parent, index):  # type: ignore[no-untyped-def]
+def _find_root(parent, index):
     while parent[index] != index:
         parent[index] = parent[parent[index]]
         index = parent[index]
@@ -177,7 +177,7 @@ def _find_root(parent, index):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _connect(runs, component):  # type: ignore[no-untyped-def]
+def _connect(runs, component):
     """Number each run's component, and return how many there are.
 
     Runs that share a column in neighbouring rows belong together. `component` holds each run's own number at first
@@ -208,7 +208,7 @@ def _connect(runs, component):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sum_up(runs, values, component, areas, boxes_xyxy, peaks, sums, num_text):  # type: ignore[no-untyped-def]
+def _sum_up(runs, values, component, areas, boxes_xyxy, peaks, sums, num_text):
     """Add every run to its component's area, box, peak, sum and number of text pixels."""
     for run in range(len(runs)):
         index = component[run]

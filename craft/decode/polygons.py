@@ -197,7 +197,7 @@ def _find_basins(
 
 
 @njit(cache=True, nogil=True)
-def _flood(scores, prominence, order, basins, parent, peaks):  # type: ignore[no-untyped-def]
+def _flood(scores, prominence, order, basins, parent, peaks):
     """Give every pixel of `order`, the highest first, a basin; return how many there are.
 
     A pixel with no neighbour taken yet starts a basin, others join the basin of their highest neighbour; where two
@@ -227,7 +227,7 @@ def _flood(scores, prominence, order, basins, parent, peaks):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def _swallow(parent, peaks, first, second, least):  # type: ignore[no-untyped-def]
+def _swallow(parent, peaks, first, second, least):
     """Join two basins that meet, unless the lower one's peak is at least `least`."""
     while parent[first] != first:
         first = parent[first]
@@ -240,7 +240,7 @@ def _swallow(parent, peaks, first, second, least):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _half_peak_boxes(scores, basins, peaks, boxes_xyxy):  # type: ignore[no-untyped-def]
+def _half_peak_boxes(scores, basins, peaks, boxes_xyxy):
     """Widen boxes (C, 4) to each basin's pixels above half its peak, from first to last pixel's outer border."""
     for row in range(scores.shape[0]):
         for column in range(scores.shape[1]):

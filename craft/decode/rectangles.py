@@ -71,7 +71,7 @@ def _fit_with_opencv(hull_xy: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def _fit_all(components, kept, sides, size_hw, found, rectangle_areas):  # type: ignore[no-untyped-def]
+def _fit_all(components, kept, sides, size_hw, found, rectangle_areas):
     """Fill in hulls and boxes of the kept components, and which of the boxes hold without OpenCV's word on a tie.
 
     `sides` and `rectangle_areas` are room to work in.
@@ -92,13 +92,13 @@ def _fit_all(components, kept, sides, size_hw, found, rectangle_areas):  # type:
 
 
 @njit(cache=True, nogil=True)
-def _rows_reached(box_xyxy, reach, height):  # type: ignore[no-untyped-def]
+def _rows_reached(box_xyxy, reach, height):
     """First and last row of a box that grows by `reach`, inside the map."""
     return max(0, box_xyxy[1] - reach), min(height - 1, box_xyxy[3] - 1 + reach)
 
 
 @njit(cache=True, nogil=True)
-def _widen(runs, reach, size_hw, sides, box_xyxy):  # type: ignore[no-untyped-def]
+def _widen(runs, reach, size_hw, sides, box_xyxy):
     """Fill in the first and last column of the widened pixels above the low threshold in each row that can matter.
 
     OpenCV anchors a rectangle of side n at n // 2: a pixel spreads that far right and down, the rest left and up.
@@ -120,7 +120,7 @@ def _widen(runs, reach, size_hw, sides, box_xyxy):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _hull_of_sides(sides, box_xyxy, reach, size_hw, hulls, start):  # type: ignore[no-untyped-def]
+def _hull_of_sides(sides, box_xyxy, reach, size_hw, hulls, start):
     """Write the convex hull of what `_widen` filled in into `hulls` from `start` on, clockwise; return its end."""
     first_row, last_row = _rows_reached(box_xyxy, reach, size_hw[0])
     stop = start
@@ -137,7 +137,7 @@ def _hull_of_sides(sides, box_xyxy, reach, size_hw, hulls, start):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def _end_of_chain(hulls, start, stop, x, y):  # type: ignore[no-untyped-def]
+def _end_of_chain(hulls, start, stop, x, y):
     """Where (x, y) belongs behind hulls[start:stop], whose last points may be no corners any more."""
     while stop - start >= 2:
         before_x, before_y = hulls[stop - 2, 0], hulls[stop - 2, 1]
@@ -149,7 +149,7 @@ def _end_of_chain(hulls, start, stop, x, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _extents(hull, dx, dy):  # type: ignore[no-untyped-def]
+def _extents(hull, dx, dy):
     """Smallest and largest x dx + y dy, then y dx - x dy, over the hull, from its first point."""
     x_origin, y_origin = hull[0, 0], hull[0, 1]
     along_low, along_high, across_low, across_high = 0, 0, 0, 0
@@ -162,7 +162,7 @@ def _extents(hull, dx, dy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fit_rectangle(hull, rectangle_areas, quad):  # type: ignore[no-untyped-def]
+def _fit_rectangle(hull, rectangle_areas, quad):
     """Write the box around a hull into `quad` (4, 2); return False where a tie leaves it to OpenCV."""
     num_points = len(hull)
     best = -1
@@ -186,14 +186,14 @@ def _fit_rectangle(hull, rectangle_areas, quad):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _edge(hull, index):  # type: ignore[no-untyped-def]
+def _edge(hull, index):
     """From a hull's corner to the next one."""
     following = index + 1 if index + 1 < len(hull) else 0
     return np.int64(hull[following, 0] - hull[index, 0]), np.int64(hull[following, 1] - hull[index, 1])
 
 
 @njit(cache=True, nogil=True)
-def _write_corners(hull, dx, dy, quad):  # type: ignore[no-untyped-def]
+def _write_corners(hull, dx, dy, quad):
     """Write the rectangle along (dx, dy) around a hull, or the axis-aligned one; False where a tie leaves it open."""
     along_low, along_high, across_low, across_high = _extents(hull, dx, dy)
     length = math.sqrt(dx * dx + dy * dy)

@@ -32,7 +32,7 @@ def share_by_rows(ranked: Tensor, num_kept: Tensor) -> Tensor:
 
 
 @triton.jit
-def _share(ranked, num_kept, shares, num_pixels, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _share(ranked, num_kept, shares, num_pixels, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     ranked += row * num_pixels
     shares += row * num_pixels

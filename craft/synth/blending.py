@@ -67,7 +67,7 @@ def lit(picture: Picture, light: Picture) -> Picture:
 
 
 @njit(cache=True, nogil=True)
-def _toned(picture, table, out):  # type: ignore[no-untyped-def]
+def _toned(picture, table, out):
     for row in range(picture.shape[0]):
         for column in range(picture.shape[1]):
             for channel in range(3):
@@ -75,7 +75,7 @@ def _toned(picture, table, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _lit(levels, factors, out):  # type: ignore[no-untyped-def]
+def _lit(levels, factors, out):
     """Flat and in 16 bits throughout: the compiler then does 16 levels or more at a time."""
     for index in range(levels.size):
         product = np.uint16(np.uint16(levels[index]) * np.uint16(factors[index]))
@@ -85,7 +85,7 @@ def _lit(levels, factors, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _mix_flat(patch, mask, red, green, blue, opacity):  # type: ignore[no-untyped-def]
+def _mix_flat(patch, mask, red, green, blue, opacity):
     for row in range(mask.shape[0]):
         for column in range(mask.shape[1]):
             share = (np.int32(mask[row, column]) * opacity + 128) >> 8  # 0 to 255
@@ -96,7 +96,7 @@ def _mix_flat(patch, mask, red, green, blue, opacity):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _mix_picture(patch, mask, picture, opacity):  # type: ignore[no-untyped-def]
+def _mix_picture(patch, mask, picture, opacity):
     for row in range(mask.shape[0]):
         for column in range(mask.shape[1]):
             share = (np.int32(mask[row, column]) * opacity + 128) >> 8
@@ -107,14 +107,14 @@ def _mix_picture(patch, mask, picture, opacity):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mixed(below, above, share):  # type: ignore[no-untyped-def]
+def _mixed(below, above, share):
     """Weighted mean of two levels, rounded: a division by 255 without dividing."""
     total = np.int32(below) * (255 - share) + np.int32(above) * share + 128
     return np.uint8((total + (total >> 8)) >> 8)
 
 
 @njit(cache=True, nogil=True)
-def ink_contrast(image, mask, top, left, y1, x1, y2, x2):  # type: ignore[no-untyped-def]
+def ink_contrast(image, mask, top, left, y1, x1, y2, x2):
     """Mean luminance of the ink of a word less that of what is around it.
 
     Args:

@@ -65,7 +65,7 @@ def _shares() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @njit(cache=True, nogil=True)
-def _flatten(recording, units, quadratic, cubic):  # type: ignore[no-untyped-def]
+def _flatten(recording, units, quadratic, cubic):
     points = np.empty((_room(recording), 2))
     ends = np.empty(len(recording), np.int64)
     size, contours, at = 0, 0, 0
@@ -103,7 +103,7 @@ def _flatten(recording, units, quadratic, cubic):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _room(recording):  # type: ignore[no-untyped-def]
+def _room(recording):
     """The most corners that a recording can become."""
     most, at = 0, 0
     while at < len(recording):

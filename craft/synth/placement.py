@@ -49,7 +49,7 @@ def character_boxes(shaped: ShapedText, typeface: Typeface, *, word_height: bool
 
 
 @njit(cache=True, nogil=True)
-def _character_boxes(inked, least, word_height):  # type: ignore[no-untyped-def]
+def _character_boxes(inked, least, word_height):
     boxes = inked[~np.isnan(inked[:, 0])].copy()
     for index in range(len(boxes)):
         for low in range(2):
@@ -154,7 +154,7 @@ def letter_height(polygon_xy: NDArray[np.float32]) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _quad_height(quad):  # type: ignore[no-untyped-def]
+def _quad_height(quad):
     """What `letter_height` says of a quad, in the quad's own precision."""
     half = quad.dtype.type(0.5)
     left, right = quad[0] - quad[3], quad[1] - quad[2]
@@ -220,7 +220,7 @@ def plane_in_space(
 
 
 @njit(cache=True, nogil=True)
-def _plane_in_space(yaw, pitch, roll, distance, x, y, matrix):  # type: ignore[no-untyped-def]
+def _plane_in_space(yaw, pitch, roll, distance, x, y, matrix):
     """The plane's two axes after turning it by yaw, then pitch, then roll, seen from `distance`."""
     across = (np.cos(yaw), np.sin(pitch) * np.sin(yaw), np.cos(pitch) * np.sin(yaw))
     down = (0.0, np.cos(pitch), -np.sin(pitch))
@@ -278,7 +278,7 @@ def send(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # what lies on the horizon is infinitely far
-def _send(points, matrix):  # type: ignore[no-untyped-def]
+def _send(points, matrix):
     moved = np.empty(points.shape)
     for index in range(len(points)):
         x, y = points[index, 0], points[index, 1]

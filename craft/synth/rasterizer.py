@@ -43,7 +43,7 @@ def extent(points_xy: NDArray[np.floating]) -> tuple[float, float, float, float]
 
 
 @njit(cache=True, nogil=True)
-def _extent(points):  # type: ignore[no-untyped-def]
+def _extent(points):
     x1, y1 = points[0, 0], points[0, 1]
     x2, y2 = x1, y1
     for index in range(1, len(points)):
@@ -53,7 +53,7 @@ def _extent(points):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fill(points, contour_ends, mask):  # type: ignore[no-untyped-def]
+def _fill(points, contour_ends, mask):
     height, width = mask.shape
     change = np.zeros((height, width + 2), np.float32)
     first, last = np.full(height, width), np.full(height, -1)  # columns with sides: the others are as the one before
@@ -80,7 +80,7 @@ def _fill(points, contour_ends, mask):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _add_side(change, first, last, x0, y0, x1, y1, sign):  # type: ignore[no-untyped-def]
+def _add_side(change, first, last, x0, y0, x1, y1, sign):
     """Record, row by row, how far the area to the right of a side changes; y0 < y1."""
     height, width = change.shape[0], change.shape[1] - 2
     slope = (x1 - x0) / (y1 - y0)
@@ -109,7 +109,7 @@ def _add_side(change, first, last, x0, y0, x1, y1, sign):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True)
-def _add_part(change, row, left, right, tall):  # type: ignore[no-untyped-def]
+def _add_part(change, row, left, right, tall):
     """Record one row's part of a side, from column `left` to `right` inside the mask."""
     first, last = int(left), int(right)
     if first == last:

@@ -20,7 +20,7 @@ _SLACK = 1e-6  # a centre on the bounds must not be lost to rounding; what is in
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def connect_neighbours(quads, word, between, between_word):  # type: ignore[no-untyped-def]
+def connect_neighbours(quads, word, between, between_word):
     """Fill in the quad between each two neighbours of a word, and its word; return how many there are.
 
     `quads` is (C, 4, 2) float64, `word` (C,) int64, `between` (C, 4, 2) and `between_word` (C,) have room for all.
@@ -56,7 +56,7 @@ def connect_neighbours(quads, word, between, between_word):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def outline_ellipses(quads, height, width, scratch, box, function, kept):  # type: ignore[no-untyped-def]
+def outline_ellipses(quads, height, width, scratch, box, function, kept):
     """Fill in box and functions of every enlarged quad's ellipse that touches the map; return how many do.
 
     `quads` is (Q, 4, 2) float64; `scratch` (4, 2) float64; `box` (Q, 4) int64, `function` (Q, 3, 3) float64 and `kept`
@@ -76,7 +76,7 @@ def outline_ellipses(quads, height, width, scratch, box, function, kept):  # typ
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def outline_strips(quads, height, width, scratch, box, function, kept):  # type: ignore[no-untyped-def]
+def outline_strips(quads, height, width, scratch, box, function, kept):
     """Fill in box and sides of every grown strip's convex pieces that touch the map; return how many do.
 
     `quads` is (S, 4, 2) float64; `scratch` (3, 4, 2) float64; `box` (2 S, 4) int64, `function` (2 S, 4, 3) float64 and
@@ -112,7 +112,7 @@ def outline_strips(quads, height, width, scratch, box, function, kept):  # type:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _area(quad):  # type: ignore[no-untyped-def]
+def _area(quad):
     """Signed area: half the product of the diagonals."""
     return 0.5 * (
         (quad[2, 0] - quad[0, 0]) * (quad[3, 1] - quad[1, 1]) - (quad[2, 1] - quad[0, 1]) * (quad[3, 0] - quad[1, 0])
@@ -120,7 +120,7 @@ def _area(quad):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _corner_area(quad, number):  # type: ignore[no-untyped-def]
+def _corner_area(quad, number):
     """Signed area of the triangle that a corner makes with its neighbours."""
     before, after = (number + 3) % 4, (number + 1) % 4
     return 0.5 * (
@@ -130,7 +130,7 @@ def _corner_area(quad, number):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _crossing(quad):  # type: ignore[no-untyped-def]
+def _crossing(quad):
     """Where the diagonals cross; the mean of the corners where they are parallel."""
     down_x, down_y = quad[2, 0] - quad[0, 0], quad[2, 1] - quad[0, 1]
     across_x, across_y = quad[3, 0] - quad[1, 0], quad[3, 1] - quad[1, 1]
@@ -144,7 +144,7 @@ def _crossing(quad):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _triangle_middle(quad, side, centre_x, centre_y, out):  # type: ignore[no-untyped-def]
+def _triangle_middle(quad, side, centre_x, centre_y, out):
     """Fill in the middle of the triangle between a side and the crossing of the diagonals."""
     following = (side + 1) % 4
     out[0] = (quad[side, 0] + quad[following, 0] + centre_x) / 3
@@ -152,14 +152,14 @@ def _triangle_middle(quad, side, centre_x, centre_y, out):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _share_along(step_x, step_y, axis_x, axis_y):  # type: ignore[no-untyped-def]
+def _share_along(step_x, step_y, axis_x, axis_y):
     """How far a step runs along an axis of any length, to and fro alike."""
     length = math.hypot(axis_x, axis_y)
     return abs(step_x * axis_x + step_y * axis_y) / (length if length > 0 else 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _convex_or_parallelogram(quad, out):  # type: ignore[no-untyped-def]
+def _convex_or_parallelogram(quad, out):
     """Fill in the quad, or, where it is not convex, the parallelogram with its middle, its mean sides and its area.
 
     A quad with a corner that is straight, or nearly, counts as not convex: there the horizon of its homography comes
@@ -181,7 +181,7 @@ def _convex_or_parallelogram(quad, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _enlarge(quad):  # type: ignore[no-untyped-def]
+def _enlarge(quad):
     """Move the corners away from where the diagonals cross."""
     centre_x, centre_y = _crossing(quad)
     for number in range(4):
@@ -190,7 +190,7 @@ def _enlarge(quad):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _to_disc(quad, function):  # type: ignore[no-untyped-def]
+def _to_disc(quad, function):
     """Fill in the functions of a quad's ellipse, the inverse homography to [-1, 1]^2; return the ellipse's bounds.
 
     The functions are scaled so that the third is 1 in the middle of the bounds. The dual of the disc's conic gives the
@@ -223,13 +223,13 @@ def _to_disc(quad, function):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cross(a_x, a_y, a_w, b_x, b_y, b_w, out):  # type: ignore[no-untyped-def]
+def _cross(a_x, a_y, a_w, b_x, b_y, b_w, out):
     """Fill in the cross product."""
     out[0], out[1], out[2] = a_y * b_w - a_w * b_y, a_w * b_x - a_x * b_w, a_x * b_y - a_y * b_x
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _copy_clockwise(quad, out):  # type: ignore[no-untyped-def]
+def _copy_clockwise(quad, out):
     """Fill in the quad clockwise, turned around its first corner where it was not."""
     turned = _area(quad) < 0
     for number in range(4):
@@ -238,7 +238,7 @@ def _copy_clockwise(quad, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(quad, out):  # type: ignore[no-untyped-def]
+def _grow(quad, out):
     """Fill in the quad with its sides moved outwards by a share of the shorter side, as `geometry.grow_quads` does."""
     lengths = (_length(quad, 0), _length(quad, 1), _length(quad, 2), _length(quad, 3))
     distance = GROWTH * 0.5 * min(lengths[0] + lengths[2], lengths[1] + lengths[3])
@@ -257,14 +257,14 @@ def _grow(quad, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _length(quad, number):  # type: ignore[no-untyped-def]
+def _length(quad, number):
     """Length of the side that begins at a corner."""
     after = (number + 1) % 4
     return math.hypot(quad[after, 0] - quad[number, 0], quad[after, 1] - quad[number, 1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _to_sides(quad, function):  # type: ignore[no-untyped-def]
+def _to_sides(quad, function):
     """Fill in the distances from the sides of a clockwise convex quad, positive inside; return its bounds."""
     for number in range(4):
         after = (number + 1) % 4
@@ -282,7 +282,7 @@ def _to_sides(quad, function):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pixel_box(left, top, right, bottom, height, width, box):  # type: ignore[no-untyped-def]
+def _pixel_box(left, top, right, bottom, height, width, box):
     """Fill in left, top, width and height of the pixels with centres within bounds and map; return if there are any."""
     box[0] = int(min(max(np.ceil(left - 0.5 - _SLACK), 0.0), width))
     box[1] = int(min(max(np.ceil(top - 0.5 - _SLACK), 0.0), height))

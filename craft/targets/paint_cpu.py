@@ -86,7 +86,7 @@ def _series(sigma: float) -> tuple[np.float32, ...]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _paint_batch(maps, confidence, shapes, covers, series, positive_target):  # type: ignore[no-untyped-def]
+def _paint_batch(maps, confidence, shapes, covers, series, positive_target):
     """Fill in maps (2B, H, W) and confidence, one map after the other, while it is in the cache."""
     box, function, trusted, order, first = shapes
     cover_box, cover_function, cover_trusted, cover_order, cover_first = covers
@@ -104,7 +104,7 @@ def _paint_batch(maps, confidence, shapes, covers, series, positive_target):  # 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _paint_ellipse(squared_radius, trust_map, box, function, trusted):  # type: ignore[no-untyped-def]
+def _paint_ellipse(squared_radius, trust_map, box, function, trusted):
     """Keep the smallest squared radius, and the trust that goes with it, in all pixels of an ellipse.
 
     Of equal ones the first painted stays, which is the least trusted. Beside the ellipse squared radii are above 1 and
@@ -136,7 +136,7 @@ def _paint_ellipse(squared_radius, trust_map, box, function, trusted):  # type: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _to_targets(squared_radius, series):  # type: ignore[no-untyped-def]
+def _to_targets(squared_radius, series):
     """Turn squared radii into targets."""
     s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11 = series
     for row in range(squared_radius.shape[0]):
@@ -149,7 +149,7 @@ def _to_targets(squared_radius, series):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cover(targets, trust_map, box, function, trusted, positive_target):  # type: ignore[no-untyped-def]
+def _cover(targets, trust_map, box, function, trusted, positive_target):
     """Lower the trust in the pixels whose centres are in a strip: in each row, from side to side.
 
     A trust of 0, don't care, holds up to the target that counts as positive; another one where nothing is drawn.

@@ -97,7 +97,7 @@ def _to_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
 
 
 @triton.jit
-def _place(numbers, owners, num_shapes, map_width, PIECE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _place(numbers, owners, num_shapes, map_width, PIECE: tl.constexpr):
     """Shape of this program's piece; row, column and index in the maps of its pixels, and which are in the box."""
     piece = tl.program_id(0)
     shape = tl.load(owners + piece)
@@ -112,7 +112,7 @@ def _place(numbers, owners, num_shapes, map_width, PIECE: tl.constexpr):  # type
 
 
 @triton.jit
-def _paint_ellipses(numbers, functions, owners, keys, num_shapes, map_width, falloff, PIECE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _paint_ellipses(numbers, functions, owners, keys, num_shapes, map_width, falloff, PIECE: tl.constexpr):
     """Raise keys to the bits of the target above the distrust of its word, where pixels are in the ellipse."""
     shape, row, column, pixel, in_box = _place(numbers, owners, num_shapes, map_width, PIECE)
     u_slope = tl.load(functions + shape)
@@ -136,7 +136,7 @@ def _paint_ellipses(numbers, functions, owners, keys, num_shapes, map_width, fal
 
 
 @triton.jit
-def _paint_covers(numbers, functions, owners, keys, num_shapes, map_width, PIECE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _paint_covers(numbers, functions, owners, keys, num_shapes, map_width, PIECE: tl.constexpr):
     """Raise keys to the distrust of the word, where pixels are on the inner side of all four sides."""
     shape, row, column, pixel, in_box = _place(numbers, owners, num_shapes, map_width, PIECE)
     least = tl.zeros((PIECE,), dtype=tl.float32)
@@ -151,7 +151,7 @@ def _paint_covers(numbers, functions, owners, keys, num_shapes, map_width, PIECE
 
 
 @triton.jit
-def _read_keys(keys, cover_keys, maps, confidence, num_pixels, positive_target, ONE: tl.constexpr, PIECE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _read_keys(keys, cover_keys, maps, confidence, num_pixels, positive_target, ONE: tl.constexpr, PIECE: tl.constexpr):
     """Maps and confidence of the keys of a map and of what covers its image."""
     plane = tl.program_id(1).to(tl.int64)
     pixel = tl.program_id(0) * PIECE + tl.arange(0, PIECE)

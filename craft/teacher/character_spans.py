@@ -64,7 +64,7 @@ def target_table(most: int, fall: float) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):  # type: ignore[no-untyped-def]
+def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):
     """Fill boxes (C, 4) with the most likely C characters; returns the number of peaks."""
     length = len(boxes_xyxy)
     num_bins = length * min(max(round((right - left) / length), _LEAST_BINS), _MOST_BINS)
@@ -83,7 +83,7 @@ def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):  # ty
 
 
 @njit(cache=True, nogil=True)
-def row_profile(levels, left, top, right, bottom, num_bins):  # type: ignore[no-untyped-def]
+def row_profile(levels, left, top, right, bottom, num_bins):
     """The highest score of a word's columns (num_bins,) float64 at the middles of equal parts; linear between columns."""
     height, width = levels.shape
     first = min(max(round(top), 0), height - 1)  # rows whose centres lie in the word; the nearest where none does
@@ -105,7 +105,7 @@ def row_profile(levels, left, top, right, bottom, num_bins):  # type: ignore[no-
 
 
 @njit(cache=True, nogil=True)
-def count_peaks(profile, least_peak, prominence):  # type: ignore[no-untyped-def]
+def count_peaks(profile, least_peak, prominence):
     """Number of peaks of at least `least_peak` with a valley at least `prominence` lower between any two of them."""
     count = 0
     highest, lowest = 0.0, 0.0  # since the last valley, since the last peak
@@ -126,7 +126,7 @@ def count_peaks(profile, least_peak, prominence):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenness):  # type: ignore[no-untyped-def]
+def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenness):
     """Spans (length, 2), in bins, of the characters whose targets differ least from a profile, in squares.
 
     A bin in no character should score 0. A character's width may be `least` to `most` bins; `targets` as in
@@ -176,7 +176,7 @@ def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenne
 
 
 @njit(cache=True, nogil=True)
-def _take_cheaper(before, fits, width, costs, chosen):  # type: ignore[no-untyped-def]
+def _take_cheaper(before, fits, width, costs, chosen):
     """Put a character of one width wherever that costs less than what is there; changes costs and chosen."""
     for index in range(len(before)):
         cost = before[index] + fits[index]
@@ -186,7 +186,7 @@ def _take_cheaper(before, fits, width, costs, chosen):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _fit_characters(profile, least, most, targets, faintest, fits):  # type: ignore[no-untyped-def]
+def _fit_characters(profile, least, most, targets, faintest, fits):
     """Squared differences of a character of every width at every first bin from the profile, into fits (width, first)."""
     num_bins = len(profile)
     squares = np.zeros(num_bins + 1, np.float32)
@@ -210,7 +210,7 @@ def _fit_characters(profile, least, most, targets, faintest, fits):  # type: ign
 
 
 @njit(cache=True, nogil=True)
-def _fit_heights(levels, boxes_xyxy, level, reach, least_peak, least_height):  # type: ignore[no-untyped-def]
+def _fit_heights(levels, boxes_xyxy, level, reach, least_peak, least_height):
     """Narrow boxes (C, 4) from the word's height to each character's own, measured at a share of its peak."""
     rows = np.zeros(levels.shape[0])
     for index in range(len(boxes_xyxy)):

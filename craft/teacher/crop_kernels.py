@@ -13,7 +13,7 @@ _LEAST_AREA = 1e-3  # of a character, and of what a clear turn spans, square sou
 
 
 @njit(cache=True, nogil=True)
-def mean_sides(strips_xy):  # type: ignore[no-untyped-def]
+def mean_sides(strips_xy):
     """Length along a word's strips (S, 4, 2) and the mean height across it, weighted by the strips' lengths."""
     wide, tall, plain = 0.0, 0.0, 0.0
     for strip in strips_xy:
@@ -25,7 +25,7 @@ def mean_sides(strips_xy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sides(strip):  # type: ignore[no-untyped-def]
+def _sides(strip):
     lengths = np.empty(4)
     for corner in range(4):
         following = (corner + 1) % 4
@@ -36,7 +36,7 @@ def _sides(strip):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width, least_denominator):  # type: ignore[no-untyped-def]
+def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width, least_denominator):
     """Matrices (S, 3, 3) from crop to source pixels and first columns (S,) of the strips that have a width.
 
     Strip by strip, rectangles side by side from `left` on, `scale` times as wide, land on the strips. One whose
@@ -69,7 +69,7 @@ def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rectangle_to_quad(quad, left, top, right, bottom, matrix):  # type: ignore[no-untyped-def]
+def _rectangle_to_quad(quad, left, top, right, bottom, matrix):
     """Fill a matrix (3, 3) that sends an upright rectangle to a quad, corner for corner (Heckbert 1989, 2.2.3)."""
     right_x, right_y = quad[1, 0] - quad[2, 0], quad[1, 1] - quad[2, 1]
     left_x, left_y = quad[3, 0] - quad[2, 0], quad[3, 1] - quad[2, 1]
@@ -90,7 +90,7 @@ def _rectangle_to_quad(quad, left, top, right, bottom, matrix):  # type: ignore[
 
 
 @njit(cache=True, nogil=True)
-def _rectangle_to_parallelogram(quad, left, top, right, bottom, matrix):  # type: ignore[no-untyped-def]
+def _rectangle_to_parallelogram(quad, left, top, right, bottom, matrix):
     """Fill a matrix (3, 3) that sends an upright rectangle to the parallelogram of a quad's middle lines."""
     matrix[2, 0], matrix[2, 1], matrix[2, 2] = 0.0, 0.0, 1.0
     for axis in range(2):
@@ -102,7 +102,7 @@ def _rectangle_to_parallelogram(quad, left, top, right, bottom, matrix):  # type
 
 
 @njit(cache=True, nogil=True)
-def least_source_step(matrix, left, right, height):  # type: ignore[no-untyped-def]
+def least_source_step(matrix, left, right, height):
     """Fewest source pixels that one crop pixel covers in any direction, at the corners and the middle of columns."""
     least = np.inf
     for x, y in ((left, 0.0), (right, 0.0), (left, height), (right, height), (0.5 * (left + right), 0.5 * height)):
@@ -118,7 +118,7 @@ def least_source_step(matrix, left, right, height):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def draw_columns(image, matrix, crop):  # type: ignore[no-untyped-def]
+def draw_columns(image, matrix, crop):
     """Fill columns of a crop (h, w, 3) uint8 from an image, bilinear in 64ths of a pixel, black outside.
 
     `matrix` (3, 3) sends the crop's points to the image's, with positive denominators all over the crop.
@@ -129,7 +129,7 @@ def draw_columns(image, matrix, crop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _columns_reach(matrix, height, width, image_height, image_width):  # type: ignore[no-untyped-def]
+def _columns_reach(matrix, height, width, image_height, image_width):
     """First and last source pixels, x1, y1, x2, y2, between which a crop reads; from -1 to one beyond the image."""
     low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
     for x in (0.0, float(width)):
@@ -147,7 +147,7 @@ def _columns_reach(matrix, height, width, image_height, image_width):  # type: i
 
 
 @njit(cache=True, nogil=True)
-def _packed_part(image, left, top, right, bottom):  # type: ignore[no-untyped-def]
+def _packed_part(image, left, top, right, bottom):
     """A part of an image with the three channels of a pixel in one number, so that they are weighted at once."""
     packed = np.zeros((bottom - top + 1, right - left + 1), np.uint64)
     first_row, first_column = max(top, 0), max(left, 0)
@@ -164,7 +164,7 @@ def _packed_part(image, left, top, right, bottom):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _interpolate(packed, rows, columns, matrix, left, top, crop):  # type: ignore[no-untyped-def]
+def _interpolate(packed, rows, columns, matrix, left, top, crop):
     """Fill a crop from packed pixels (rows * columns,) whose first is pixel (left, top) of the image.
 
     Places are computed a line at a time, in float32 from the part's own corner, so that they become vector
@@ -196,7 +196,7 @@ def _interpolate(packed, rows, columns, matrix, left, top, crop):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
-def _gather(packed, pitch, offsets, shares_x, shares_y, line):  # type: ignore[no-untyped-def]
+def _gather(packed, pitch, offsets, shares_x, shares_y, line):
     """Fill a line (w, 3) with the weighted means of four packed pixels each."""
     one, byte = np.uint64(1), np.uint64(255)
     bits, lane = np.uint64(_FRACTION_BITS), np.uint64(_LANE)
@@ -222,7 +222,7 @@ def _gather(packed, pitch, offsets, shares_x, shares_y, line):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True)
-def boxes_to_quads(boxes_xyxy, stride, downwards, matrices, starts):  # type: ignore[no-untyped-def]
+def boxes_to_quads(boxes_xyxy, stride, downwards, matrices, starts):
     """Quads (C, 4, 2) float32 in source pixels of boxes (C, 4) in a crop's map, and whether each has an area, clockwise."""
     quads = np.empty((len(boxes_xyxy), 4, 2), np.float32)
     usable = True
@@ -245,7 +245,7 @@ def boxes_to_quads(boxes_xyxy, stride, downwards, matrices, starts):  # type: ig
 
 
 @njit(cache=True, nogil=True)
-def _area(quad):  # type: ignore[no-untyped-def]
+def _area(quad):
     """Signed area, positive where the quad runs clockwise on the screen; not a number where a corner is none."""
     first_x, first_y = np.float64(quad[0, 0]), np.float64(quad[0, 1])
     twice = 0.0
@@ -256,7 +256,7 @@ def _area(quad):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def all_convex(quads_xy):  # type: ignore[no-untyped-def]
+def all_convex(quads_xy):
     """Whether every quad (C, 4, 2) turns clearly the same way at all four corners, as `is_simple` sees it."""
     for quad in quads_xy:
         least, most = np.inf, -np.inf

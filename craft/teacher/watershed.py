@@ -82,7 +82,7 @@ def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True)
-def _mark_background(levels, markers, edge):  # type: ignore[no-untyped-def]
+def _mark_background(levels, markers, edge):
     """Make room for the background among the markers, in place: it becomes 1, the cores 2 and on."""
     for row in range(levels.shape[0]):
         for column in range(levels.shape[1]):
@@ -93,7 +93,7 @@ def _mark_background(levels, markers, edge):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _basin_boxes(basins, boxes_xyxy):  # type: ignore[no-untyped-def]
+def _basin_boxes(basins, boxes_xyxy):
     """Boxes (C, 4) around the pixels of basins 2 to C + 1, with half of the lines of one pixel between basins."""
     boxes_xyxy[:, :2] = np.inf
     boxes_xyxy[:, 2:] = -np.inf
