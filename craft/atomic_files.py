@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a path holds the old content or the new, never half of either."""
+"""Files that are written completely or not at all: a path holds the old content or the new, never a part of either."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from typing import BinaryIO
 
 
 @contextmanager
-def open_whole(path: str | Path, *, shared: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
-    """Open a file whose content takes the place of `path` once the block ends.
+def open_atomic(path: str | Path, *, shared: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a binary file that replaces `path` when the block ends; if the block raises, `path` stays as it was.
 
     Args:
-        path: file to write. One beside it, ".partial" behind its name, is used on the way; where the block raises, it is
-            removed and `path` is as it was.
-        shared: several processes may write it at once, so that each needs a file of its own on the way.
-        durable: wait until the bytes are on the disk. Files that come by the thousand and can be made again do without:
-            they are never seen half written, but for a power cut.
-
-    Yields:
-        The file, open for bytes.
+        shared: several processes may write the file at once, so each uses a temporary file of its own.
+        durable: wait until the bytes are on the disk. Without it, a power cut can lose the file, but nothing else can
+            leave it half written.
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial" if shared else f"{path.name}.partial")
@@ -36,17 +31,8 @@ def open_whole(path: str | Path, *, shared: bool = False, durable: bool = True) 
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path: str | Path, content: bytes | str, *, durable: bool = True) -> Path:
-    """Write a file as `open_whole` does.
-
-    Args:
-        path: file to write.
-        content: bytes, or text that is written as UTF-8.
-        durable: as in `open_whole`.
-
-    Returns:
-        The path.
-    """
-    with open_whole(path, durable=durable) as file:
+def write_atomic(path: str | Path, content: bytes | str, *, durable: bool = True) -> Path:
+    """Write bytes, or text as UTF-8, as `open_atomic` does, and return the path."""
+    with open_atomic(path, durable=durable) as file:
         file.write(content.encode() if isinstance(content, str) else content)
     return Path(path)

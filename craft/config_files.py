@@ -1,4 +1,4 @@
-"""Settings as people write them: YAML files, what these extend, `--set a.b=c`. Nested dictionaries, not yet checked."""
+"""Settings as users write them, in YAML files and as `--set a.b=c`: nested dictionaries, not yet validated."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from typing import Any
 import yaml
 
 ABSENT = object()
-"""What `lookup` gives where there is nothing."""
+"""Returned by `lookup` for a setting that is not given."""
 
 
 def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """Read "a.b=c" settings from the command line.
+    """Parse "a.b=c" settings from the command line into nested dictionaries; values are read as YAML.
 
-    Args:
-        overrides: one setting each; the value is read as YAML. A number counts into a list: data.train.0.path=FOLDER.
-
-    Returns:
-        Nested dictionaries.
+    A number indexes a list: data.train.0.path=FOLDER.
 
     Raises:
         ValueError: a setting has no "=", or its value is not YAML.
@@ -40,16 +36,10 @@ def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file of settings.
-
-    Args:
-        path: YAML file.
-
-    Returns:
-        Its settings, nested; none of an empty file.
+    """Read a YAML file of nested settings; an empty file has none.
 
     Raises:
-        ValueError: the file cannot be read, is not YAML, or holds no settings.
+        ValueError: the file cannot be read, is not YAML, or holds no mapping.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -65,7 +55,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def inherited_settings(values: dict[str, Any], path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The settings of the files that `path` extends, nearest last."""
+    """The merged settings of the files that the file at `path` extends, directly or indirectly; the nearest file wins."""
     base = values.get("extends")
     if base is None:
         return {}
@@ -79,15 +69,7 @@ def inherited_settings(values: dict[str, Any], path: Path, *, seen: tuple[Path, 
 
 
 def deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Lay nested settings over others.
-
-    Args:
-        base: nested dictionaries and lists.
-        changes: what replaces or joins it; {"0": value} replaces the first item of a list.
-
-    Returns:
-        Both merged; neither is changed.
-    """
+    """Merge nested settings into others, changing neither; {"0": value} replaces the first item of a list."""
     merged = dict(base)
     for key, value in changes.items():
         before = merged.get(key)
@@ -102,7 +84,7 @@ def deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def lookup(values: dict[str, Any], key: str) -> Any:
-    """Find a setting by its dotted name: ohem.ratio; `ABSENT` where it is not given."""
+    """The value of a setting by its dotted name, such as ohem.ratio; `ABSENT` where it is not given."""
     found: Any = values
     for part in key.split("."):
         if not isinstance(found, dict) or part not in found:

@@ -16,19 +16,16 @@ from shapely.geometry.base import BaseGeometry
 from shapely.validation import make_valid
 
 FloatArray = NDArray[np.floating]
+
+MAP_STRIDE = 2
+"""Network input pixels per pixel of a score map, in each direction."""
+
 _GRID = 1e-6  # pixels
 _CLEAR_TURN = 1e-3  # square pixels; below it rounding could tell
 
 
 def signed_area(polygon_xy: ArrayLike) -> NDArray[np.float64]:
-    """Area of polygons by the shoelace formula, positive where they run clockwise on the screen.
-
-    Args:
-        polygon_xy: (..., P, 2) corners in pixels.
-
-    Returns:
-        (...) float64, square pixels.
-    """
+    """Area of (..., P, 2) polygons by the shoelace formula in square pixels, positive where they run clockwise."""
     points = np.asarray(polygon_xy, dtype=np.float64)
     points = points - points[..., :1, :]  # far from the origin the products would lose digits
     following = np.concatenate([points[..., 1:, :], points[..., :1, :]], axis=-2)  # np.roll takes three times as long
@@ -37,13 +34,9 @@ def signed_area(polygon_xy: ArrayLike) -> NDArray[np.float64]:
 
 
 def clockwise(polygon_xy: ArrayLike) -> NDArray[np.float32]:
-    """Return the polygon clockwise on the screen, reversed around its first corner where it was not.
+    """Return the (P, 2) polygon clockwise on the screen, float32, reversed around its first corner if it was not.
 
-    Args:
-        polygon_xy: (P, 2) corners in pixels.
-
-    Returns:
-        (P, 2) float32; the first corner stays first, since it is where the text starts.
+    The first corner stays first, since the text starts there.
     """
     points = np.asarray(polygon_xy, dtype=np.float32)
     if signed_area(points) < 0:
@@ -52,27 +45,16 @@ def clockwise(polygon_xy: ArrayLike) -> NDArray[np.float32]:
 
 
 def quad_sides(quads_xy: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean width (top and bottom sides) and mean height (left and right sides) of quads.
-
-    Args:
-        quads_xy: (..., 4, 2) in pixels.
-
-    Returns:
-        Widths and heights, each (...) float64 in pixels.
-    """
+    """Mean width (top and bottom sides) and mean height (left and right sides) of (..., 4, 2) quads, float64 pixels."""
     quads = np.asarray(quads_xy, dtype=np.float64)
     lengths = np.linalg.norm(np.roll(quads, -1, axis=-2) - quads, axis=-1)
     return 0.5 * (lengths[..., 0] + lengths[..., 2]), 0.5 * (lengths[..., 1] + lengths[..., 3])
 
 
 def diagonal_crossings(quads_xy: ArrayLike) -> NDArray[np.float64]:
-    """Where the diagonals of quads cross (as lines, should the quad not be convex).
+    """Where the diagonals of (..., 4, 2) quads cross, as lines if a quad is not convex; (..., 2) float64.
 
-    Args:
-        quads_xy: (..., 4, 2) in pixels.
-
-    Returns:
-        (..., 2) float64. The mean of the corners where the diagonals are parallel.
+    The mean of the corners where the diagonals are parallel.
     """
     quads = np.asarray(quads_xy, dtype=np.float64)
     start, other = quads[..., 0, :], quads[..., 1, :]
@@ -86,14 +68,7 @@ def diagonal_crossings(quads_xy: ArrayLike) -> NDArray[np.float64]:
 
 
 def enlarge_quads(quads_xy: ArrayLike, *, factor: float) -> NDArray[np.float64]:
-    """Move the corners of quads away from where their diagonals cross.
-
-    Args:
-        quads_xy: (..., 4, 2) in pixels.
-        factor: > 0; 1.5 makes every corner half as far again from the crossing.
-
-    Returns:
-        (..., 4, 2) float64.
+    """Move the corners of (..., 4, 2) quads away from where their diagonals cross, by `factor` > 0 times their distance.
 
     Source: CRAFT, Baek et al., CVPR 2019, draws a character's Gaussian over a box larger than the character.
     """
@@ -103,15 +78,11 @@ def enlarge_quads(quads_xy: ArrayLike, *, factor: float) -> NDArray[np.float64]:
 
 
 def grow_quads(quads_xy: ArrayLike, *, share: float) -> NDArray[np.float64]:
-    """Move every side of quads outwards by a share of the quad's shorter side.
-
-    Args:
-        quads_xy: (..., 4, 2) in pixels, clockwise.
-        share: >= 0, of the smaller of mean width and mean height.
+    """Move every side of clockwise (..., 4, 2) quads outwards by `share` of the smaller of mean width and mean height.
 
     Returns:
-        (..., 4, 2) float64: the crossings of the moved sides. Where two neighbouring sides are nearly parallel,
-        a corner moves by at most three times the distance, so that slivers do not reach across the picture.
+        (..., 4, 2) float64: where the moved sides cross. Where two neighbouring sides are nearly parallel, a corner
+        moves by at most three times the distance, so that slivers do not reach across the image.
     """
     quads = np.asarray(quads_xy, dtype=np.float64)
     width, height = quad_sides(quads)
@@ -129,15 +100,10 @@ def grow_quads(quads_xy: ArrayLike, *, share: float) -> NDArray[np.float64]:
 
 
 def homographies_from_square(quads_xy: ArrayLike) -> NDArray[np.float64]:
-    """Matrices that send the square [-1, 1]^2 to quads, corner for corner.
+    """Matrices (..., 3, 3) float64 that send the square [-1, 1]^2 to (..., 4, 2) quads, for columns (u, v, 1).
 
-    (-1, -1) goes to the first corner, (1, -1) to the second, (1, 1) to the third, (-1, 1) to the fourth.
-
-    Args:
-        quads_xy: (..., 4, 2) in pixels, with an area.
-
-    Returns:
-        (..., 3, 3) float64, to be applied to columns (u, v, 1).
+    (-1, -1) goes to the first corner, (1, -1) to the second, (1, 1) to the third, (-1, 1) to the fourth. Quads must
+    have an area.
 
     Source: P. Heckbert, Fundamentals of Texture Mapping and Image Warping, 1989, section 2.2.3 (unit square to quad).
     """
@@ -164,15 +130,7 @@ def homographies_from_square(quads_xy: ArrayLike) -> NDArray[np.float64]:
 
 
 def transform_points(points_xy: ArrayLike, matrix: ArrayLike) -> NDArray[np.float32]:
-    """Send points through a homography.
-
-    Args:
-        points_xy: (..., 2) in pixels.
-        matrix: (3, 3).
-
-    Returns:
-        (..., 2) float32.
-    """
+    """Send (..., 2) points through a (3, 3) homography; float32."""
     points = np.asarray(points_xy, dtype=np.float64)
     matrix = np.asarray(matrix, dtype=np.float64)
     moved = points @ matrix[:2, :2].T + matrix[:2, 2]
@@ -181,14 +139,7 @@ def transform_points(points_xy: ArrayLike, matrix: ArrayLike) -> NDArray[np.floa
 
 
 def is_simple(polygon_xy: ArrayLike) -> bool:
-    """Whether no two sides of the polygon cross and it has an area.
-
-    Args:
-        polygon_xy: (P, 2) corners in pixels.
-
-    Returns:
-        False for bow-ties, for lines and for single points.
-    """
+    """Whether a (P, 2) polygon has an area and no two of its sides cross; False for bow-ties, lines and points."""
     points = np.asarray(polygon_xy, dtype=np.float64)
     if len(points) == 4 and convex_turn(points.tolist()) != 0:
         return True
@@ -197,14 +148,11 @@ def is_simple(polygon_xy: ArrayLike) -> bool:
 
 
 def convex_turn(corners: list[list[float]]) -> int:
-    """Which way a quad turns, where it does so clearly at every corner: number by number, for one quad fast.
-
-    Args:
-        corners: 4 corners [x, y] in pixels, finite.
+    """Which way a quad of four finite corners [x, y] turns, in plain Python since that is fast for one quad.
 
     Returns:
-        1 for a convex quad that runs clockwise on the screen, -1 for one that runs the other way, 0 for any other, and
-        where a corner is so flat that rounding could tell.
+        1 for a convex quad that runs clockwise on the screen, -1 for one that runs the other way, 0 for any other and
+        where a corner is so flat that rounding decides.
     """
     turns = []
     for (ax, ay), (bx, by), (cx, cy) in zip(corners, corners[1:] + corners[:1], corners[2:] + corners[:2], strict=True):
@@ -215,13 +163,9 @@ def convex_turn(corners: list[list[float]]) -> int:
 
 
 def are_convex_and_clockwise(quads_xy: ArrayLike) -> bool:
-    """Whether every quad turns clearly to the right at every corner: simple, with an area, and clockwise on the screen.
+    """Whether every quad of (N, 4, 2) turns clearly to the right at every corner: simple, with an area, clockwise.
 
-    Args:
-        quads_xy: (N, 4, 2) in pixels.
-
-    Returns:
-        False also where a corner is so flat that rounding could tell.
+    False also where a corner is so flat that rounding decides.
     """
     quads = np.asarray(quads_xy, dtype=np.float64)
     sides = np.concatenate([quads[:, 1:], quads[:, :1]], axis=1) - quads
@@ -231,13 +175,9 @@ def are_convex_and_clockwise(quads_xy: ArrayLike) -> bool:
 
 
 def valid_polygon(polygon_xy: ArrayLike) -> BaseGeometry:
-    """Build a shapely polygon, repaired where its sides cross.
+    """Build a valid shapely geometry from a (P, 2) polygon, repaired where its sides cross.
 
-    Args:
-        polygon_xy: (P, 2) corners in pixels.
-
-    Returns:
-        A valid shapely geometry; a bow-tie becomes its two wings, a line has area 0.
+    A bow-tie becomes its two wings; a line has area 0.
     """
     polygon = Polygon(np.asarray(polygon_xy, dtype=np.float64))
     return polygon if polygon.is_valid else make_valid(polygon)
@@ -246,15 +186,10 @@ def valid_polygon(polygon_xy: ArrayLike) -> BaseGeometry:
 def shared_areas(
     first: Sequence[BaseGeometry] | NDArray[np.object_], second: Sequence[BaseGeometry] | NDArray[np.object_]
 ) -> NDArray[np.float64]:
-    """Area that polygons share, pair by pair.
+    """Area in square pixels that (N,) valid shapely geometries share, pair by pair; (N,) float64.
 
-    Args:
-        first: (N,) valid shapely geometries.
-        second: (N,) valid shapely geometries.
-
-    Returns:
-        (N,) float64, square pixels. GEOS finds some outlines that are apart by no more than rounding (1 pair in 10,000
-        of such) to share nothing; what is 0 is therefore computed again with corners on a grid of a millionth of a pixel.
+    For outlines that differ by rounding alone, GEOS sometimes reports no overlap (1 pair in 10,000 of such). A result of
+    0 is therefore computed again with corners on a grid of a millionth of a pixel.
     """
     one, other = np.asarray(first, dtype=object), np.asarray(second, dtype=object)
     areas = np.asarray(shapely.area(shapely.intersection(one, other)))
@@ -265,15 +200,7 @@ def shared_areas(
 
 
 def polygon_iou(first_xy: ArrayLike, second_xy: ArrayLike) -> float:
-    """Intersection over union of two polygons.
-
-    Args:
-        first_xy: (P, 2) corners in pixels.
-        second_xy: (Q, 2) corners in pixels.
-
-    Returns:
-        0 to 1; 0 where neither has an area.
-    """
+    """Intersection over union of two (P, 2) polygons; 0 where neither has an area."""
     first, second = valid_polygon(first_xy), valid_polygon(second_xy)
     intersection = shared_areas([first], [second])[0]
     union = first.area + second.area - intersection
@@ -281,15 +208,7 @@ def polygon_iou(first_xy: ArrayLike, second_xy: ArrayLike) -> float:
 
 
 def visible_shares(polygons_xy: list[FloatArray], *, size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """Share of each polygon's area that lies inside an image.
-
-    Args:
-        polygons_xy: (P, 2) corners each, in the image's pixels.
-        size_hw: height and width of the image.
-
-    Returns:
-        (len(polygons_xy),) float64 from 0 to 1; 0 for a polygon without area.
-    """
+    """Share of each (P, 2) polygon's area that lies inside an image, (N,) float64; 0 for a polygon without area."""
     height, width = size_hw
     shares = np.zeros(len(polygons_xy))
     for index, points in enumerate(polygons_xy):
@@ -304,15 +223,9 @@ def visible_shares(polygons_xy: list[FloatArray], *, size_hw: tuple[int, int]) -
 
 
 def clip_to_rectangle(polygon_xy: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """The part of a polygon inside the rectangle from (0, 0) to (width, height).
+    """The part of a (P, 2) polygon inside the rectangle from (0, 0) to (width, height), (Q, 2) float64; Q may be 0.
 
-    Args:
-        polygon_xy: (P, 2) corners in pixels.
-        size_hw: height and width of the rectangle.
-
-    Returns:
-        (Q, 2) float64; Q is 0 where nothing is inside. A polygon that is not convex may come back with sides that
-        run to and fro along the border; its area is right all the same.
+    A polygon that is not convex may come back with sides that run to and fro along the border; its area is still right.
 
     Source: Sutherland and Hodgman, Reentrant Polygon Clipping, CACM 1974.
     """
@@ -337,15 +250,15 @@ def clip_to_rectangle(polygon_xy: ArrayLike, *, size_hw: tuple[int, int]) -> NDA
 def polygon_to_strips(polygon_xy: ArrayLike) -> NDArray[np.float32]:
     """Cut a polygon along its two long chains into a row of quads that follow the text.
 
-    The first half of the corners is the upper chain, in reading order; the second half is the lower one, backwards,
-    as TotalText and CTW1500 label curved words.
+    The first half of the corners is the upper chain in reading order, the second half the lower chain backwards, as
+    Total-Text and CTW1500 label curved words.
 
     Args:
-        polygon_xy: (P, 2) corners in pixels, P even, clockwise, the first corner at the start of the text.
+        polygon_xy: (P, 2), clockwise, first corner at the start of the text. An odd P gets a corner in the middle of its
+            longest lower side.
 
     Returns:
-        (P / 2 - 1, 4, 2) float32; one quad for a quad. An odd P has a corner added in the middle of its longest
-        lower side, so that both chains have as many.
+        (ceil(P / 2) - 1, 4, 2) float32; one quad for a quad.
     """
     points = np.asarray(polygon_xy, dtype=np.float32)
     if len(points) % 2:
@@ -364,13 +277,6 @@ def polygon_to_strips(polygon_xy: ArrayLike) -> NDArray[np.float32]:
 
 
 def bounding_boxes(polygons_xy: ArrayLike) -> NDArray[np.float64]:
-    """Axis-aligned boxes of polygons.
-
-    Args:
-        polygons_xy: (..., P, 2) in pixels.
-
-    Returns:
-        (..., 4) float64 as x1, y1, x2, y2.
-    """
+    """Axis-aligned boxes x1, y1, x2, y2 of (..., P, 2) polygons; (..., 4) float64."""
     points = np.asarray(polygons_xy, dtype=np.float64)
     return np.concatenate([points.min(axis=-2), points.max(axis=-2)], axis=-1)

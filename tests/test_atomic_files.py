@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from craft.atomic_files import open_whole, write_whole
+from craft.atomic_files import open_atomic, write_atomic
 
 
 @pytest.mark.parametrize("content", [b"\x00new", "new, with ä"])
@@ -12,7 +12,7 @@ def test_content_takes_the_place_of_the_old_and_nothing_is_left_beside_it(tmp_pa
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
-    write_whole(path, content)
+    write_atomic(path, content)
 
     assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert os.listdir(tmp_path) == ["file"]
@@ -24,7 +24,7 @@ def test_a_block_that_fails_leaves_the_old_file_alone(tmp_path, shared):
     path.write_bytes(b"old")
 
     def write_half():
-        with open_whole(path, shared=shared) as file:
+        with open_atomic(path, shared=shared) as file:
             file.write(b"half")
             raise RuntimeError("half-way")
 
@@ -39,7 +39,7 @@ def test_the_old_file_stands_until_the_block_ends(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
-    with open_whole(path) as file:
+    with open_atomic(path) as file:
         file.write(b"new")
         file.flush()
         assert path.read_bytes() == b"old"
@@ -52,7 +52,7 @@ def test_only_durable_files_wait_for_the_disk(tmp_path, monkeypatch, durable, sy
     calls = []
     monkeypatch.setattr("os.fsync", calls.append)
 
-    write_whole(tmp_path / "file", b"new", durable=durable)
+    write_atomic(tmp_path / "file", b"new", durable=durable)
 
     assert len(calls) == syncs
     assert (tmp_path / "file").read_bytes() == b"new"

@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.atomic_files import open_whole
+from craft.atomic_files import open_atomic
 from craft.datasets.labels import LabelError, SetReading, make_word, read_label_text, shorten, split_lines
 from craft.scene import Problem, Scene, Word
 
@@ -110,7 +110,7 @@ def write_scenes(
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)
-    with open_whole(path) as file:
+    with open_atomic(path) as file:
         if note is not None:
             file.write(_json_line({"note": note}).encode())
         for scene, scene_note in zip(scenes, scene_notes if scene_notes is not None else repeat(None), strict=False):

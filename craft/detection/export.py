@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from craft.atomic_files import write_whole
+from craft.atomic_files import write_atomic
 from craft.detection.detector import Detector
 from craft.evaluation.matching import round_detections
 from craft.geometry import clockwise
@@ -122,7 +122,7 @@ def detect_paths(
         written += files
         done.append(PictureResult(path, len(found), tuple(files)))
     if "csv" in formats:
-        written.append(write_whole(out / "detections.csv", _csv_text(rows).encode(), durable=False))
+        written.append(write_atomic(out / "detections.csv", _csv_text(rows).encode(), durable=False))
     num_words = sum(one.num_words for one in done)
     return DetectRun(len(done), num_words, tuple(failures), tuple(written), tuple(done))
 
@@ -249,14 +249,14 @@ def _write_results(
     if "json" in formats:
         record = detections_as_dict(path, (image.shape[0], image.shape[1]), found)
         written.append(
-            write_whole(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode(), durable=False)
+            write_atomic(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode(), durable=False)
         )
     if "icdar" in formats:
-        written.append(write_whole(out / f"res_{name}.txt", icdar_text(found).encode(), durable=False))
+        written.append(write_atomic(out / f"res_{name}.txt", icdar_text(found).encode(), durable=False))
     if draw:
         drawn = draw_detections(image, found)
         encoded = cv2.imencode(".jpg", drawn[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-        written.append(write_whole(out / f"{name}{_DRAWN}", encoded.tobytes(), durable=False))
+        written.append(write_atomic(out / f"{name}{_DRAWN}", encoded.tobytes(), durable=False))
     return written
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from craft.atomic_files import open_whole
+from craft.atomic_files import open_atomic
 from craft.detection.detector import Detector
 from craft.models.digest import weights_digest
 from craft.scene import Scene
@@ -92,5 +92,5 @@ def _read(file: Path) -> ScoreMaps | None:
 
 
 def _write(file: Path, maps: ScoreMaps) -> None:
-    with open_whole(file, shared=True, durable=False) as opened:
+    with open_atomic(file, shared=True, durable=False) as opened:
         np.savez(opened, allow_pickle=False, maps=maps.maps, scale_xy=maps.scale_xy)

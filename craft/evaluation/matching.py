@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from craft.atomic_files import write_whole
+from craft.atomic_files import write_atomic
 from craft.evaluation import deteval, iou
 from craft.evaluation.image_score import ImageScore, score_as_dict
 from craft.evaluation.result_files import Layout, ResultFile, read_results
@@ -231,7 +231,7 @@ def write_evaluation(evaluation: Evaluation, path: str | Path) -> None:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps(evaluation_as_dict(evaluation, per_image=True), indent=1, ensure_ascii=False)
-    write_whole(target, content + "\n")
+    write_atomic(target, content + "\n")
 
 
 def check_protocol(protocol: str) -> Protocol:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from craft.atomic_files import open_whole, write_whole
+from craft.atomic_files import open_atomic, write_atomic
 from craft.models.craft import CRAFT
 from craft.models.shipped import find_weights, list_shipped
 from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
@@ -199,7 +199,7 @@ def save_safetensors(
     if storage == "int8":
         state = pack_int8(state)
         header[STORAGE_KEY] = storage_note(state)
-    write_whole(path, safetensors_bytes(state, header))
+    write_atomic(path, safetensors_bytes(state, header))
 
 
 def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> None:
@@ -214,7 +214,7 @@ def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> 
     """
     plain = _plain_state(model)
     state = OrderedDict((name, value) for name, value in plain.items() if not name.startswith(_REGION_PREFIX))
-    with open_whole(path) as file:
+    with open_atomic(path) as file:
         torch.save(state, file)
 
 

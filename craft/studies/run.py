@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from craft.atomic_files import write_whole
+from craft.atomic_files import write_atomic
 from craft.config import Config, SetSettings
 from craft.config_files import read_yaml
 from craft.detection.detector import Detector
@@ -94,7 +94,7 @@ def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> boo
         "seconds_training": round(trained, 2),
         "seconds": round(time.perf_counter() - start, 2),
     }
-    write_whole(folder / DONE, json.dumps(done, indent=1) + "\n")
+    write_atomic(folder / DONE, json.dumps(done, indent=1) + "\n")
     return True
 
 

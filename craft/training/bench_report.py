@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from craft.atomic_files import write_whole
+from craft.atomic_files import write_atomic
 
 _COLUMNS = ("part", "images/s", "ms, median", "ms, 5 to 95 %", "of peak", "data wait", "memory")
 
@@ -152,7 +152,7 @@ def write_bench(report: BenchReport, folder: Path) -> None:
     contents = dataclasses.asdict(report)
     del contents["writes"]
     for name, text in (("bench.json", json.dumps(contents, indent=2)), ("bench.md", format_bench(report))):
-        write_whole(folder / name, text + "\n")
+        write_atomic(folder / name, text + "\n")
 
 
 def _row(part: PartTime) -> tuple[str, ...]:

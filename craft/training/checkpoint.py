@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from craft.atomic_files import open_whole
+from craft.atomic_files import open_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that the file is either the old one or the new one, whenever the power goes.
 
     Args:
-        path: file to write, as `open_whole` does.
+        path: file to write, as `open_atomic` does.
         checkpoint: what to write.
     """
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
-    with open_whole(path) as file:
+    with open_atomic(path) as file:
         torch.save(fields, file)
 
 

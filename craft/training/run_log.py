@@ -14,7 +14,7 @@ import torch
 import torchvision
 
 import craft
-from craft.atomic_files import write_whole
+from craft.atomic_files import write_atomic
 
 
 class RunLog:
@@ -80,7 +80,7 @@ def cut_metrics(path: Path, *, after_step: int) -> None:
             continue
         if step <= after_step:
             kept.append(line + "\n")
-    write_whole(path, "".join(kept))
+    write_atomic(path, "".join(kept))
 
 
 def read_metrics(path: Path, *, kind: str) -> list[dict[str, Any]]:
