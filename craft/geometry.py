@@ -15,6 +15,8 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import make_valid
 
+MAP_STRIDE = 2  # input pixels per map pixel, both ways
+
 FloatArray = NDArray[np.floating]
 
 MAP_STRIDE = 2
