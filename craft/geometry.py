@@ -15,8 +15,6 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import make_valid
 
-MAP_STRIDE = 2  # input pixels per map pixel, both ways
-
 FloatArray = NDArray[np.floating]
 
 MAP_STRIDE = 2
