@@ -40,7 +40,7 @@ from easyocr_labelling import THEIR_HEIGHT, EasyOcr, drawn_map
 from numpy.typing import NDArray
 from torch import nn
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.images.reader import read_image
 from craft.models.device import choose_device, computes_bf16
 from craft.models.weights import build_model, read_weights
@@ -58,7 +58,7 @@ def main() -> int:
     cv2.setNumThreads(1)
     device = choose_device(options.device)
     numbers = None if options.numbers is None else (options.numbers[0], options.numbers[1])
-    scenes = read_scenes(SetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
+    scenes = read_scenes(DatasetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
     chosen = first_words(scenes, options.words)
     count = sum(len(scene.words) for scene in chosen)
     model = build_model(read_weights(options.weights)).to(device).to(memory_format=torch.channels_last).eval()

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from craft.config import AugmentSettings, SetSettings
+from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample, sample_matrix
 from craft.datasets.colours import change_colours, load_transforms
 from craft.datasets.loader import Batch, SceneDataset, build_loader, collate
@@ -58,7 +58,9 @@ def main() -> None:
     keep_freed_memory()  # as loader processes do
     load_transforms(ALL)
 
-    scenes = [with_characters(scene) for scene in read_set(SetSettings(path=options.folder)).scenes[: options.count]]
+    scenes = [
+        with_characters(scene) for scene in read_set(DatasetSettings(path=options.folder)).scenes[: options.count]
+    ]
     check_pixels_and_quads([scene for scene in scenes if any(not word.dont_care for word in scene.words)][:8])
     check_workers(scenes, options.crop)
     time_stages(scenes, options.crop)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from region_rows import TRIED, Row, Split, calibration, find_words, make_row, pooled
 
-from craft.config import SetSettings, load_config
+from craft.config import DatasetSettings, load_config
 from craft.distributed.processes import start_processes
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.ranking import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
@@ -223,7 +223,7 @@ def main() -> None:
     if arguments.joint and (unfit := [name for name in arguments.rows if name.endswith("-n1") or name == "bootstrap"]):
         parser.error(f"--joint has no rows {', '.join(unfit)}; name others with --rows")
     choose, report = (
-        read_scenes(SetSettings(**parse_set(one)), on_error="skip", say=print)
+        read_scenes(DatasetSettings(**parse_set(one)), on_error="skip", say=print)
         for one in (arguments.choose, arguments.report)
     )
     rows = all_rows(arguments, choose, report)

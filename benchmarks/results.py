@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.config_files import parse_settings
 from craft.datasets.reading import read_truth
 from craft.detection.detector import Detector
@@ -33,7 +33,7 @@ def main() -> int:
     overrides = parse_settings(arguments.set)
     numbers = None if arguments.numbers is None else tuple(arguments.numbers)
     named = arguments.format or (None if arguments.protocol == "polygons" else arguments.protocol)
-    scenes = read_truth(SetSettings(path=arguments.truth, format=named, split=arguments.split, numbers=numbers))
+    scenes = read_truth(DatasetSettings(path=arguments.truth, format=named, split=arguments.split, numbers=numbers))
     where = Path(arguments.truth).name + ("" if numbers is None else f" {numbers[0]} to {numbers[1]}")
     print("| weights | scenes | precision | recall | H-mean | size | thresholds | seconds a scene |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from splitters import SPLITTERS
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.geometry import transform_points
 from craft.images.drawing import draw_polygons, overlay_map
 from craft.images.reader import read_image
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the lot")
     options = parser.parse_args()
     numbers = None if options.numbers is None else tuple(options.numbers)
-    scenes = read_scenes(SetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
+    scenes = read_scenes(DatasetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
     chosen = choose(scenes, options)
     model = build_model(read_weights(options.weights)).eval()
     figure = Figure(figsize=(14, 1.05 * len(chosen)), dpi=80, layout="constrained")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.config_files import parse_settings
 from craft.datasets.reading import read_truth
 from craft.detection.detector import Detector
@@ -29,7 +29,7 @@ def main() -> int:
     arguments = parse()
     numbers = None if arguments.numbers is None else tuple(arguments.numbers)
     named = arguments.format or (None if arguments.protocol == "polygons" else arguments.protocol)
-    scenes = read_truth(SetSettings(path=arguments.truth, format=named, split=arguments.split, numbers=numbers))
+    scenes = read_truth(DatasetSettings(path=arguments.truth, format=named, split=arguments.split, numbers=numbers))
     weights = read_weights(arguments.weights)
     if weights.storage == "int8":
         raise ValueError(f"{arguments.weights}: is in 8 bits already; give the weights as they were trained")

@@ -1,6 +1,6 @@
-"""Settings: typed, ranged and documented. No torch.
+"""Settings of training and detection: typed, ranged and documented. No torch.
 
-A configuration file holds differences from the defaults below, or from the file it names in `extends`.
+A configuration file holds what differs from the defaults below, or from the file that it names in `extends`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from craft.config_files import ABSENT, deep_merge, inherited_settings, lookup, parse_settings, read_yaml
 
-SetFormat = Literal[
+DatasetFormat = Literal[
     "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth"
 ]
 
-LEAST_TILE = 640  # pixels; a tile's margins, what reaches one map pixel, are most of it
+Split = Literal["train", "validation", "all"]
+Preset = Literal["quickstart", "full", "sample"]
+Splitter = Literal["cuts", "length", "watershed"]
+OhemRule = Literal["hardest", "random", "all", "none"]
+OhemScope = Literal["image", "batch"]
+RoiSampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
+Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
+
+LEAST_TILE = 640  # pixels; most of a smaller tile would be margin, the receptive field of a map pixel
 
 
 class Settings(BaseModel):
@@ -27,119 +35,121 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class SetSettings(Settings):
-    """One labelled set: read from `path`, or, with `format: synth`, drawn by the generator while it is used."""
+class DatasetSettings(Settings):
+    """One dataset: read from `path` or, with `format: synth`, rendered on the fly."""
 
     path: str = Field(
         "",
-        description="Folder of the set (the one that holds its image and label folders), or a .jsonl file. None for synth.",
+        description="Folder of the dataset, which holds its image and label folders, or a .jsonl file. Not for synth.",
     )
-    format: SetFormat | None = Field(
+    format: DatasetFormat | None = Field(
         None,
-        description="Label format; found from the folder names of the official sets where left out, never guessed. "
-        "shards: tar files that craft pack wrote, read in place. synth: no files; scenes are drawn by the preset below "
-        "and never written.",
+        description="Label format. If left out, it follows from the folder names of the official datasets; it is never "
+        "guessed from a label. shards: tar files that craft pack wrote, read in place. synth: no files; the preset below "
+        "renders the scenes on the fly.",
     )
-    images: str | None = Field(None, description="Image folder inside `path`, where it is not the official one.")
-    labels: str | None = Field(None, description="Label folder inside `path`, where it is not the official one.")
-    split: Literal["train", "validation", "all"] = Field(
-        "train", description="Which of the official folders are read. Idle where `images` is given."
-    )
+    images: str | None = Field(None, description="Image folder inside `path`, if it is not the official one.")
+    labels: str | None = Field(None, description="Label folder inside `path`, if it is not the official one.")
+    split: Split = Field("train", description="Which official folders are read. Without effect if `images` is given.")
     numbers: tuple[int, int] | None = Field(
-        None, description="First and last scene number used, both included: [1, 800] reads img_1 to img_800."
+        None, description="First and last scene number to use, inclusive: [1, 800] reads img_1 to img_800."
     )
     weight: float = Field(
-        1.0, gt=0, description="Share of this set in the mix of training sets, relative to the others'."
+        1.0, gt=0, description="Share of this dataset in the mix of training datasets, relative to the others."
     )
-    preset: Literal["quickstart", "full", "sample"] | None = Field(None, description="What draws the scenes of synth.")
-    seed: int | None = Field(None, ge=0, description="Seed of the scenes of synth; 0 where left out.")
+    preset: Preset | None = Field(None, description="Preset that renders the scenes, for synth.")
+    seed: int | None = Field(None, ge=0, description="Seed of the scenes, for synth; 0 if left out.")
     count: int | None = Field(
         None,
         ge=1,
-        description="Different scenes of synth, after which the first comes again; a million where left out. Any number "
-        "takes the same memory.",
+        description="Number of distinct scenes before the first one comes again, for synth; a million if left out. "
+        "Memory does not depend on it.",
     )
-    settings: dict[str, Any] | None = Field(None, description="Settings of the preset that differ, for synth.")
+    settings: dict[str, Any] | None = Field(None, description="Settings of the preset to change, for synth.")
 
     @property
     def title(self) -> str:
-        """What messages and tables call the set: its path, or how it is drawn."""
+        """What messages and tables call the dataset: its path, or its preset and seed."""
         return self.path if self.format != "synth" else f"synth ({self.preset}, seed {self.seed or 0})"
 
     @model_validator(mode="after")
-    def _read_or_drawn(self) -> Self:
+    def _read_or_rendered(self) -> Self:
         def given(names: tuple[str, ...]) -> str:
             return ", ".join(name for name in names if getattr(self, name) not in (None, ""))
 
         if self.format == "synth":
             if idle := given(_READING_KEYS):
-                raise ValueError(f"format: synth draws its scenes and reads none; remove {idle}, or the format")
+                raise ValueError(f"format: synth renders its scenes and reads none; remove {idle}, or the format")
             if self.preset is None:
                 raise ValueError("format: synth needs a preset; add preset: full, quickstart or sample")
-        elif idle := given(_DRAWING_KEYS):
-            raise ValueError(f"{idle} only go with format: synth, which has no path; remove one of the two")
+        elif idle := given(_RENDERING_KEYS):
+            raise ValueError(f"{idle} can only be used with format: synth, which has no path; remove one of the two")
         elif self.format == "shards" and (idle := given(("images", "labels"))):
-            raise ValueError(f"format: shards has pictures and labels in its shards; remove {idle}")
+            raise ValueError(f"format: shards holds images and labels in its shards; remove {idle}")
         elif not self.path:
-            raise ValueError("no path; name the folder of the set, or give format: synth and a preset")
+            raise ValueError("no path; name the folder of the dataset, or give format: synth and a preset")
         return self
 
 
 _READING_KEYS = ("path", "images", "labels", "numbers")
-_DRAWING_KEYS = ("preset", "seed", "count", "settings")
+_RENDERING_KEYS = ("preset", "seed", "count", "settings")
 
 
 class CharacterSettings(Settings):
-    """Where the character quads of words come from that are labelled as words only."""
+    """Where characters come from in words that are labelled as words only."""
 
     source: Literal["even", "teacher", "file"] = Field(
         "even",
-        description="even: split evenly along the word's longer sides. teacher: labelled by the network's moving average "
-        "during training. file: as `craft label` wrote them.",
+        description="even: words are split evenly along their longer sides. teacher: the network's moving average labels "
+        "them during training. file: `craft label` wrote them.",
     )
     refresh: int = Field(
         1000,
         ge=0,
-        description="Steps between two labellings by the moving average, for teacher. Before the first one, labels come "
-        "from `weights`, or are even where there are none. 0: those of `weights` stay.",
+        description="Steps between two labellings by the moving average, for teacher. Until the first one, labels come "
+        "from the top-level `weights`, or are even splits if there are none. 0: never label again.",
     )
     delay: int = Field(
         100, ge=0, description="Steps from a labelling until training uses it, for teacher; at most `refresh`."
     )
-    splitter: Literal["cuts", "length", "watershed"] = Field(
+    splitter: Splitter = Field(
         "cuts",
-        description="cuts: between the most likely characters, as many as the transcription has; each as tall as the word. "
-        "length: the same characters, as tall as they look. watershed: the paper's.",
+        description="cuts: cut between the most likely characters, as many as the transcription has, each as tall as the "
+        "word. length: the same cuts, each character as tall as it looks. watershed: the paper's.",
     )
     height: int = Field(
-        64, ge=32, le=256, multiple_of=32, description="Height at which the teacher sees a word, with what is around."
+        64,
+        ge=32,
+        le=256,
+        multiple_of=32,
+        description="Height of the word crop that the teacher sees, margins included, pixels.",
     )
     files: tuple[str | None, ...] = Field(
-        (), description="For file: one label file per training set, in their order; null where labels have characters."
+        (), description="For file: one label file per training dataset, in order; null if the dataset has characters."
     )
     weights: str | None = Field(
-        None, description="For file: weights that the label files must have been made with; others are refused."
+        None, description="For file: weights that the label files must come from; others are refused."
     )
 
     @model_validator(mode="after")
     def _in_time(self) -> Self:
         if self.refresh and self.delay > self.refresh:
-            raise ValueError(f"delay is {self.delay}, but labels are made anew after {self.refresh} steps; lower it")
+            raise ValueError(f"delay is {self.delay}, but new labels are made every {self.refresh} steps; lower it")
         if self.source == "file" and not any(self.files):
-            raise ValueError("source: file needs files, one per training set; make them with craft label")
+            raise ValueError("source: file needs files, one per training dataset; make them with craft label")
         return self
 
 
 class DataSettings(Settings):
-    """The scenes."""
+    """Datasets and how they are loaded."""
 
-    train: tuple[SetSettings, ...] = Field((), description="Training sets, mixed by weight.")
-    validation: tuple[SetSettings, ...] = Field(
-        (), description="Sets scored during training; best weights follow them."
+    train: tuple[DatasetSettings, ...] = Field((), description="Training datasets, mixed by weight.")
+    validation: tuple[DatasetSettings, ...] = Field(
+        (), description="Datasets scored during training; they decide which weights are the best."
     )
     on_error: Literal["fail", "skip"] = Field(
         "fail",
-        description="fail: refuse a set with bad labels or images. skip: leave those scenes out and say how many.",
+        description="fail: refuse a dataset with bad labels or images. skip: leave those scenes out and say how many.",
     )
     characters: CharacterSettings = CharacterSettings()
     crop_size: int = Field(
@@ -153,30 +163,30 @@ class DataSettings(Settings):
         "The same pictures but for rounding.",
     )
     cache_mebibytes: int = Field(
-        0, ge=0, description="Picture files each loader process keeps in memory, at most this many MiB."
+        0, ge=0, description="Most MiB of image files that each loader process keeps in memory."
     )
 
 
 class AugmentSettings(Settings):
-    """Random changes to a training scene. Geometry is one matrix for pixels and quads; the rest changes pixels only."""
+    """Augmentation. Geometry is one matrix for pixels and quads; the rest changes pixels only."""
 
     scale: tuple[float, float] = Field(
         (0.5, 2.0), description="Range of the random scale, source pixels to input pixels; log-uniform."
     )
-    rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
+    rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation in either direction, degrees.")
     perspective: float = Field(
-        0.1, ge=0, le=0.4, description="Largest shift of a corner of the crop, share of its side."
+        0.1, ge=0, le=0.4, description="Largest shift of a crop's corner, as a share of its side."
     )
-    aspect: float = Field(1.2, ge=1, le=3, description="Largest change of width against height, as a factor.")
+    aspect: float = Field(1.2, ge=1, le=3, description="Largest change of width relative to height, as a factor.")
     word_crops: float = Field(0.8, ge=0, le=1, description="Share of crops placed so that a readable word lies inside.")
-    flip: float = Field(0.0, ge=0, le=1, description="Probability of mirroring; text does not mirror, so 0.")
+    flip: float = Field(0.0, ge=0, le=1, description="Probability of mirroring; 0, since mirrored text is not text.")
     colour: float = Field(
         0.5, ge=0, le=1, description="Probability of brightness, contrast, saturation and hue changes."
     )
     blur: float = Field(0.1, ge=0, le=1, description="Probability of a small blur.")
     noise: float = Field(0.1, ge=0, le=1, description="Probability of Gaussian sensor noise.")
     jpeg: float = Field(0.2, ge=0, le=1, description="Probability of JPEG compression.")
-    grey: float = Field(0.05, ge=0, le=1, description="Probability of dropping the colour.")
+    grey: float = Field(0.05, ge=0, le=1, description="Probability of converting to grey.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -193,11 +203,11 @@ class ModelSettings(Settings):
     )
     pretrained: Literal["imagenet", "none"] = Field(
         "none",
-        description="imagenet: start the backbone from torchvision's VGG16-BN (width 1 only; needs the weights or a network).",
+        description="imagenet: start the backbone from torchvision's VGG16-BN weights (width 1 only; downloaded if not cached).",
     )
     freeze_batch_norm: bool = Field(False, description="Keep the batch norm statistics and parameters as loaded.")
     sync_batch_norm: bool = Field(
-        False, description="Batch norm over the crops of all processes, not of each alone. On CUDA only."
+        False, description="Batch norm statistics over the crops of all processes. CUDA only."
     )
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: less memory, more time."
@@ -207,185 +217,191 @@ class ModelSettings(Settings):
 class OhemSettings(Settings):
     """Pixel-level online hard example mining."""
 
-    rule: Literal["hardest", "random", "all", "none"] = Field(
+    rule: OhemRule = Field(
         "hardest",
-        description="Which cared-for background pixels count beside all text pixels: the hardest, as many at random, "
-        "all (mean of text plus mean of background), or none (one plain mean over all cared-for pixels).",
+        description="Which cared-for negatives count beside every positive: the hardest, as many at random, all (mean over "
+        "positives plus mean over negatives), or none (one plain mean over all cared-for pixels).",
     )
-    ratio: float = Field(3.0, gt=0, description="Background pixels kept per text pixel, for hardest and random.")
+    ratio: float = Field(3.0, gt=0, description="Negatives kept per positive, for hardest and random.")
     final_ratio: float | None = Field(
-        None, gt=0, description="Ratio at the last step, where it changes from step to step by one factor; else fixed."
+        None,
+        gt=0,
+        description="Ratio at the last step, if it changes geometrically during training; otherwise it is fixed.",
     )
     min_negatives: int = Field(
-        512, ge=0, description="Fewest background pixels kept per image and map, for hardest and random."
+        512, ge=0, description="Fewest negatives kept per image and map, for hardest and random."
     )
-    scope: Literal["image", "batch"] = Field(
+    scope: OhemScope = Field(
         "image",
-        description="image: each image is ranked and averaged by itself, then the images' mean is taken. batch: the crops "
-        "of a batch are ranked together, so that images rich in text or hard ones take more of it.",
+        description="image: each image is ranked and averaged by itself, then the mean over images is taken. batch: all crops "
+        "of a batch are ranked together, so images that are hard or rich in text get more of the loss.",
     )
 
 
 class RegionProposalSettings(Settings):
-    """Where RoIs come from, and the most that each source gives an image; 0 switches a source off."""
+    """Where RoIs come from, and the most that each source gives per image; 0 switches a source off."""
 
     network: int = Field(1000, ge=0, le=2000, description="From a region proposal network on the VGG features.")
-    components: int = Field(300, ge=0, le=2000, description="Components of the current score maps.")
+    components: int = Field(300, ge=0, le=2000, description="From components of the current score maps.")
     component_thresholds: tuple[float, ...] = Field(
         (0.15, 0.25, 0.4, 0.55, 0.7), description="Thresholds on the score maps, for components."
     )
-    truth: int = Field(200, ge=0, le=2000, description="Labelled words, jittered. In training only.")
-    grid: int = Field(500, ge=0, le=5000, description="A dense grid of several sizes and shapes.")
+    truth: int = Field(200, ge=0, le=2000, description="Ground-truth words, jittered. In training only.")
+    grid: int = Field(500, ge=0, le=5000, description="From a dense grid of several sizes and shapes.")
 
     @model_validator(mode="after")
     def _any_source(self) -> Self:
         if self.network + self.components + self.truth + self.grid == 0:
-            raise ValueError("every source of proposals is 0; leave at least one on")
+            raise ValueError("every source of proposals is 0; switch at least one on")
         return self
 
 
 class RegionSettings(Settings):
-    """Region-level OHEM: a head that judges boxes, trained on the RoIs that a sampler chooses."""
+    """Region-level OHEM: a head that classifies boxes, trained on the RoIs that a sampler chooses."""
 
     enabled: bool = Field(False, description="Train a region head on the network's features.")
     train: Literal["joint", "alone"] = Field(
         "joint",
-        description="joint: together with the score maps. alone: on frozen features; the maps stay as they are.",
+        description="joint: together with the score maps. alone: on frozen features; the maps do not change.",
     )
-    weight: float = Field(0.1, gt=0, description="Weight of the region path's loss beside the score maps'.")
-    sampler: Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"] = Field(
+    weight: float = Field(0.1, gt=0, description="Weight of the region path's loss relative to the score maps' loss.")
+    sampler: RoiSampler = Field(
         "ohem",
-        description="heuristic: at random, a quarter text (Fast R-CNN). all: every RoI. ohem: the worst by a read-only pass, "
-        "then a second pass over these. ohem-zeroed: the same in one pass over all. bootstrap: false positives collected "
-        "between stretches of training (needs train: alone).",
+        description="heuristic: at random, a quarter text (Fast R-CNN). all: every RoI. ohem: the hardest in a read-only pass, "
+        "then a second pass over those alone. ohem-zeroed: the same selection in one pass over all RoIs. bootstrap: false "
+        "positives collected between phases of training (needs train: alone).",
     )
-    rois_per_image: int = Field(64, ge=1, description="RoIs trained on per image, for every sampler but all.")
+    rois_per_image: int = Field(64, ge=1, description="RoIs per image that are trained on, for every sampler but all.")
     background_low: float = Field(
-        0.1, ge=0, lt=0.5, description="Least IoU of background RoIs with a word, for heuristic."
+        0.1, ge=0, lt=0.5, description="Lowest IoU of a background RoI with a word, for heuristic."
     )
-    nms_iou: float = Field(0.7, gt=0, le=1, description="IoU above which two RoIs count as one spot, for mining.")
+    nms_iou: float = Field(
+        0.7, gt=0, le=1, description="IoU above which two RoIs count as the same region, for mining."
+    )
     rank_by: Literal["loss", "text"] = Field(
         "loss",
-        description="What mining calls hard. loss: log loss plus that of the box, as in the paper. text: the log loss alone, "
-        "so that words whose boxes are off do not crowd out background taken for text.",
+        description="What mining ranks by. loss: log loss plus box loss, as in the paper. text: log loss alone, so that words "
+        "with imprecise boxes do not crowd out background taken for text.",
     )
     bootstrap_every: int = Field(
         500, ge=1, description="Steps between two collections of false positives, for bootstrap."
     )
-    bootstrap_crops: int = Field(1000, ge=1, description="Crops looked at in a collection, for bootstrap.")
+    bootstrap_crops: int = Field(1000, ge=1, description="Crops searched in each collection, for bootstrap.")
     levels: tuple[Literal["decoder2", "decoder4", "decoder8", "vgg4", "vgg8"], ...] = Field(
-        ("decoder2",), min_length=1, description="Features the head reads, by part of the network and stride."
+        ("decoder2",), min_length=1, description="Features that the head reads, by part of the network and stride."
     )
-    pool: tuple[int, int] = Field((7, 7), description="Cells of RoIAlign, down and across.")
+    pool: tuple[int, int] = Field((7, 7), description="RoIAlign bins, down and across.")
     hidden: int = Field(256, ge=1, description="Width of the head's two fully connected layers.")
     proposals: RegionProposalSettings = RegionProposalSettings()
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if min(self.pool) < 1:
-            raise ValueError(f"pool must be two numbers of cells, at least 1 each, not {list(self.pool)}")
+            raise ValueError(f"pool must be two numbers of bins, at least 1 each, not {list(self.pool)}")
         if self.enabled and self.sampler == "bootstrap" and self.train != "alone":
             raise ValueError(
-                "sampler: bootstrap keeps the features of what it collected, so they must not change; set train: alone"
+                "sampler: bootstrap keeps the features of the RoIs it collected, so they must not change; set train: alone"
             )
         return self
 
 
 class OptimizerSettings(Settings):
-    """AdamW and its schedule."""
+    """AdamW, its schedule and the moving average of the weights."""
 
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    weight_decay: float = Field(1e-4, ge=0, description="Decoupled weight decay; not on biases or batch norm.")
-    warmup_steps: int = Field(100, ge=0, description="Steps over which the rate rises from 0 to its peak.")
-    decay: Literal["cosine", "step", "constant"] = Field("cosine", description="What the rate does after the warm-up.")
-    final_share: float = Field(
-        0.02, ge=0, le=1, description="Rate at the last step, as a share of the peak, for cosine."
+    weight_decay: float = Field(1e-4, ge=0, description="Decoupled weight decay; biases and batch norm have none.")
+    warmup_steps: int = Field(100, ge=0, description="Steps over which the learning rate rises from 0 to its peak.")
+    decay: Literal["cosine", "step", "constant"] = Field(
+        "cosine", description="What the learning rate does after the warm-up."
     )
-    step_every: int = Field(10_000, gt=0, description="Steps between two drops of the rate, for step.")
+    final_share: float = Field(
+        0.02, ge=0, le=1, description="Learning rate at the last step as a share of the peak, for cosine."
+    )
+    step_every: int = Field(10_000, gt=0, description="Steps between two drops of the learning rate, for step.")
     step_factor: float = Field(0.8, gt=0, le=1, description="Factor of each drop, for step.")
     gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged before a step.")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged into one step.")
     average_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay of the moving average of the weights; 0 turns it off."
     )
 
 
 class TrainingSettings(Settings):
-    """The loop."""
+    """The training loop."""
 
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
+    seed: int = Field(0, ge=0, description="Seed of all random choices.")
     steps: int = Field(25_000, gt=0, description="Optimizer steps.")
     batch_size: int = Field(8, gt=0, description="Crops per process and batch.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the device computes in it, else fp32."
+        "auto", description="auto: bf16 if the device computes in it natively, else fp32."
     )
     compile: bool = Field(
         False,
-        description="Compile the network with torch.compile: faster steps, after minutes of compiling. Rounds differently.",
+        description="Compile the network with torch.compile: faster steps after minutes of compiling; results are rounded differently.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu.")
     log_every: int = Field(10, gt=0, description="Steps between two lines of metrics.jsonl.")
     save_every: int = Field(500, gt=0, description="Steps between two checkpoints.")
-    validate_every: int = Field(1000, gt=0, description="Steps between two validations; the last step always has one.")
-    pictures_every: int = Field(1000, gt=0, description="Steps between two pictures of maps.")
-    snapshots: tuple[int, ...] = Field(
-        (), description="Steps after which the network's weights are kept too, as snapshots/step_N.safetensors."
+    validate_every: int = Field(
+        1000, gt=0, description="Steps between two validations; the last step is always validated."
     )
-    tensorboard: bool = Field(False, description="Write TensorBoard events too (needs the tensorboard extra).")
+    pictures_every: int = Field(1000, gt=0, description="Steps between two images of score maps.")
+    snapshots: tuple[int, ...] = Field(
+        (), description="Steps after which the weights are also kept, as snapshots/step_N.safetensors."
+    )
+    tensorboard: bool = Field(False, description="Also write TensorBoard events (needs the tensorboard extra).")
 
 
 class DetectionSettings(Settings):
-    """From a picture to score maps to words. Travels with the weights."""
+    """From an image to score maps to words. Travels with the weights."""
 
-    text_threshold: float = Field(0.7, ge=0, le=1, description="Least peak region score of a word.")
+    text_threshold: float = Field(0.7, ge=0, le=1, description="Lowest peak region score of a word.")
     low_text: float = Field(0.4, ge=0, le=1, description="Region score above which a pixel belongs to a word.")
     link_threshold: float = Field(0.4, ge=0, le=1, description="Affinity score above which a pixel links characters.")
     least_score: float = Field(
-        0.0, ge=0, le=1, description="Words whose mean region score is lower are dropped; 0 drops none."
+        0.0, ge=0, le=1, description="Words with a lower mean region score are dropped; 0 drops none."
     )
     least_side: float = Field(
         0.0,
         ge=0,
-        description="Words whose box has a shorter side of fewer network input pixels are dropped; 0 drops none.",
+        description="Words whose box has a shorter side than this, in network input pixels, are dropped; 0 drops none.",
     )
     sizing: Literal["original", "long_side", "scale"] = Field(
         "original",
-        description="original: the picture magnified by `magnify`, its long side at most `canvas`. long_side: its long side "
-        "made `long_side`. scale: magnified by `magnify`, whatever its size.",
+        description="original: the image is magnified by `magnify`, its long side limited to `canvas`. long_side: it is "
+        "resized to that long side. scale: it is magnified by `magnify`, whatever its size.",
     )
     magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original and scale.")
-    canvas: int = Field(1280, ge=32, description="Largest long side in network input pixels, for original.")
+    canvas: int = Field(1280, ge=32, description="Longest side in network input pixels, for original.")
     long_side: int = Field(1280, ge=32, description="Long side in network input pixels, for long_side.")
     tile: int = Field(
         2560,
         ge=0,
-        description="Pictures that are longer in network input pixels are scored in overlapping tiles of at most this side: "
-        f"the same maps, in the memory of one tile. At least {LEAST_TILE}; 0 never does.",
+        description="Images with a longer side in network input pixels are scored in overlapping tiles of at most this side: "
+        f"the same maps in the memory of one tile. At least {LEAST_TILE}; 0 switches tiling off.",
     )
     pixel_rule: Literal["corner", "centre"] = Field(
         "centre",
-        description="How map index i becomes an input coordinate: corner 2 i (the original's), centre 2 (i + 0.5).",
+        description="Input coordinate of map index i. corner: 2 i, as in the original. centre: 2 (i + 0.5).",
     )
     keep_padding: bool = Field(
-        False, description="Leave the padding to a multiple of 32 in the map, as the original does."
+        False, description="Keep the padding to a multiple of 32 in the maps, as the original does."
     )
     region_weight: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="Share of the region head in a word's score: maps^(1 - share) * head^share. Where there is a head.",
+        description="Share of the region head in a word's score: maps^(1 - share) * head^share.",
     )
     region_threshold: float = Field(
-        0.2, ge=0, le=1, description="Words that the region head gives less are dropped; 0 drops none."
+        0.2, ge=0, le=1, description="Words that the region head scores lower are dropped; 0 drops none."
     )
-    region_refine: bool = Field(False, description="Take the region head's box for axis-aligned words.")
+    region_refine: bool = Field(False, description="Use the region head's box for axis-aligned words.")
 
     @model_validator(mode="after")
     def _check_tile(self) -> Self:
         if 0 < self.tile < LEAST_TILE:
-            raise ValueError(
-                f"tile is {self.tile}; a tile has at least {LEAST_TILE} pixels, and 0 never cuts a picture up"
-            )
+            raise ValueError(f"tile is {self.tile}; a tile has at least {LEAST_TILE} pixels, and 0 switches tiling off")
         return self
 
 
@@ -393,9 +409,11 @@ class Config(Settings):
     """Everything a training run needs."""
 
     extends: str | None = Field(None, description="Configuration file to start from, relative to this one.")
-    weights: str | None = Field(None, description="Weights to start from: any readable file, partly fitting ones too.")
+    weights: str | None = Field(
+        None, description="Weights to start from: any readable file, also one that fits in part."
+    )
     freeze: tuple[str, ...] = Field(
-        (), description="Parameters that stay as they are, by the start of their names: basenet.slice1."
+        (), description="Parameters that are not trained, by prefix of their names: basenet.slice1."
     )
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
@@ -409,7 +427,7 @@ class Config(Settings):
 
 _TEACHER_SETTINGS = ("refresh", "delay", "splitter", "height")
 
-# A setting given in a file or by --set although another setting makes it idle: (key, other key, values that use it).
+# Settings that have an effect only with certain values of another: (key, other key, values of the other).
 _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     *((f"data.characters.{name}", "data.characters.source", ("teacher",)) for name in _TEACHER_SETTINGS),
     *((f"data.characters.{name}", "data.characters.source", ("file",)) for name in ("files", "weights")),
@@ -435,17 +453,10 @@ _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
 
 
 def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()) -> Config:
-    """Read a configuration file, what it extends, and overrides from the command line.
-
-    Args:
-        path: YAML file.
-        overrides: "a.b=c" each; c is read as YAML.
-
-    Returns:
-        The settings, checked.
+    """Read a configuration file, the files it extends, and "a.b=c" overrides from the command line (c in YAML).
 
     Raises:
-        ValueError: the file cannot be read, a key is unknown (the nearest known one is named), a value is out of
+        ValueError: the file cannot be read, a key is unknown (the nearest known key is suggested), a value is out of
             range, or a setting is given that would have no effect. The message names the file.
     """
     own = read_yaml(Path(path))
@@ -458,19 +469,14 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
 
 
 def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any] | None = None) -> Config:
-    """Check a nested dictionary of settings.
+    """Validate nested settings.
 
     Args:
-        values: what a configuration file holds.
-        where: what messages call it.
-        given: those of `values` that the user gave, which therefore must have an effect.
-
-    Returns:
-        The settings.
+        where: what error messages call their source.
+        given: the part of `values` that the user gave here and that must therefore have an effect.
 
     Raises:
-        ValueError: unknown key (the nearest known one is named), value out of range, or a given setting that would
-            have no effect.
+        ValueError: as `load_config`.
     """
     try:
         config = Config.model_validate(values)
@@ -481,19 +487,12 @@ def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any]
 
 
 def dump_config(config: Config) -> str:
-    """Write out every setting that has an effect as YAML, in the order of the classes above."""
+    """Format every setting that has an effect as YAML, in the order of the classes above."""
     return yaml.safe_dump(effective_settings(config), sort_keys=False, allow_unicode=True)
 
 
 def effective_settings(config: Config) -> dict[str, Any]:
-    """The settings that have an effect, as nested dictionaries of plain values.
-
-    Args:
-        config: the settings.
-
-    Returns:
-        What `dump_config` writes; reading it back gives a configuration that does the same.
-    """
+    """The settings that have an effect, as nested plain values; validating them gives a configuration that does the same."""
     everything = config.model_dump(mode="json")
     values = config.model_dump(mode="json")
     for key, other, users in _USED_ONLY_WITH:
@@ -508,20 +507,12 @@ def effective_settings(config: Config) -> dict[str, Any]:
 
 
 def _effective_set(values: dict[str, Any]) -> dict[str, Any]:
-    idle = (*_READING_KEYS, "split") if values["format"] == "synth" else _DRAWING_KEYS
+    idle = (*_READING_KEYS, "split") if values["format"] == "synth" else _RENDERING_KEYS
     return {name: value for name, value in values.items() if name not in idle}
 
 
 def explain_error(error: Any, settings: type[Settings] = Config) -> str:
-    """Say in a line what is wrong with a setting.
-
-    Args:
-        error: an entry of `ValidationError.errors()`.
-        settings: the class that was validated.
-
-    Returns:
-        The setting's name, what is wrong, and the nearest known name for an unknown one.
-    """
+    """Say in one line what is wrong with a setting, given an entry of `ValidationError.errors()` for the class `settings`."""
     place = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
     name = ".".join(str(part) for part in place)
     if error["type"] == "extra_forbidden":

@@ -164,12 +164,12 @@ def test_every_setting_is_documented():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("{format: synth, preset: full, path: x}", "format: synth draws its scenes and reads none; remove path"),
+        ("{format: synth, preset: full, path: x}", "format: synth renders its scenes and reads none; remove path"),
         ("{format: synth, preset: full, numbers: [1, 2]}", "remove numbers"),
         ("{format: synth, seed: 3}", "format: synth needs a preset; add preset: full, quickstart or sample"),
-        ("{path: x, preset: full, count: 3}", "preset, count only go with format: synth"),
-        ("{path: x, format: icdar2017, seed: 0}", "seed only go"),
-        ("{format: icdar2017}", "no path; name the folder of the set, or give format: synth and a preset"),
+        ("{path: x, preset: full, count: 3}", "preset, count can only be used with format: synth"),
+        ("{path: x, format: icdar2017, seed: 0}", "seed can only be used"),
+        ("{format: icdar2017}", "no path; name the folder of the dataset, or give format: synth and a preset"),
     ],
 )
 def test_a_set_is_either_read_or_drawn(tmp_path, given, message):

@@ -1,10 +1,10 @@
-"""The verbs of the command line: each adds its arguments, calls one function and prints. Heavy imports wait for its run.
+"""The verbs of the command line. Each adds its arguments, calls one function and prints.
 
 A file imports only from files above it:
 
-    dataset_arguments  The arguments that name a labelled set, the same for every verb that reads one.
-    train              train, bench, compare, convert: what is done with networks.
-    datasets           check, show, label, synth, pack: what is done with scenes.
-    detect             detect and evaluate: words in pictures, and how right they are.
-    command            The `craft` command: each verb parses its arguments, calls one function and prints.
+    arguments  Arguments that several verbs share.
+    train      Verbs on networks: train, bench, compare, convert.
+    datasets   Verbs on datasets: check, show, label, synth, pack.
+    detect     Verbs on detections: detect and evaluate.
+    command    The parser that gathers the verbs, and the exit status.
 """

@@ -1,6 +1,6 @@
 """The `craft` command: each verb parses its arguments, calls one function and prints.
 
-Nothing heavy is imported before a verb runs, so that `craft --help`, `check` and `evaluate` work without torch.
+A verb imports what it needs when it runs, so `craft --help`, `check` and `evaluate` work without torch.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from craft.cli import datasets, detect, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: words after `craft`; those of the process where left out.
+    """Run the command line with the words after `craft`, by default those of the process.
 
     Returns:
-        Exit status: 0 all well, 1 something in the data was wrong, 2 the request could not be carried out,
-        130 or 143 stopped by a signal with everything saved.
+        Exit status: 0 success, 1 errors in the data, 2 the request could not be carried out, 130 or 143 stopped by a
+        signal after saving a checkpoint.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -1,56 +1,63 @@
-"""check, show, label, synth, pack: what is done with scenes."""
+"""Verbs on datasets: check, show, label, synth, pack."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
-from craft.cli.dataset_arguments import add_set_arguments, set_settings
-from craft.config import SetSettings, load_config
+from craft.cli.arguments import (
+    WEIGHTS_HELP,
+    add_dataset_arguments,
+    add_device_option,
+    add_set_option,
+    dataset_settings,
+)
+from craft.config import DatasetSettings, Preset, Splitter, load_config
 from craft.config_files import parse_settings
-from craft.models.shipped import RECIPES
 
-PRESETS = ("quickstart", "full", "sample")
-NAMES = " or ".join(RECIPES)
+PRESETS = get_args(Preset)
 
 
-def _add_drawn_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_preset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--preset", choices=PRESETS, help="instead of a folder: scenes that training draws, format synth"
+        "--preset", choices=PRESETS, help="instead of a folder: scenes rendered on the fly, as with format: synth"
     )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the preset"
-    )
+    add_set_option(parser, "change a setting of the preset, such as size_hw=[320,320]")
 
 
-def _drawn_or_read(options: argparse.Namespace) -> SetSettings:
-    """The set of a verb that takes a folder, or a preset whose scenes are drawn."""
+def _read_or_rendered(options: argparse.Namespace) -> DatasetSettings:
+    """The dataset of a verb that takes a folder, or a preset whose scenes are rendered on the fly."""
     if (options.preset is None) == (options.folder is None):
-        raise ValueError("give the folder of a set, or --preset for scenes that are drawn, and not both")
+        raise ValueError("give either the folder of a dataset, or --preset for scenes rendered on the fly")
     if options.preset is None:
         if options.set:
-            raise ValueError("--set changes the settings of a preset; give --preset too, or leave --set out")
-        return set_settings(options, options.folder)
+            raise ValueError("--set changes the settings of a preset; add --preset, or leave --set out")
+        return dataset_settings(options, options.folder)
     settings = parse_settings(options.set)
-    return SetSettings(format="synth", preset=options.preset, seed=options.seed, count=options.count, settings=settings)
+    return DatasetSettings(
+        format="synth", preset=options.preset, seed=options.seed, count=options.count, settings=settings
+    )
 
 
 def add_check(verbs: argparse._SubParsersAction) -> None:
     """Add `craft check` to the verbs."""
-    parser = verbs.add_parser("check", help="read a set's labels and images and report everything wrong with them")
-    parser.add_argument("folder", nargs="?", help="folder of the set, or a .jsonl file")
-    add_set_arguments(parser)
-    _add_drawn_arguments(parser)
-    parser.add_argument("--count", type=int, default=100, help="scenes drawn, with --preset (default 100)")
+    parser = verbs.add_parser(
+        "check", help="read the labels and images of a dataset and report everything wrong with them"
+    )
+    parser.add_argument("folder", nargs="?", help="folder of the dataset, or a .jsonl file")
+    add_dataset_arguments(parser)
+    _add_preset_arguments(parser)
+    parser.add_argument("--count", type=int, default=100, help="scenes to render, with --preset (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the scenes, with --preset (default 0)")
-    parser.add_argument("--decode", action="store_true", help="decode every picture whole, not its header alone")
+    parser.add_argument("--decode", action="store_true", help="decode every image completely, not only its header")
     parser.set_defaults(run=_check)
 
 
 def _check(options: argparse.Namespace) -> int:
     from craft.datasets.check import check_set, format_report
 
-    report = check_set(_drawn_or_read(options), decode=options.decode)
+    report = check_set(_read_or_rendered(options), decode=options.decode)
     print(format_report(report))
     return 1 if report.has_errors else 0
 
@@ -58,17 +65,19 @@ def _check(options: argparse.Namespace) -> int:
 def add_show(verbs: argparse._SubParsersAction) -> None:
     """Add `craft show` to the verbs."""
     parser = verbs.add_parser("show", help="draw words, characters, maps and don't-care masks as training sees them")
-    parser.add_argument("folder", nargs="?", help="folder of the set, or a .jsonl file")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the pictures")
-    parser.add_argument("--count", type=int, default=20, help="scenes drawn (default 20)")
+    parser.add_argument("folder", nargs="?", help="folder of the dataset, or a .jsonl file")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the drawings")
+    parser.add_argument("--count", type=int, default=20, help="scenes to draw (default 20)")
     parser.add_argument("--augmented", action="store_true", help="draw training crops, after augmentation")
-    parser.add_argument("--config", help="configuration whose augmentation and crop size are used, with --augmented")
+    parser.add_argument("--config", help="configuration that gives augmentation and crop size, with --augmented")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the augmentation, and of the scenes with --preset (default 0)"
     )
-    parser.add_argument("--characters", type=Path, metavar="FILE", help="draw the characters that craft label found")
-    add_set_arguments(parser)
-    _add_drawn_arguments(parser)
+    parser.add_argument(
+        "--characters", type=Path, metavar="FILE", help="label file of craft label whose characters are drawn"
+    )
+    add_dataset_arguments(parser)
+    _add_preset_arguments(parser)
     parser.set_defaults(run=_show)
 
 
@@ -78,7 +87,7 @@ def _show(options: argparse.Namespace) -> int:
 
     config = Config() if options.config is None else load_config(options.config)
     paths = show_set(
-        _drawn_or_read(options),
+        _read_or_rendered(options),
         options.out,
         count=options.count,
         augmented=options.augmented,
@@ -87,32 +96,34 @@ def _show(options: argparse.Namespace) -> int:
         seed=options.seed,
         label_file=options.characters,
     )
-    print(f"{len(paths)} pictures in {options.out}")
+    print(f"{options.out}: {len(paths)} drawings")
     return 0
 
 
 def add_label(verbs: argparse._SubParsersAction) -> None:
     """Add `craft label` to the verbs."""
-    parser = verbs.add_parser("label", help="find the characters of a set's words with a network, for training on them")
-    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
+    parser = verbs.add_parser("label", help="find the characters of a dataset's words with a network, to train on them")
+    parser.add_argument("folder", help="folder of the dataset, or a .jsonl file")
     parser.add_argument(
         "--weights",
         required=True,
         metavar="NAME|FILE",
-        help=f"the teacher: weights that ship ({NAMES}), or a file: ours, clovaai's or EasyOCR's",
+        help=f"the teacher: {WEIGHTS_HELP}",
     )
     parser.add_argument("--out", required=True, type=Path, help="label file to write, .jsonl")
     parser.add_argument(
         "--splitter",
-        choices=("cuts", "length", "watershed"),
+        choices=get_args(Splitter),
         default="cuts",
-        help="how words are split: between the likeliest characters for the text's length, each as tall as the word "
+        help="how words are split: between the most likely characters for the text's length, each as tall as the word "
         "(cuts) or as it looks (length), or by watershed (default cuts)",
     )
-    parser.add_argument("--height", type=int, default=64, help="height of the crops of words, pixels (default 64)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
-    parser.add_argument("--workers", type=int, default=2, help="threads beside the network (default 2)")
-    add_set_arguments(parser)
+    parser.add_argument("--height", type=int, default=64, help="height of the word crops, pixels (default 64)")
+    add_device_option(parser)
+    parser.add_argument(
+        "--workers", type=int, default=2, help="threads that split words while the network runs (default 2)"
+    )
+    add_dataset_arguments(parser)
     parser.set_defaults(run=_label)
 
 
@@ -120,7 +131,7 @@ def _label(options: argparse.Namespace) -> int:
     from craft.teacher.label_dataset import label_set
 
     origin = label_set(
-        set_settings(options, options.folder),
+        dataset_settings(options, options.folder),
         options.weights,
         options.out,
         splitter=options.splitter,
@@ -137,17 +148,17 @@ def _label(options: argparse.Namespace) -> int:
 
 def add_synth(verbs: argparse._SubParsersAction) -> None:
     """Add `craft synth` to the verbs."""
-    parser = verbs.add_parser("synth", help="make synthetic scenes in the ICDAR2017 layout, with exact characters")
-    parser.add_argument("--out", type=Path, help="folder of the set; none is written where left out")
+    parser = verbs.add_parser("synth", help="render synthetic scenes in the ICDAR2017 layout, with exact characters")
+    parser.add_argument("--out", type=Path, help="folder of the dataset; if left out, none is written")
     parser.add_argument("--count", type=int, default=100, help="scenes (default 100)")
-    parser.add_argument("--seed", type=int, default=0, help="scenes follow from seed and number alone (default 0)")
-    parser.add_argument("--preset", choices=PRESETS, default="full", help="kind of scenes")
+    parser.add_argument("--seed", type=int, default=0, help="a scene depends on seed and number alone (default 0)")
+    parser.add_argument("--preset", choices=PRESETS, default="full", help="kind of scenes (default full)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1); the scenes do not depend on it")
-    parser.add_argument("--split", choices=("train", "validation"), default="train", help="official folders written")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the preset"
+        "--split", choices=("train", "validation"), default="train", help="official folders to write (default train)"
     )
-    parser.add_argument("--sheet", type=Path, help="write a contact sheet of the scenes with their labels drawn")
+    add_set_option(parser, "change a setting of the preset, such as size_hw=[320,320]")
+    parser.add_argument("--sheet", type=Path, help="file for a contact sheet of the scenes with their labels")
     parser.set_defaults(run=_synth)
 
 
@@ -155,9 +166,9 @@ def _synth(options: argparse.Namespace) -> int:
     from craft.memory import keep_freed_memory
     from craft.synth import preset, write_set, write_sheet
 
-    keep_freed_memory()  # this process may be the one that draws
+    keep_freed_memory()  # this process may be the one that renders
     if options.out is None and options.sheet is None:
-        raise ValueError("give --out FOLDER for a set, --sheet FILE for a contact sheet, or both")
+        raise ValueError("give --out FOLDER for a dataset, --sheet FILE for a contact sheet, or both")
     settings = preset(options.preset, parse_settings(options.set))
     if options.sheet is not None:
         write_sheet(options.sheet, settings=settings, count=options.count, seed=options.seed)
@@ -183,13 +194,15 @@ def _synth(options: argparse.Namespace) -> int:
 def add_pack(verbs: argparse._SubParsersAction) -> None:
     """Add `craft pack` to the verbs."""
     parser = verbs.add_parser(
-        "pack", help="pack a set into tar shards (WebDataset's layout) that training reads in place"
+        "pack", help="pack a dataset into tar shards (WebDataset layout) that training reads in place"
     )
-    parser.add_argument("folder", help="folder of the set, or a .jsonl file")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the shards and their index; a new one")
-    parser.add_argument("--shard-size", default="256M", help="largest shard: bytes, or with K, M or G (default 256M)")
+    parser.add_argument("folder", help="folder of the dataset, or a .jsonl file")
+    parser.add_argument("--out", required=True, type=Path, help="new folder for the shards and their index")
+    parser.add_argument(
+        "--shard-size", default="256M", help="largest size of a shard in bytes, or with K, M or G (default 256M)"
+    )
     parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
-    add_set_arguments(parser)
+    add_dataset_arguments(parser)
     parser.set_defaults(run=_pack)
 
 
@@ -197,7 +210,7 @@ def _pack(options: argparse.Namespace) -> int:
     from craft.datasets.shard_writer import pack_set, parse_size
 
     summary = pack_set(
-        set_settings(options, options.folder),
+        dataset_settings(options, options.folder),
         options.out,
         shard_bytes=parse_size(options.shard_size),
         skip_errors=options.skip_errors,

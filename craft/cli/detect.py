@@ -1,4 +1,4 @@
-"""detect and evaluate: words in pictures, and how right they are."""
+"""Verbs on detections: detect and evaluate."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from craft.cli.dataset_arguments import add_set_arguments, set_settings
+from craft.cli.arguments import (
+    WEIGHTS_HELP,
+    add_dataset_arguments,
+    add_device_option,
+    add_set_option,
+    dataset_settings,
+)
+from craft.config import Protocol
 from craft.config_files import parse_settings
-from craft.models.shipped import DEFAULT_WEIGHTS, RECIPES
+from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.scene import Scene
 
-NAMES = " or ".join(RECIPES)
-PICTURES_LISTED = 20
-PROTOCOLS = ("icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons")
+MAX_IMAGES_LISTED = 20
 
 
 def add_detect(verbs: argparse._SubParsersAction) -> None:
@@ -27,23 +33,21 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
         "--weights",
         default=DEFAULT_WEIGHTS,
         metavar="NAME|FILE",
-        help=f"weights that ship ({NAMES}), or a file: ours, clovaai's or EasyOCR's (default {DEFAULT_WEIGHTS})",
+        help=f"{WEIGHTS_HELP} (default {DEFAULT_WEIGHTS})",
     )
     parser.add_argument("--out", type=Path, default=Path("found"), help="folder for results (default found)")
     parser.add_argument(
-        "--format", choices=("json", "icdar", "csv"), help="result files (default json, and the pictures drawn over)"
+        "--format", choices=("json", "icdar", "csv"), help="format of the result files (default json, with drawings)"
     )
     parser.add_argument(
         "--draw",
         action=argparse.BooleanOptionalAction,
-        help="draw what was found on copies of the pictures (default only where no --format is given)",
+        help="draw the words on copies of the images (default only if no --format is given)",
     )
-    parser.add_argument("--polygons", action="store_true", help="find curved outlines too")
-    parser.add_argument("--characters", action="store_true", help="find the characters of each word too")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="text_threshold=0.6, long_side=2240"
-    )
+    parser.add_argument("--polygons", action="store_true", help="also find the outlines of curved words")
+    parser.add_argument("--characters", action="store_true", help="also find the characters of each word")
+    add_device_option(parser)
+    add_set_option(parser, "change a detection setting: text_threshold=0.6")
     parser.set_defaults(run=_detect)
 
 
@@ -66,8 +70,10 @@ def _detect(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     for failure in run.failures:
         print(failure, file=sys.stderr)
-    for one in run.pictures if len(run.pictures) <= PICTURES_LISTED else ():
-        print(": ".join(filter(None, (str(one.path), f"{one.num_words} words", ", ".join(map(str, one.written))))))
+    for image in run.pictures if len(run.pictures) <= MAX_IMAGES_LISTED else ():
+        print(
+            ": ".join(filter(None, (str(image.path), f"{image.num_words} words", ", ".join(map(str, image.written)))))
+        )
     print(f"{run.num_words} words in {run.num_images} images, {seconds:.1f} s: {options.out}")
     return 1 if run.failures else 0
 
@@ -75,27 +81,33 @@ def _detect(options: argparse.Namespace) -> int:
 def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     """Add `craft evaluate` to the verbs."""
     parser = verbs.add_parser(
-        "evaluate", help="score result files by an official protocol, or find the best thresholds"
+        "evaluate", help="score result files by an official protocol, or search for the best thresholds"
     )
     parser.add_argument("--detections", help="folder or .zip of result files: res_img_N.txt")
-    parser.add_argument("--truth", required=True, help="folder of the labelled set, or of its label files alone")
-    parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to score")
+    parser.add_argument("--truth", required=True, help="folder of the dataset, or of its label files alone")
+    parser.add_argument("--protocol", choices=get_args(Protocol), required=True, help="official scoring protocol")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
-    parser.add_argument("--per-image", type=Path, metavar="FILE", help="write every image's score as JSON")
-    parser.add_argument("--failures", type=Path, metavar="FILE", help="draw the worst scenes: a .png of misses in red")
-    parser.add_argument("--worst", type=int, default=12, help="scenes that --failures draws (default 12)")
-    parser.add_argument("--sweep", action="store_true", help="detect with --weights at many thresholds and score each")
-    parser.add_argument("--weights", metavar="NAME|FILE", help=f"weights, with --sweep: {NAMES}, or a file")
-    parser.add_argument("--device", default="auto", help="device for --sweep: auto, cpu, cuda or mps (default auto)")
+    parser.add_argument("--per-image", type=Path, metavar="FILE", help="file for every image's score as JSON")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="detection settings, with --sweep"
+        "--failures", type=Path, metavar="FILE", help="file for a drawing of the worst scenes, missed words in red"
     )
+    parser.add_argument("--worst", type=int, default=12, help="number of scenes that --failures draws (default 12)")
     parser.add_argument(
-        "--grid", action="append", default=[], metavar="NAME=V,V", help="values of a threshold to try, with --sweep"
+        "--sweep",
+        action="store_true",
+        help="search for the best thresholds of --weights, or of the scores in --detections",
     )
-    parser.add_argument("--workers", type=int, default=2, help="processes that decode, with --sweep (default 2)")
-    parser.add_argument("--maps", type=Path, metavar="FOLDER", help="keep score maps for the next --sweep there")
-    add_set_arguments(parser)
+    parser.add_argument("--weights", metavar="NAME|FILE", help=f"with --sweep: {WEIGHTS_HELP}")
+    parser.add_argument("--device", default="auto", help="with --sweep: auto, cpu, cuda or mps (default auto)")
+    add_set_option(parser, "with --sweep: change a detection setting")
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="NAME=V,V", help="with --sweep: values of a threshold to try"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="with --sweep: processes that decode (default 2)")
+    parser.add_argument(
+        "--maps", type=Path, metavar="FOLDER", help="with --sweep: folder that keeps score maps for the next one"
+    )
+    add_dataset_arguments(parser)
     parser.set_defaults(run=_evaluate)
 
 
@@ -103,7 +115,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from craft.datasets.reading import read_truth
 
     named = options.format or (None if options.protocol == "polygons" else options.protocol)
-    settings = set_settings(options, options.truth).model_copy(update={"format": named})
+    settings = dataset_settings(options, options.truth).model_copy(update={"format": named})
     scenes = read_truth(settings)
     if options.sweep:
         return _sweep(options, scenes)
@@ -131,7 +143,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
-    """Score many thresholds: of decoding with --weights, else of the scores in result files."""
+    """Search thresholds: those of decoding with --weights, otherwise those of the scores in result files."""
     from craft.evaluation.sweep import format_sweep, setting_as_dict, sweep_as_dict, sweep_scores
 
     numbers = "" if options.numbers is None else f", scenes {options.numbers[0]} to {options.numbers[1]}"
@@ -157,5 +169,5 @@ def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
     print(json.dumps(sweep_as_dict(sweep), indent=2) if options.json else format_sweep(sweep))
     if options.weights is not None and not options.json:
         best = " ".join(f"--set {name}={value:g}" for name, value in setting_as_dict(sweep.best.setting).items())
-        print(f"to keep them with the weights: craft convert {options.weights} OUT.safetensors {best}")
+        print(f"To store them with the weights: craft convert {options.weights} OUT.safetensors {best}")
     return 0

@@ -1,4 +1,4 @@
-"""train, bench, compare, convert: what is done with networks."""
+"""Verbs on networks: train, bench, compare, convert."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import argparse
 import sys
 from pathlib import Path
 
+from craft.cli.arguments import add_set_option
 from craft.config import load_config
 from craft.config_files import parse_settings
 
 
 def add_train(verbs: argparse._SubParsersAction) -> None:
     """Add `craft train` to the verbs."""
-    parser = verbs.add_parser("train", help="train a network; torchrun -m craft train ... for several GPUs or machines")
-    parser.add_argument("config", help="configuration file")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: ohem.ratio=5"
+    parser = verbs.add_parser(
+        "train", help="train a network; with torchrun -m craft train ... on several GPUs or machines"
     )
-    parser.add_argument("--out", type=Path, help="run folder (default runs/NAME OF THE CONFIGURATION)")
-    parser.add_argument("--resume", action="store_true", help="continue the run in the folder, if there is one")
+    parser.add_argument("config", help="configuration file")
+    add_set_option(parser, "change a setting: ohem.ratio=5")
+    parser.add_argument("--out", type=Path, help="run folder (default runs/ and the name of the configuration)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in the folder, if it holds one")
     parser.set_defaults(run=_train)
 
 
@@ -29,7 +30,7 @@ def _train(options: argparse.Namespace) -> int:
     folder = options.out or Path("runs") / Path(options.config).stem
     outcome = train(config, folder, resume=options.resume)
     if not outcome.finished:
-        print(f"stopped after step {outcome.step}, everything is saved; add --resume to go on", file=sys.stderr)
+        print(f"stopped after step {outcome.step} with a checkpoint saved; add --resume to continue", file=sys.stderr)
         return 143
     best = f", best H-mean {outcome.best_hmean:.3f}" if outcome.best_hmean >= 0 else ""
     if outcome.writes:
@@ -39,13 +40,15 @@ def _train(options: argparse.Namespace) -> int:
 
 def add_bench(verbs: argparse._SubParsersAction) -> None:
     """Add `craft bench` to the verbs."""
-    parser = verbs.add_parser("bench", help="time the parts of training: loader, targets, loss, step, and all together")
-    parser.add_argument("config", help="configuration file of the training")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting: training.batch_size=16"
+    parser = verbs.add_parser(
+        "bench", help="time the parts of training: loader, targets, loss, step, and all of them together"
     )
-    parser.add_argument("--steps", type=int, default=20, help="batches and steps timed of each part (default 20)")
-    parser.add_argument("--out", type=Path, help="folder for bench.json and bench.md; none is written where left out")
+    parser.add_argument("config", help="configuration file of the training run")
+    add_set_option(parser, "change a setting: training.batch_size=16")
+    parser.add_argument("--steps", type=int, default=20, help="batches or steps to time of each part (default 20)")
+    parser.add_argument(
+        "--out", type=Path, help="folder for bench.json and bench.md; if left out, the table is only printed"
+    )
     parser.set_defaults(run=_bench)
 
 
@@ -65,23 +68,25 @@ def _bench(options: argparse.Namespace) -> int:
 def add_compare(verbs: argparse._SubParsersAction) -> None:
     """Add `craft compare` to the verbs."""
     parser = verbs.add_parser(
-        "compare", help="train variants of a configuration under several seeds; one table, one page with a viewer"
+        "compare", help="train variants of a configuration with several seeds; write tables and one HTML page"
     )
-    parser.add_argument("study", help="the study's file, such as configs/compare.yaml")
+    parser.add_argument("study", help="study file, such as configs/compare_quick.yaml")
     parser.add_argument(
-        "--out", type=Path, help="the study's folder (default runs/NAME OF THE FILE); runs done are kept"
+        "--out",
+        type=Path,
+        help="folder of the study (default runs/ and the name of the file); finished runs in it are kept",
     )
+    add_set_option(parser, "change the study: seeds=[0,1] budget.steps=50")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the study: seeds=[0,1] budget.steps=50"
+        "--jobs", type=int, help="runs at the same time (default one per GPU, or as many as the cores allow)"
     )
-    parser.add_argument("--jobs", type=int, help="runs at a time (default one a GPU, or as many as the cores allow)")
     parser.add_argument(
         "--executor",
         choices=("processes", "inline", "ray"),
         default="processes",
-        help="where runs are done: processes of this machine, one after another in this one, or a Ray cluster",
+        help="where runs are executed: processes of this machine, one after another in this process, or a Ray cluster",
     )
-    parser.add_argument("--report", action="store_true", help="make the report from what is done; run nothing")
+    parser.add_argument("--report", action="store_true", help="write the report from the finished runs and start none")
     parser.set_defaults(run=_compare)
 
 
@@ -105,23 +110,17 @@ def _compare(options: argparse.Namespace) -> int:
 def add_convert(verbs: argparse._SubParsersAction) -> None:
     """Add `craft convert` to the verbs."""
     parser = verbs.add_parser(
-        "convert", help="write weights as safetensors, in 8 bits too, or as a .pth that the original code loads"
+        "convert", help="write weights as safetensors, also in 8 bits, or as a .pth file for the original code"
     )
-    parser.add_argument("weights", help="weights file, or the name of weights that ship")
-    parser.add_argument("out", type=Path, help="file to write: .safetensors, or .pth for the original's format")
+    parser.add_argument("weights", help="weights file, or name of shipped weights")
+    parser.add_argument("out", type=Path, help="file to write: .safetensors, or .pth in the original's format")
     parser.add_argument(
         "--to",
         choices=("float", "int8", "original"),
-        help="float or int8 (8 bits, a quarter of the size) for .safetensors, original for .pth (default float, original)",
+        help="float (default) or int8 (a quarter of the size) for .safetensors; original (default) for .pth",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="detection setting that travels with the weights",
-    )
-    parser.add_argument("--note", help="a sentence on the training data that travels with the weights")
+    add_set_option(parser, "detection setting to store with the weights")
+    parser.add_argument("--note", help="a sentence about the training data to store with the weights")
     parser.set_defaults(run=_convert)
 
 

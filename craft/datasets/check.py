@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import regex
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets.reading import SetReading, read_set, set_format
 from craft.geometry import polygon_to_strips, quad_sides
 from craft.scene import Problem, Word
@@ -71,7 +71,7 @@ class CheckReport:
         return self.num_errors > 0
 
 
-def check_set(settings: SetSettings, *, decode: bool = False) -> CheckReport:
+def check_set(settings: DatasetSettings, *, decode: bool = False) -> CheckReport:
     """Read a set, or draw all of its scenes where it is drawn, and count what is in it.
 
     Args:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets import totaltext
 from craft.datasets.folders import (
     LabelledFolders,
@@ -37,7 +37,7 @@ _PICTURES_AT_ONCE = 4096
 _PROBLEMS_SHOWN = 10
 
 
-def read_set(settings: SetSettings, *, check_images: bool = True, decode: bool = False) -> SetReading:
+def read_set(settings: DatasetSettings, *, check_images: bool = True, decode: bool = False) -> SetReading:
     """Read a labelled set.
 
     Args:
@@ -74,7 +74,7 @@ def read_set(settings: SetSettings, *, check_images: bool = True, decode: bool =
     return with_image_problems(reading, decode=decode) if check_images else reading
 
 
-def set_format(settings: SetSettings) -> str:
+def set_format(settings: DatasetSettings) -> str:
     """The format of a set: as named, or from the names of its folders.
 
     Args:
@@ -93,7 +93,7 @@ def set_format(settings: SetSettings) -> str:
     return settings.format
 
 
-def read_truth(settings: SetSettings) -> tuple[Scene, ...]:
+def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
     """Read the truth of an evaluation, where the labels count and pictures need not be there.
 
     Args:
@@ -169,7 +169,7 @@ def _size_or_problem(scene: Scene, *, decode: bool) -> tuple[int, int] | Problem
         return Problem(scene.image_path, what, remedy)
 
 
-def _read_jsonl(settings: SetSettings, path: Path) -> SetReading:
+def _read_jsonl(settings: DatasetSettings, path: Path) -> SetReading:
     if path.is_dir():
         path = path / (settings.labels or "scenes.jsonl")
         if not path.is_file():
@@ -178,7 +178,7 @@ def _read_jsonl(settings: SetSettings, path: Path) -> SetReading:
     return read_scenes(path, image_folder=images, wanted=lambda name: _in_range(name, settings.numbers))
 
 
-def _read_synthtext(settings: SetSettings, path: Path) -> SetReading:
+def _read_synthtext(settings: DatasetSettings, path: Path) -> SetReading:
     folder = path if path.is_dir() else path.parent
     path = folder / (settings.labels or "gt.mat") if path.is_dir() else path
     first, last = settings.numbers or (1, 1 << 62)
@@ -186,7 +186,7 @@ def _read_synthtext(settings: SetSettings, path: Path) -> SetReading:
     return read_synthtext(path, image_folder=images, wanted=lambda number: first <= number <= last)
 
 
-def _read_folders(settings: SetSettings, path: Path, format: str) -> SetReading:
+def _read_folders(settings: DatasetSettings, path: Path, format: str) -> SetReading:
     """Read one label file a picture, from the official folders or those that were named."""
     remarks: list[Problem] = []
     if settings.images is None and settings.labels is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets.jsonlines import line_of_scene
 from craft.datasets.reading import read_set
 from craft.datasets.shards import COLUMNS, SCENE_INDEX, SHARD_LIST, VERSION
@@ -46,7 +46,7 @@ class PackSummary:
 
 
 def pack_set(
-    settings: SetSettings, out: Path, *, shard_bytes: int, skip_errors: bool = False, progress: bool = False
+    settings: DatasetSettings, out: Path, *, shard_bytes: int, skip_errors: bool = False, progress: bool = False
 ) -> PackSummary:
     """Pack a labelled set. Pictures are copied bit for bit; labels keep everything, characters too.
 

@@ -15,7 +15,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets.jsonlines import scene_of_line
 from craft.datasets.labels import SetReading
 from craft.images.tar_members import REMEDY, Member, read_member
@@ -95,7 +95,7 @@ def _member(path: str, place: list[int], name: str) -> Member:
     return Member(path, start, size, checksum, name)
 
 
-def open_shards(settings: SetSettings, *, prepare: Callable[[Scene], Scene] | None = None) -> ShardScenes:
+def open_shards(settings: DatasetSettings, *, prepare: Callable[[Scene], Scene] | None = None) -> ShardScenes:
     """Open a packed set.
 
     Args:
@@ -133,7 +133,7 @@ def open_shards(settings: SetSettings, *, prepare: Callable[[Scene], Scene] | No
     return ShardScenes(folder, [shard["name"] for shard in contents["shards"]], index, prepare=prepare)
 
 
-def read_shards(settings: SetSettings) -> SetReading:
+def read_shards(settings: DatasetSettings) -> SetReading:
     """Read every label of a packed set.
 
     Args:

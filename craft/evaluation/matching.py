@@ -6,19 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from craft.atomic_files import write_atomic
+from craft.config import Protocol
 from craft.evaluation import deteval, iou
 from craft.evaluation.image_score import ImageScore, score_as_dict
 from craft.evaluation.result_files import Layout, ResultFile, read_results
 from craft.evaluation.summary import Scores, scores_as_dict, summarise
 from craft.scene import Problem, Scene
-
-Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
 
 PROTOCOLS: dict[Protocol, str] = {
     "icdar2013": "DetEval, t_r 0.8, t_p 0.4, axis-aligned boxes",

@@ -19,7 +19,7 @@ import cv2
 import torch
 
 from craft.atomic_files import write_atomic
-from craft.config import Config, SetSettings
+from craft.config import Config, DatasetSettings
 from craft.config_files import read_yaml
 from craft.detection.detector import Detector
 from craft.scene import Scene
@@ -117,7 +117,7 @@ def _score(study: Study, config: Config, out: Path, folder: Path) -> None:
     write_scores(folder / "scores.npz", scores)
 
 
-def _scenes(sets: tuple[SetSettings, ...], out: Path) -> list[Scene]:
+def _scenes(sets: tuple[DatasetSettings, ...], out: Path) -> list[Scene]:
     return [scene for one in resolved(sets, out) for scene in read_scenes(one, on_error="skip", say=print)]
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from craft.config import (
     Config,
-    SetSettings,
+    DatasetSettings,
     Settings,
     deep_merge,
     explain_error,
@@ -56,9 +56,9 @@ class BudgetSettings(Settings):
 class SplitSettings(Settings):
     """Scenes that results are reported on, and others of the same kind by which thresholds are chosen."""
 
-    choose: tuple[SetSettings, ...] = Field(min_length=1, description="Scenes by which thresholds are chosen.")
-    report: tuple[SetSettings, ...] = Field(min_length=1, description="Scenes that are reported.")
-    without_text: tuple[SetSettings, ...] = Field(
+    choose: tuple[DatasetSettings, ...] = Field(min_length=1, description="Scenes by which thresholds are chosen.")
+    report: tuple[DatasetSettings, ...] = Field(min_length=1, description="Scenes that are reported.")
+    without_text: tuple[DatasetSettings, ...] = Field(
         (), description="Scenes without text: whatever is found there is wrong. Same thresholds as `report`."
     )
 
@@ -77,7 +77,7 @@ class GridSettings(Settings):
 class CurveSettings(Settings):
     """Scores during training, for steps to reach an H-mean. Thresholds are those of the base configuration."""
 
-    sets: tuple[SetSettings, ...] = Field((), description="Scenes scored during training; none: no curve.")
+    sets: tuple[DatasetSettings, ...] = Field((), description="Scenes scored during training; none: no curve.")
     points: int = Field(6, gt=0, description="Validations in a run, evenly spaced; the last is at the end.")
     levels: tuple[float, ...] = Field((0.1, 0.2, 0.3, 0.4, 0.5), description="H-means whose first step is reported.")
 
@@ -100,7 +100,7 @@ class Study(Settings):
     seeds: tuple[int, ...] = Field(min_length=1, description="Every variant trains once under each.")
     budget: BudgetSettings
     synth: dict[str, SynthSettings] = Field({}, description="Sets to draw; a set's path synth:NAME means one of these.")
-    train: tuple[SetSettings, ...] = Field((), description="Training sets; those of the base where left out.")
+    train: tuple[DatasetSettings, ...] = Field((), description="Training sets; those of the base where left out.")
     splits: dict[str, SplitSettings] = Field(min_length=1, description="What is reported, by name.")
     thresholds: GridSettings = GridSettings()
     curve: CurveSettings = CurveSettings()
@@ -126,7 +126,7 @@ class Study(Settings):
                 raise ValueError(f"path {one.path} is not under synth; it has {', '.join(self.synth) or 'none'}")
         return self
 
-    def all_sets(self) -> Iterator[SetSettings]:
+    def all_sets(self) -> Iterator[DatasetSettings]:
         """Every set named in the study."""
         yield from (*self.train, *self.curve.sets)
         for split in self.splits.values():
@@ -246,7 +246,7 @@ def run_config(study: Study, run: Run, out: Path, *, steps: int) -> Config:
     return validate_config(values, where=f"variant {run.variant}", given=changes)
 
 
-def resolved(sets: Sequence[SetSettings], out: Path) -> list[SetSettings]:
+def resolved(sets: Sequence[DatasetSettings], out: Path) -> list[DatasetSettings]:
     """Sets with the paths of those that the study draws filled in.
 
     Args:
@@ -279,5 +279,5 @@ def snapshot_steps(steps: int) -> list[int]:
     return sorted({max(1, round(share * steps)) for share in (0.1, 0.25, 0.5, 0.75, 1.0)})
 
 
-def _dumped(sets: Sequence[SetSettings], out: Path) -> list[dict[str, Any]]:
+def _dumped(sets: Sequence[DatasetSettings], out: Path) -> list[dict[str, Any]]:
     return [one.model_dump(mode="json", exclude_defaults=True) for one in resolved(sets, out)]

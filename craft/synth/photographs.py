@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets.reading import read_set
 from craft.geometry import visible_shares
 from craft.images.reader import read_image
@@ -55,7 +55,7 @@ def photograph_background(
 @cache
 def _entries(folder: str, labelled: bool) -> tuple[tuple[str, tuple[NDArray[np.float32], ...]], ...]:
     if labelled:
-        scenes = read_set(SetSettings(path=folder, split="all")).scenes
+        scenes = read_set(DatasetSettings(path=folder, split="all")).scenes
         entries = tuple((scene.image_path, tuple(word.polygon_xy for word in scene.words)) for scene in scenes)
     else:
         files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)

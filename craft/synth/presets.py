@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from craft.config import Settings, explain_error
+from craft.config import Preset, Settings, explain_error
 
 SCRIPTS = {
     "Latin": 10.0,
@@ -172,7 +172,7 @@ _SAMPLE: dict[str, Any] = {
     ),
     "camera": {"resample": 0.1, "defocus": 0.2, "motion": 0.04, "dark": 0.08, "noise": 5.0, "jpeg": 0.0},
 }
-PRESETS = ("quickstart", "full", "sample")
+PRESETS = get_args(Preset)
 
 
 def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSettings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets.labels import SetReading
 from craft.images.reader import read_image
 from craft.scene import Scene
@@ -105,7 +105,7 @@ class JoinedScenes(Sequence[Scene]):
         return self._sets[chosen][place - self._ends[chosen] + len(self._sets[chosen])]
 
 
-def drawn_scenes(settings: SetSettings) -> DrawnScenes:
+def drawn_scenes(settings: DatasetSettings) -> DrawnScenes:
     """The scenes of a set whose format is synth.
 
     Args:
@@ -131,7 +131,7 @@ def drawn_scenes(settings: SetSettings) -> DrawnScenes:
     return scenes
 
 
-def read_drawn(settings: SetSettings) -> SetReading:
+def read_drawn(settings: DatasetSettings) -> SetReading:
     """Draw every scene of a set whose format is synth and keep its words, for counting them.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.models.device import choose_device, choose_precision
 from craft.models.digest import weights_digest
 from craft.models.weights import build_model, read_weights
@@ -17,7 +17,7 @@ from craft.training.datasets import read_scenes
 
 
 def label_set(
-    settings: SetSettings,
+    settings: DatasetSettings,
     weights_path: str,
     out: Path,
     *,

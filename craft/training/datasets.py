@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from craft.config import DataSettings, SetSettings
+from craft.config import DatasetSettings, DataSettings
 from craft.datasets.folders import is_generated
 from craft.datasets.reading import read_set, set_format
 from craft.datasets.shards import open_shards
@@ -102,7 +102,7 @@ def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]
     return JoinedScenes(sets)
 
 
-def open_drawn(one: SetSettings, *, say: Callable[[str], None]) -> DrawnScenes:
+def open_drawn(one: DatasetSettings, *, say: Callable[[str], None]) -> DrawnScenes:
     """Make ready a set that is drawn.
 
     Args:
@@ -133,7 +133,7 @@ def _label_files(settings: DataSettings) -> tuple[str | None, ...]:
     return characters.files
 
 
-def read_scenes(one: SetSettings, *, on_error: str, say: Callable[[str], None]) -> list[Scene]:
+def read_scenes(one: DatasetSettings, *, on_error: str, say: Callable[[str], None]) -> list[Scene]:
     """Read one set, refusing it or leaving scenes out where its labels or images have errors.
 
     Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from craft.config import AugmentSettings, SetSettings
+from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.loader import Batch, SceneDataset, collate
 from craft.images.drawing import CHARACTER_COLOUR, WORD_COLOUR, draw_polygons, heat_map, overlay_map
@@ -58,7 +58,7 @@ def preview_sample(sample: Sample) -> NDArray[np.uint8]:
 
 
 def show_set(
-    settings: SetSettings,
+    settings: DatasetSettings,
     out: Path,
     *,
     count: int,
@@ -105,7 +105,7 @@ def show_set(
 
 
 def _scenes_with_characters(
-    settings: SetSettings, label_file: Path | None, say: Callable[[str], None]
+    settings: DatasetSettings, label_file: Path | None, say: Callable[[str], None]
 ) -> Sequence[Scene]:
     if settings.format == "synth":
         if label_file is not None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets.check import HEIGHT_EDGES, check_set, format_report, report_on
 from craft.datasets.labels import SetReading
 from craft.scene import Problem, Scene, Word
@@ -105,7 +105,7 @@ def make_faulty_set(folder):
         f"{labels / 'gt_img_9.txt'}:1: label is not UTF-8 (byte 0xdf)",
         f"{images / 'img_6.jpg'}: cannot be read as a picture",
     }
-    return SetSettings(path=str(folder)), expected
+    return DatasetSettings(path=str(folder)), expected
 
 
 def test_every_fault_is_named_by_file_and_line(tmp_path):
@@ -124,7 +124,7 @@ def test_every_fault_is_named_by_file_and_line(tmp_path):
 
 @pytest.mark.skipif(REAL is None, reason="CRAFT_REAL_DATA names no folder of real scenes")
 def test_real_icdar2015_training_scenes_have_their_known_counts():
-    result = check_set(SetSettings(path=str(Path(str(REAL)) / "icdar2015")))
+    result = check_set(DatasetSettings(path=str(Path(str(REAL)) / "icdar2015")))
 
     assert result.problems == ()
     assert (result.num_scenes, result.num_words, result.num_dont_care) == (1000, 11886, 7418)

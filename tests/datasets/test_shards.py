@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from craft.cli.command import main
-from craft.config import AugmentSettings, SetSettings
+from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.loader import SceneDataset, build_loader
 from craft.datasets.reading import read_set
 from craft.datasets.shard_writer import pack_set, parse_size
@@ -25,11 +25,11 @@ STREAM = {"seed": 3, "crop_size": 64, "augment": STILL, "batch_size": 3}
 @pytest.fixture
 def packed(tiny_set, tmp_path):
     """The eight scenes of tiny_set in shards of a few scenes each."""
-    summary = pack_set(SetSettings(path=str(tiny_set)), tmp_path / "packed", shard_bytes=200_000)
+    summary = pack_set(DatasetSettings(path=str(tiny_set)), tmp_path / "packed", shard_bytes=200_000)
     assert (summary.scenes, summary.skipped) == (8, 0)
     assert summary.shards >= 2
     assert not (tmp_path / "packed.partial").exists()
-    return SetSettings(path=str(tmp_path / "packed"))
+    return DatasetSettings(path=str(tmp_path / "packed"))
 
 
 def samples(scenes, **changes):
@@ -44,7 +44,7 @@ def assert_same_fields(first, second, names):
 
 
 def test_scenes_come_back_word_for_word(tiny_set, packed):
-    before, after = read_set(SetSettings(path=str(tiny_set))), read_set(packed)
+    before, after = read_set(DatasetSettings(path=str(tiny_set))), read_set(packed)
 
     assert not after.problems
     assert [scene.name for scene in after.scenes] == [scene.name for scene in before.scenes]
@@ -57,7 +57,7 @@ def test_scenes_come_back_word_for_word(tiny_set, packed):
 
 
 def test_samples_equal_those_of_the_folder(tiny_set, packed):
-    folder = [with_characters(scene) for scene in read_set(SetSettings(path=str(tiny_set))).scenes]
+    folder = [with_characters(scene) for scene in read_set(DatasetSettings(path=str(tiny_set))).scenes]
     shards = open_shards(packed, prepare=with_characters)
 
     plain, cached = samples(shards), samples(shards, cache_bytes=1 << 20)
@@ -145,10 +145,10 @@ def test_packed_set_packs_again_and_repeated_names_stay_apart(tmp_path):
         lines.append(json.dumps({"image": f"{number}.jpg", "name": name, "words": [{"quad": quad, "text": "é y"}]}))
     (folder / "scenes.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
-    pack_set(SetSettings(path=str(folder)), tmp_path / "first", shard_bytes=1)
-    pack_set(SetSettings(path=str(tmp_path / "first")), tmp_path / "second", shard_bytes=1 << 20)
+    pack_set(DatasetSettings(path=str(folder)), tmp_path / "first", shard_bytes=1)
+    pack_set(DatasetSettings(path=str(tmp_path / "first")), tmp_path / "second", shard_bytes=1 << 20)
 
-    again = read_set(SetSettings(path=str(tmp_path / "second"), format="shards")).scenes
+    again = read_set(DatasetSettings(path=str(tmp_path / "second"), format="shards")).scenes
     assert [scene.name for scene in again] == ["a.b", "a_b"]
     assert [scene.words[0].text for scene in again] == ["é y", "é y"]
     with tarfile.open(tmp_path / "second" / "000000.tar") as tar:
@@ -173,7 +173,7 @@ def test_set_with_errors_is_refused_or_packed_without_them(tmp_path, tiny_set):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     (tmp_path / "set" / labels / "gt_img_2.txt").write_text("1,2,3\n", encoding="utf-8")
-    settings = SetSettings(path=str(tmp_path / "set"))
+    settings = DatasetSettings(path=str(tmp_path / "set"))
 
     with pytest.raises(ValueError, match=r"(?s)1 errors; mend them, or add --skip-errors.*gt_img_2\.txt:1"):
         pack_set(settings, tmp_path / "out", shard_bytes=1 << 20)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from craft.config import DetectionSettings, SetSettings
+from craft.config import DatasetSettings, DetectionSettings
 from craft.datasets.reading import read_set
 from craft.detection.detector import Detector
 from craft.evaluation.matching import score_scene
@@ -13,7 +13,7 @@ from tests.detection.test_detector import BrightIsText
 
 
 def test_scenes_are_detected_in_and_scored(tiny_set):
-    scenes = read_set(SetSettings(path=str(tiny_set))).scenes
+    scenes = read_set(DatasetSettings(path=str(tiny_set))).scenes
     detector = Detector(BrightIsText(), DetectionSettings(sizing="scale", magnify=1.0), device="cpu")
 
     measured = measure(detector, scenes, protocol="icdar2017")

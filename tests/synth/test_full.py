@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from craft.config import SetSettings
+from craft.config import DatasetSettings
 from craft.datasets.reading import read_set
 from craft.geometry import signed_area
 from craft.synth import preset, render_scene, write_set, write_sheet
@@ -61,8 +61,8 @@ def test_both_label_files_read_back_as_the_words_drawn(tmp_path):
     settings = small()
     write_set(tmp_path, settings=settings, count=4, seed=1)
 
-    layout = read_set(SetSettings(path=str(tmp_path), format="icdar2017"))
-    exact = read_set(SetSettings(path=str(tmp_path / "scenes.jsonl")))
+    layout = read_set(DatasetSettings(path=str(tmp_path), format="icdar2017"))
+    exact = read_set(DatasetSettings(path=str(tmp_path / "scenes.jsonl")))
 
     assert not layout.problems
     assert not exact.problems
@@ -81,8 +81,8 @@ def test_a_drawn_set_is_read_with_its_characters_unless_a_format_leaves_them_out
     by_default: list[str] = []
     as_layout: list[str] = []
 
-    scenes = read_training_scenes(SetSettings(path=str(tmp_path)), on_error="fail", say=by_default.append)
-    read_training_scenes(SetSettings(path=str(tmp_path), format="icdar2017"), on_error="fail", say=as_layout.append)
+    scenes = read_training_scenes(DatasetSettings(path=str(tmp_path)), on_error="fail", say=by_default.append)
+    read_training_scenes(DatasetSettings(path=str(tmp_path), format="icdar2017"), on_error="fail", say=as_layout.append)
 
     words = [word for scene in scenes for word in scene.words]
     known = sum(not word.dont_care for word in words)
@@ -206,8 +206,8 @@ def test_scripts_of_installed_fonts_are_drawn_with_exact_characters(script):
 def test_the_sample_is_what_its_command_makes_of_it():
     sample = Path(__file__).parents[2] / "data" / "sample"
 
-    reading = read_set(SetSettings(path=str(sample)))
-    exact = read_set(SetSettings(path=str(sample / "scenes.jsonl")))
+    reading = read_set(DatasetSettings(path=str(sample)))
+    exact = read_set(DatasetSettings(path=str(sample / "scenes.jsonl")))
 
     assert not reading.problems
     assert not exact.problems

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from craft.config import AugmentSettings, SetSettings
+from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.check import check_set, format_report
 from craft.datasets.loader import SceneDataset, build_loader
@@ -23,7 +23,7 @@ SMALL = {"size": 128, "words": [1, 3]}
 
 
 def synth_set(**changes):
-    return SetSettings.model_validate(
+    return DatasetSettings.model_validate(
         {"format": "synth", "preset": "quickstart", "seed": 4, "count": 30, "settings": SMALL} | changes
     )
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from craft.cli.command import main
-from craft.config import SetSettings, validate_config
+from craft.config import DatasetSettings, validate_config
 from craft.models.weights import save_safetensors
 from craft.teacher.label_files import read_labels
 from craft.training.checkpoint import read_checkpoint
@@ -40,7 +40,7 @@ def labels(tiny_set, weights, tmp_path_factory):
 
 
 def scenes_of(tiny_set):
-    return read_scenes(SetSettings(path=str(tiny_set), format="icdar2017"), on_error="fail", say=print)
+    return read_scenes(DatasetSettings(path=str(tiny_set), format="icdar2017"), on_error="fail", say=print)
 
 
 def tensors_of(folder):
@@ -61,7 +61,7 @@ def assert_same_end(first, second):
 
 def test_label_file_says_what_it_came_from_and_is_a_set_itself(labels, weights, tiny_set):
     origin = json.loads(labels.read_text(encoding="utf-8").splitlines()[0])["note"]
-    scenes = read_scenes(SetSettings(path=str(labels), format="jsonl"), on_error="fail", say=print)
+    scenes = read_scenes(DatasetSettings(path=str(labels), format="jsonl"), on_error="fail", say=print)
 
     assert (origin["weights"], origin["splitter"], origin["height"]) == ("teacher.safetensors", "cuts", 32)
     assert origin["words"] == sum(not word.dont_care for scene in scenes for word in scene.words) > 0

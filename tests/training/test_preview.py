@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from craft.config import AugmentSettings, SetSettings
+from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.loader import collate
 from craft.scene import Scene, Word
@@ -79,7 +79,7 @@ def set_folder(tmp_path):
     for number in (1, 2, 3):
         cv2.imwrite(str(images / f"img_{number}.jpg"), np.full((81, 120, 3), 200, np.uint8))
         (labels / f"gt_img_{number}.txt").write_text("10,10,60,10,60,30,10,30,word\n70,40,110,40,110,60,70,60,###\n")
-    return SetSettings(path=str(tmp_path / "set"), format="icdar2015", images="images", labels="labels")
+    return DatasetSettings(path=str(tmp_path / "set"), format="icdar2015", images="images", labels="labels")
 
 
 def test_showing_a_set_draws_whole_scenes(set_folder, tmp_path):

@@ -1,0 +1,50 @@
+"""Arguments that several verbs share: a dataset's folder and format, --set, --weights, --device."""
+
+from __future__ import annotations
+
+import argparse
+from typing import get_args
+
+from craft.config import DatasetFormat, DatasetSettings, Split, TrainingSettings
+from craft.models.shipped import RECIPES
+
+WEIGHTS_HELP = f"shipped weights ({' or '.join(RECIPES)}), or a weights file: ours, clovaai's or EasyOCR's"
+READ_FORMATS = tuple(name for name in get_args(DatasetFormat) if name != "synth")
+DEVICES = get_args(TrainingSettings.model_fields["device"].annotation)
+
+
+def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which labels are read, and of which scenes."""
+    parser.add_argument(
+        "--format", choices=READ_FORMATS, help="label format; if left out, it follows from official folder names"
+    )
+    parser.add_argument("--images", help="image folder inside the dataset, if it is not the official one")
+    parser.add_argument("--labels", help="label folder inside the dataset, if it is not the official one")
+    parser.add_argument(
+        "--split", choices=get_args(Split), default="train", help="official folders to read (default train)"
+    )
+    parser.add_argument(
+        "--numbers", type=int, nargs=2, metavar=("FIRST", "LAST"), help="scene numbers to use, inclusive"
+    )
+
+
+def dataset_settings(options: argparse.Namespace, path: str) -> DatasetSettings:
+    """The dataset at a path, as the options above describe it."""
+    return DatasetSettings(
+        path=path,
+        format=options.format,
+        images=options.images,
+        labels=options.labels,
+        split=options.split,
+        numbers=None if options.numbers is None else (options.numbers[0], options.numbers[1]),
+    )
+
+
+def add_set_option(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Add --set KEY=VALUE, which may be given several times."""
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_text)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add --device."""
+    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (default auto)")
