@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -21,13 +20,12 @@ from craft.atomic_files import write_atomic
 from craft.detection.detector import Detector
 from craft.evaluation.matching import round_detections
 from craft.geometry import clockwise
-from craft.images.drawing import draw_detections
-from craft.images.reader import read_image
+from craft.images.drawing import draw_detections, write_image
+from craft.images.reader import PICTURE_ENDINGS, read_image
 from craft.scene import Detections, Problem
 
 Format = Literal["json", "icdar", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
-_PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
 _DRAWN = ".drawn.jpg"
 _CSV_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
@@ -148,7 +146,7 @@ def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem
             files = _pictures_only(Path(match) for match in glob.glob(str(path), recursive=True))
         if not files:
             what = "holds no pictures" if path.is_dir() else "is no file, no folder and matches nothing"
-            problems.append(Problem(str(path), what, f"pictures end in {', '.join(sorted(_PICTURE_ENDINGS))}"))
+            problems.append(Problem(str(path), what, f"pictures end in {', '.join(sorted(PICTURE_ENDINGS))}"))
         found.update(dict.fromkeys(files))
     return list(found), problems
 
@@ -254,15 +252,13 @@ def _write_results(
     if "icdar" in formats:
         written.append(write_atomic(out / f"res_{name}.txt", icdar_text(found).encode(), durable=False))
     if draw:
-        drawn = draw_detections(image, found)
-        encoded = cv2.imencode(".jpg", drawn[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-        written.append(write_atomic(out / f"{name}{_DRAWN}", encoded.tobytes(), durable=False))
+        written.append(write_image(out / f"{name}{_DRAWN}", draw_detections(image, found), quality=92))
     return written
 
 
 def _pictures_only(paths: Iterable[Path]) -> list[Path]:
     """Pictures among files, by name, without the drawings of an earlier run into the same folder."""
-    candidates = (path for path in paths if path.suffix.lower() in _PICTURE_ENDINGS)
+    candidates = (path for path in paths if path.suffix.lower() in PICTURE_ENDINGS)
     return sorted(path for path in candidates if not path.name.endswith(_DRAWN) and path.is_file())
 
 

@@ -6,22 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.matching import Protocol, read_paired, score_polygons
-from craft.images.drawing import Colour, draw_polygons
+from craft.images.drawing import (
+    DONT_CARE_COLOUR,
+    WHITE,
+    WORD_COLOUR,
+    Colour,
+    add_caption,
+    draw_polygons,
+    fit_long_side,
+    tile_images,
+    write_image,
+)
 from craft.images.reader import read_image
 from craft.scene import Scene
-from craft.synth.contact_sheet import join_tiles, write_picture
 
-FOUND: Colour = (0, 220, 70)
-MISSED: Colour = (255, 40, 40)
+FOUND, MISSED = WORD_COLOUR, DONT_CARE_COLOUR
 FALSE_ALARM: Colour = (255, 200, 0)
 IGNORED: Colour = (150, 150, 150)
-_CAPTION = 22  # pixels above each scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,8 +121,7 @@ def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> ND
         that were missed red.
     """
     scale = side / max(image.shape[:2])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    drawn = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR).astype(np.uint8)
+    drawn = fit_long_side(image, side)
     wrong = {*failure.false_alarms, *failure.ignored}
     right = [index for index in range(len(failure.polygons_xy)) if index not in wrong]
     missed = [np.asarray(failure.scene.words[index].polygon_xy) for index in failure.missed]
@@ -127,13 +132,11 @@ def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> ND
         (MISSED, missed),
     ):
         drawn = draw_polygons(drawn, [polygon * scale for polygon in polygons], colour=colour, thickness=1)
-    caption = np.full((_CAPTION, drawn.shape[1], 3), 255, np.uint8)
     text = (
         f"{failure.scene.name}: {len(failure.missed)} of {failure.num_words} missed, "
         f"{len(failure.false_alarms)} false alarms"
     )
-    cv2.putText(caption, text, (4, _CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([caption, drawn])
+    return add_caption(drawn, text, height=22, ground=WHITE)
 
 
 def write_failures(path: str | Path, failures: Sequence[Failure], *, columns: int = 4, side: int = 480) -> None:
@@ -156,4 +159,4 @@ def write_failures(path: str | Path, failures: Sequence[Failure], *, columns: in
             f"{bare[0]}: label files alone have no pictures to draw on; give the folder of the set as --truth"
         )
     tiles = [draw_failure(one, read_image(one.scene.image_path), side=side) for one in failures]
-    write_picture(path, join_tiles(tiles, columns=columns))
+    write_image(path, tile_images(tiles, columns=columns), quality=95)

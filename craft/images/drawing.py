@@ -1,21 +1,35 @@
-"""Pictures for people: words, characters and score maps drawn over the image. RGB uint8 in, RGB uint8 out."""
+"""Everything that is drawn for people: outlines, score maps and captions over images, tiled images, and image files.
+
+Images are (H, W, 3) uint8, RGB; every function returns a new one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.atomic_files import write_atomic
 from craft.scene import Detections
 
 Colour = tuple[int, int, int]
 WORD_COLOUR: Colour = (0, 220, 70)
 POLYGON_COLOUR: Colour = (255, 180, 0)
 CHARACTER_COLOUR: Colour = (0, 150, 255)
+DONT_CARE_COLOUR: Colour = (255, 40, 40)
+DARK, WHITE = 32, 255
+"""Grey levels of the bar that carries a caption. Text on it is white or black, whichever shows."""
 _FRACTION_BITS = 4  # cv2 draws at sixteenths of a pixel
-_LARGEST_COORDINATE = 1e6  # far outside of any picture, and inside cv2's 32 bits
+_LARGEST_COORDINATE = 1e6  # far outside of any image, and inside cv2's 32 bits
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_QUALITY_FLAGS = {
+    ".jpg": cv2.IMWRITE_JPEG_QUALITY,
+    ".jpeg": cv2.IMWRITE_JPEG_QUALITY,
+    ".webp": cv2.IMWRITE_WEBP_QUALITY,
+}
 
 
 def draw_polygons(
@@ -29,12 +43,9 @@ def draw_polygons(
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        polygons_xy: (P, 2) each, or (N, P, 2), pixels of the image, (0, 0) at the top-left pixel's corner.
+        polygons_xy: (P, 2) each, or (N, P, 2), in pixels of the image.
         colour: red, green, blue, 0 to 255.
-        thickness: of the lines in pixels; by the image's size where None.
-
-    Returns:
-        (H, W, 3) uint8, a new picture.
+        thickness: line thickness in pixels; chosen by the image's size where None.
     """
     drawn = np.ascontiguousarray(image).copy()
     thickness = thickness or line_thickness(image)
@@ -50,40 +61,21 @@ def draw_scores(
     *,
     colour: Colour = WORD_COLOUR,
 ) -> NDArray[np.uint8]:
-    """Write each word's score at its first corner, with two digits, on a dark ground.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        quads_xy: (N, 4, 2) pixels of the image.
-        scores: (N,) 0 to 1.
-        colour: of the digits.
-
-    Returns:
-        (H, W, 3) uint8, a new picture.
-    """
+    """Write the scores (N,) of quads (N, 4, 2) at their first corners, with two digits on a dark ground."""
     drawn = np.ascontiguousarray(image).copy()
     size, thickness = 0.35 * line_thickness(image), max(1, line_thickness(image) // 2)
     for quad, score in zip(quads_xy, scores, strict=True):
         text = f"{score:.2f}"
-        (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
+        (width, height), below = cv2.getTextSize(text, _FONT, size, thickness)
         corner = np.clip(np.nan_to_num(quad[0]), -_LARGEST_COORDINATE, _LARGEST_COORDINATE)
         x, y = int(max(corner[0], 0)), int(max(corner[1], height + below))
         cv2.rectangle(drawn, (x, y - height - below), (x + width, y), (0, 0, 0), cv2.FILLED)
-        cv2.putText(drawn, text, (x, y - below), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+        cv2.putText(drawn, text, (x, y - below), _FONT, size, colour, thickness, cv2.LINE_AA)
     return drawn
 
 
 def draw_detections(image: NDArray[np.uint8], detections: Detections, *, scores: bool = True) -> NDArray[np.uint8]:
-    """Draw what was found: characters below polygons, or quads where there are none, and scores on top.
-
-    Args:
-        image: (H, W, 3) uint8, RGB, the picture that was searched.
-        detections: what was found in it.
-        scores: write the scores too.
-
-    Returns:
-        (H, W, 3) uint8, a new picture.
-    """
+    """Draw detections: characters first, then polygons, or quads where there are none, then the scores."""
     thin = max(1, line_thickness(image) // 2)
     characters = [quad for quads in detections.character_quads_xy for quad in quads]
     drawn = draw_polygons(image, characters, colour=CHARACTER_COLOUR, thickness=thin)
@@ -95,38 +87,133 @@ def draw_detections(image: NDArray[np.uint8], detections: Detections, *, scores:
 
 
 def heat_map(scores: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Colour a score map from blue (0) over green to red (1).
-
-    Args:
-        scores: (H, W); values outside 0 to 1 are clipped, NaN counts as 0.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
-    """
+    """Colour a score map (H, W) from blue (0) over green to red (1); NaN counts as 0."""
     levels = np.rint(np.clip(np.nan_to_num(scores), 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_JET)[:, :, ::-1])
 
 
 def overlay_map(image: NDArray[np.uint8], scores: NDArray[np.floating], *, opacity: float = 0.6) -> NDArray[np.uint8]:
-    """Lay a score map over the picture that it belongs to, the stronger the higher the score.
+    """Lay a score map over its image, the more opaque the higher the score.
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        scores: (h, w) that covers the whole picture, at any size, 0 to 1.
+        scores: (h, w), 0 to 1, of any size; it covers the whole image.
         opacity: of a score of 1, 0 to 1.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
     """
-    height, width = image.shape[:2]
     clipped = np.clip(np.nan_to_num(scores), 0, 1).astype(np.float32)
-    resized = cv2.resize(clipped, (width, height), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(clipped, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     weight = opacity * resized[:, :, None]
     return np.rint(image * (1 - weight) + heat_map(resized) * weight).astype(np.uint8)
 
 
+def overlay_mask(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.floating],
+    *,
+    colour: Colour = DONT_CARE_COLOUR,
+    opacity: float = 0.6,
+) -> NDArray[np.uint8]:
+    """Lay one colour over an image, the more opaque the higher the mask (h, w), 0 to 1, of any size."""
+    weight = opacity * cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
+    return np.rint(image * (1 - weight) + np.array(colour) * weight).astype(np.uint8)
+
+
+def fit_long_side(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Resize an image so that its longer side has `side` pixels."""
+    scale = side / max(image.shape[:2])
+    size_wh = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size_wh, interpolation=interpolation), np.uint8)
+
+
+def text_bar(
+    width: int, texts: Sequence[tuple[int, str]], *, height: int = 18, font_scale: float = 0.42, ground: int = DARK
+) -> NDArray[np.uint8]:
+    """Write texts on one line of a grey bar; letters outside ASCII become question marks.
+
+    Args:
+        width: of the bar, pixels.
+        texts: left edge in pixels and text of each.
+        height: of the bar, pixels.
+        font_scale: size of the letters, OpenCV's factor.
+        ground: grey level of the bar.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    bar = np.full((height, width, 3), ground, dtype=np.uint8)
+    ink = (255, 255, 255) if ground < 128 else (0, 0, 0)
+    for left, text in texts:
+        plain = text.encode("ascii", "replace").decode()  # the only letters that OpenCV draws
+        cv2.putText(bar, plain, (left, round(0.7 * height)), _FONT, font_scale, ink, 1, cv2.LINE_AA)
+    return bar
+
+
+def add_caption(
+    image: NDArray[np.uint8],
+    text: str,
+    *,
+    height: int = 18,
+    left: int = 4,
+    font_scale: float = 0.42,
+    ground: int = DARK,
+) -> NDArray[np.uint8]:
+    """Put an image below a `text_bar` with one text."""
+    bar = text_bar(image.shape[1], [(left, text)], height=height, font_scale=font_scale, ground=ground)
+    return np.concatenate([bar, image])
+
+
+def tile_images(
+    images: Sequence[NDArray[np.uint8]], *, columns: int, gap: int = 0, ground: int = WHITE
+) -> NDArray[np.uint8]:
+    """Lay images out in rows, each at the top left of its cell; cells are as large as the largest image.
+
+    Args:
+        images: (H, W, 3) uint8 each, of any sizes, at least one.
+        columns: images in a row.
+        gap: pixels between cells.
+        ground: grey level between and behind the images.
+    """
+    height, width = (max(image.shape[axis] for image in images) + gap for axis in (0, 1))
+    rows, columns = -(-len(images) // columns), min(columns, len(images))
+    sheet = np.full((rows * height - gap, columns * width - gap, 3), ground, np.uint8)
+    for number, image in enumerate(images):
+        top, left = number // columns * height, number % columns * width
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return sheet
+
+
+def encode_image(image: NDArray[np.uint8], *, ending: str = ".jpg", quality: int = 90) -> bytes:
+    """Encode an image as the content of a file.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        ending: ".jpg", ".png" or ".webp".
+        quality: of JPEG (1 to 100) and WebP (1 to 100; 101 is lossless).
+    """
+    flags = [_QUALITY_FLAGS[ending.lower()], quality] if ending.lower() in _QUALITY_FLAGS else []
+    return cv2.imencode(ending, np.ascontiguousarray(image[..., ::-1]), flags)[1].tobytes()
+
+
+def write_image(path: str | Path, image: NDArray[np.uint8], *, quality: int = 90) -> Path:
+    """Write an image file, complete or not at all.
+
+    Args:
+        path: its ending says the format: .jpg, .png or .webp.
+        image: (H, W, 3) uint8, RGB.
+        quality: as in `encode_image`.
+
+    Raises:
+        ValueError: the ending is unknown or the file cannot be written.
+    """
+    try:
+        return write_atomic(path, encode_image(image, ending=Path(path).suffix, quality=quality), durable=False)
+    except (cv2.error, OSError):
+        raise ValueError(f"{path}: cannot be written; name a .png or .jpg file in a folder that exists") from None
+
+
 def line_thickness(image: NDArray[np.uint8]) -> int:
-    """Thickness of lines, in pixels, that shows on a picture of this size: 2 at 1280 pixels."""
+    """Thickness in pixels of lines that show on an image of this size: 2 at 1280 pixels."""
     return max(1, round(max(image.shape[:2]) / 640))
 
 
