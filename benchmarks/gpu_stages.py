@@ -180,7 +180,7 @@ def stage_profile(options: argparse.Namespace) -> Found:
     parts: dict[str, Callable[[], object]] = {
         "loss": lambda: maps_loss(scores, kept, targets, config, step=0).loss.backward()
     }
-    for form in ("triton", "torch") if device.type == "cuda" else ("compiled", "torch"):
+    for form in ("triton", "torch") if device.type == "cuda" else ("cpu", "torch"):
         parts[f"targets, {form}"] = lambda form=form: targets_by(kept, device, form)
     for name, work in parts.items():
         median = sorted(watch.time(work, count=count, warm_up=3))[count // 2]
@@ -203,7 +203,7 @@ def targets_by(batch: Batch, device: torch.device, form: str) -> object:
     _, _, height, width = batch.images.shape
     names = ("character_quads_xy", "character_word", "strip_quads_xy", "strip_word", "word_image", "word_confidence")
     size = {"batch_size": len(batch.images), "map_size_hw": (height // 2, width // 2)}
-    return draw_targets(*(getattr(batch, name) for name in names), **size, device=device, form=form)  # type: ignore[arg-type]
+    return draw_targets(*(getattr(batch, name) for name in names), **size, device=device, painter=form)  # type: ignore[arg-type]
 
 
 def num_kernels(work: Callable[[], object], device: torch.device) -> int | None:

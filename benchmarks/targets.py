@@ -29,8 +29,8 @@ from craft.targets.heatmaps import affinity_quads, draw_targets
 INPUT_HW = (720, 1280)
 CHARACTERS_PER_WORD = 6
 FORMS = {
-    "cpu": ("compiled", "torch"),
-    "cuda": ("triton", "torch", "compiled"),
+    "cpu": ("cpu", "torch"),
+    "cuda": ("triton", "torch", "cpu"),
 }  # the first is what others are compared to
 SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float64)
 
@@ -96,7 +96,7 @@ def drawing(words: NDArray[np.float32], device: str, form: str) -> Callable[[], 
         np.concatenate([confidence, np.zeros(len(covers) - count, dtype=np.float32)]),
     )
     size_hw = INPUT_HW[0] // 2, INPUT_HW[1] // 2
-    return lambda: draw_targets(*arrays, batch_size=1, map_size_hw=size_hw, device=device, form=form).maps
+    return lambda: draw_targets(*arrays, batch_size=1, map_size_hw=size_hw, device=device, painter=form).maps
 
 
 def enlarged_map_quads(words: NDArray[np.float32]) -> list[NDArray[np.float64]]:

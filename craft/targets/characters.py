@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import regex
@@ -17,20 +16,20 @@ VERTICAL_RATIO = 1.5  # height over width above which a word of several characte
 
 
 def grapheme_clusters(text: str) -> list[str]:
-    """Split a text into what a reader sees as its characters, leaving out spaces and signs that draw nothing.
-
-    Args:
-        text: the transcription.
-
-    Returns:
-        The characters in order, each with its combining marks. Spaces, control signs and invisible format signs, such
-        as the mark for right-to-left, are not among them.
+    """List what a reader sees as characters, each with its combining marks, without spaces and invisible signs.
 
     Source: Unicode Standard Annex 29, extended grapheme clusters.
     """
-    if text.isascii() and text.isprintable():  # no sign joins another, and the space alone draws nothing
+    if text.isascii() and text.isprintable():  # no sign joins another, and only the space is invisible
         return list(text.replace(" ", ""))
     return [cluster for cluster in regex.findall(r"\X", text) if not all(_is_invisible(sign) for sign in cluster)]
+
+
+def num_missing_characters(word: Word) -> int:
+    """Count the characters that a teacher has to find; 0 for a don't-care word or one whose characters are known."""
+    if word.dont_care or word.character_quads_xy is not None:
+        return 0
+    return len(grapheme_clusters(word.text or ""))
 
 
 def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
@@ -41,13 +40,12 @@ def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
     corners, measured along the chain.
 
     Args:
-        polygon_xy: (P, 2) corners in pixels, P >= 4, clockwise, the first corner at the start of the text; the upper
-            chain first, then the lower one backwards.
-        text: the transcription; spaces in it take no room.
+        polygon_xy: (P, 2) corners, P >= 4, clockwise from the start of the text: the upper chain, then the lower one
+            backwards.
+        text: the transcription; spaces take no room.
 
     Returns:
-        (C, 4, 2) float32 in the same pixels, in reading order, each starting at its top-left; C is 0 for a text
-        without characters.
+        (C, 4, 2) float32 in reading order, each quad starting at its top-left; C is 0 for a text without characters.
 
     Raises:
         ValueError: the polygon has fewer than 4 corners.
@@ -55,19 +53,18 @@ def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2, splits words evenly where the teacher fails. Vertical words
         and polygons are ours.
     """
-    if len(np.asarray(polygon_xy)) < 4:
-        raise ValueError(f"a word of {len(np.asarray(polygon_xy))} corners cannot be split: expected 4 or more")
+    polygon = np.asarray(polygon_xy, dtype=np.float32)
+    if len(polygon) < 4:
+        raise ValueError(f"cannot split a word of {len(polygon)} corners; expected 4 or more")
     num_characters = len(grapheme_clusters(text))
-    if len(np.asarray(polygon_xy)) == 4:
-        return _split_quad(np.asarray(polygon_xy, dtype=np.float32).astype(np.float64), num_characters)
-    strips = np.asarray(polygon_to_strips(polygon_xy), dtype=np.float64)
+    if len(polygon) == 4:
+        return _split_quad(polygon.astype(np.float64), num_characters)
+    strips = polygon_to_strips(polygon).astype(np.float64)
     upper = np.concatenate([strips[:, 0], strips[-1:, 1]])
     lower = np.concatenate([strips[:, 3], strips[-1:, 2]])
     if num_characters >= 2 and _is_vertical(strips):
-        left, right = (
-            _points_along(np.stack([upper[0], lower[0]]), num_characters),
-            _points_along(np.stack([upper[-1], lower[-1]]), num_characters),
-        )
+        left = _points_along(np.stack([upper[0], lower[0]]), num_characters)
+        right = _points_along(np.stack([upper[-1], lower[-1]]), num_characters)
         quads = np.stack([left[:-1], right[:-1], right[1:], left[1:]], axis=1)
     else:
         top, bottom = _points_along(upper, num_characters), _points_along(lower, num_characters)
@@ -75,22 +72,12 @@ def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
     return quads.astype(np.float32)
 
 
-def with_characters(scene: Scene, source: Literal["even"] = "even") -> Scene:
-    """Give every cared-for word of a scene its characters where it lacks them.
+def with_characters(scene: Scene) -> Scene:
+    """Split the cared-for words of a scene evenly where their characters are unknown.
 
-    Args:
-        scene: a scene as read.
-        source: "even" splits words evenly.
-
-    Returns:
-        The scene, with characters for all its cared-for words. Characters that labels gave stay as they are. A word
-        that has none, because it has no text or one of spaces alone, becomes don't care: it would be drawn as background.
-
-    Raises:
-        ValueError: `source` is unknown.
+    A word without characters, because its text is missing or only spaces, becomes don't care; otherwise the network
+    would learn it as background.
     """
-    if source != "even":
-        raise ValueError(f"unknown source of characters {source!r}: expected 'even'")
     return replace(scene, words=tuple(_word_with_characters(word) for word in scene.words))
 
 
@@ -110,18 +97,18 @@ def _is_invisible(sign: str) -> bool:
 
 
 def _is_vertical(strips_xy: NDArray[np.float64]) -> bool:
-    """Whether a word is taller than 1.5 times its width, both measured along its sides and averaged over them."""
+    """Whether a word is taller than 1.5 times its width, both averaged along its sides."""
     widths, heights = quad_sides(strips_xy)
     return bool(np.average(heights, weights=widths if widths.sum() > 0 else None) > VERTICAL_RATIO * widths.sum())
 
 
 def _split_quad(quad_xy: NDArray[np.float64], num_characters: int) -> NDArray[np.float32]:
-    """Split a quad evenly, number by number: nearly all words are quads, and arrays this small cost more than sums."""
+    """Split a quad evenly in plain Python: nearly all words are quads, and on arrays this small numpy is slower."""
     top, right, bottom, left = np.linalg.norm(quad_xy - quad_xy[[1, 2, 3, 0]], axis=1).tolist()
     first, second, third, fourth = quad_xy.tolist()
     width, height = 0.5 * (top + bottom), 0.5 * (right + left)
-    tall = height * width / width if width > 0 else height  # rounded as the mean over strips is
-    if num_characters >= 2 and tall > VERTICAL_RATIO * width:
+    mean_height = height * width / width if width > 0 else height  # rounded as the mean over strips is
+    if num_characters >= 2 and mean_height > VERTICAL_RATIO * width:
         lefts, rights = _cuts(first, fourth, left, num_characters), _cuts(second, third, right, num_characters)
         quads = zip(lefts, rights, rights[1:], lefts[1:], strict=False)
     else:
@@ -131,7 +118,7 @@ def _split_quad(quad_xy: NDArray[np.float64], num_characters: int) -> NDArray[np
 
 
 def _cuts(start: list[float], end: list[float], length: float, num_parts: int) -> list[tuple[float, float]]:
-    """The points of `_points_along` on the way from one point to another."""
+    """The points of `_points_along` between two points."""
     if length == 0 or num_parts == 0:
         return [(start[0], start[1])] * (num_parts + 1)
     step = length / num_parts
@@ -141,10 +128,10 @@ def _cuts(start: list[float], end: list[float], length: float, num_parts: int) -
 
 
 def _points_along(chain_xy: NDArray[np.float64], num_parts: int) -> NDArray[np.float64]:
-    """(num_parts + 1, 2) points that cut a chain into parts of equal length, both ends among them."""
+    """(num_parts + 1, 2) points that cut a chain into parts of equal length, both ends included."""
     lengths = np.linalg.norm(np.diff(chain_xy, axis=0), axis=1)
-    reached = np.concatenate([[0.0], np.cumsum(lengths)])
-    if reached[-1] == 0:  # the chain is one point
+    distances = np.concatenate([[0.0], np.cumsum(lengths)])
+    if distances[-1] == 0:  # the chain is one point
         return np.repeat(chain_xy[:1], num_parts + 1, axis=0)
-    wanted = np.linspace(0.0, reached[-1], num_parts + 1)
-    return np.stack([np.interp(wanted, reached, chain_xy[:, axis]) for axis in range(2)], axis=1)
+    wanted = np.linspace(0.0, distances[-1], num_parts + 1)
+    return np.stack([np.interp(wanted, distances, chain_xy[:, axis]) for axis in range(2)], axis=1)

@@ -1,105 +1,80 @@
-"""Maps and confidence painted row by row in compiled loops on one core: the CPU's way to draw targets."""
+"""Paints maps and confidence on one core of the CPU, row by row in compiled loops."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
+import torch
 from numba import njit
 from numpy.typing import NDArray
+from torch import Tensor
 
-from craft.targets.shapes import Shapes, trust
+from craft.ohem.loss import POSITIVE_TARGET
+from craft.targets.shapes import SIGMA, Shapes, trust
 
-_LANES = 16  # map pixels computed at once; rows are drawn in whole groups, so that the compiler uses vector registers
+_LANES = 16  # map pixels computed at once; rows are painted in whole groups, so that the compiler uses vector registers
 _OUTSIDE = np.nextafter(np.float32(1), np.float32(2))  # the least squared radius outside the disc
 _ONE, _ZERO, _HALF = np.float32(1.0), np.float32(0.0), np.float32(0.5)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PaintedMaps:
-    """What `paint` gives.
-
-    Attributes:
-        maps: (B, 2, H, W) float32, 0 to 1: region, then affinity.
-        confidence: (B, 2, H, W) float32, 0 to 1.
-    """
-
-    maps: NDArray[np.float32]
-    confidence: NDArray[np.float32]
+_RATE = -0.5 / SIGMA**2
+# exp(_RATE * q) for q from 0 to 1 as a series of q - 1/2, off by less than 3e-7.
+_SERIES = tuple(np.float32(math.exp(0.5 * _RATE) * _RATE**n / math.factorial(n)) for n in range(12))
 
 
 def paint(
-    shapes: Shapes,
-    covers: Shapes,
-    *,
-    batch_size: int,
-    map_size_hw: tuple[int, int],
-    sigma: float,
-    positive_target: float,
-) -> PaintedMaps:
-    """Paint ellipses and what covers them.
+    shapes: Shapes, covers: Shapes, *, batch_size: int, map_size_hw: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Paint ellipses and their covers, then copy the maps to the device.
 
     Args:
         shapes: ellipses on the (B, 2) maps.
         covers: grown strips on the (B,) images.
         batch_size: images, B.
         map_size_hw: height and width of the maps.
-        sigma: of the Gaussian, in half sides of an enlarged quad.
-        positive_target: don't care does not reach where the target is above this.
+        device: where the maps are wanted.
 
     Returns:
-        The maps.
+        Maps and confidence, (B, 2, H, W) float32 each.
     """
     height, width = map_size_hw
-    room = -(-width // _LANES) * _LANES  # rows that are no whole number of groups have some pixels more
-    # One array for both: from 4 MiB on numpy asks for huge pages, without which fresh memory costs more than drawing.
-    both = np.empty((2, 2 * batch_size, height, room), dtype=np.float32)
+    padded_width = -(-width // _LANES) * _LANES
+    # One array for both: from 4 MiB on numpy asks for huge pages, without which fresh memory costs more than painting.
+    both = np.empty((2, 2 * batch_size, height, padded_width), dtype=np.float32)
     _paint_batch(
         both[0],
         both[1],
         (shapes.box, shapes.function, *_in_order(shapes, 2 * batch_size)),
         (covers.box, covers.function, *_in_order(covers, batch_size)),
-        _series(sigma),
-        np.float32(positive_target),
+        _SERIES,
+        np.float32(POSITIVE_TARGET),
     )
-    if room > width:
+    if padded_width > width:
         both = np.ascontiguousarray(both[..., :width])
-    maps, confidence = both.reshape(2, batch_size, 2, height, width)
-    return PaintedMaps(maps, confidence)
+    maps, confidence = torch.from_numpy(both.reshape(2, batch_size, 2, height, width))
+    return maps.to(device), confidence.to(device)
 
 
 def _in_order(shapes: Shapes, num_planes: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """Trust in each shape, their indices map after map, the least trusted first, and where each map's begin and end."""
+    """Trust in each shape, their indices map by map with the least trusted first, and where each map's begin and end."""
     trusted = trust(shapes.payload)
     first = np.zeros(num_planes + 1, dtype=np.int64)
     np.cumsum(np.bincount(shapes.plane, minlength=num_planes), out=first[1:])
     return trusted, np.lexsort((trusted, shapes.plane)), first
 
 
-@cache
-def _series(sigma: float) -> tuple[np.float32, ...]:
-    """12 coefficients: exp(-q / (2 sigma^2)) for q from 0 to 1 as a series of q - 1/2, off by less than 3e-7 at 0.4."""
-    rate = -0.5 / sigma**2
-    return tuple(np.float32(math.exp(0.5 * rate) * rate**n / math.factorial(n)) for n in range(12))
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _paint_batch(maps, confidence, shapes, covers, series, positive_target):
-    """Fill in maps (2B, H, W) and confidence, one map after the other, while it is in the cache."""
+    """Fill in maps (2B, H, W) and confidence, finishing each map while it is in the cache."""
     box, function, trusted, order, first = shapes
     cover_box, cover_function, cover_trusted, cover_order, cover_first = covers
     for plane in range(len(maps)):
         targets, trust_map = maps[plane], confidence[plane]
         targets[:] = _OUTSIDE
         trust_map[:] = _ONE
-        for place in range(first[plane], first[plane + 1]):
-            index = order[place]
+        for index in order[first[plane] : first[plane + 1]]:
             _paint_ellipse(targets, trust_map, box[index], function[index], trusted[index])
         _to_targets(targets, series)
-        for place in range(cover_first[plane // 2], cover_first[plane // 2 + 1]):
-            index = cover_order[place]
+        for index in cover_order[cover_first[plane // 2] : cover_first[plane // 2 + 1]]:
             _cover(targets, trust_map, cover_box[index], cover_function[index], cover_trusted[index], positive_target)
 
 
@@ -107,8 +82,8 @@ def _paint_batch(maps, confidence, shapes, covers, series, positive_target):
 def _paint_ellipse(squared_radius, trust_map, box, function, trusted):
     """Keep the smallest squared radius, and the trust that goes with it, in all pixels of an ellipse.
 
-    Of equal ones the first painted stays, which is the least trusted. Beside the ellipse squared radii are above 1 and
-    change nothing, so that rows can be drawn in whole groups.
+    Of equal ones the first painted stays, which is the least trusted. Outside the ellipse squared radii are above 1 and
+    change nothing, so that rows can be painted in whole groups.
     """
     left, top, width, height = box
     groups = (width + _LANES - 1) // _LANES
@@ -137,7 +112,7 @@ def _paint_ellipse(squared_radius, trust_map, box, function, trusted):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _to_targets(squared_radius, series):
-    """Turn squared radii into targets."""
+    """Turn squared radii into targets, in place."""
     s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11 = series
     for row in range(squared_radius.shape[0]):
         radii = squared_radius[row]
@@ -152,7 +127,7 @@ def _to_targets(squared_radius, series):
 def _cover(targets, trust_map, box, function, trusted, positive_target):
     """Lower the trust in the pixels whose centres are in a strip: in each row, from side to side.
 
-    A trust of 0, don't care, holds up to the target that counts as positive; another one where nothing is drawn.
+    A trust of 0, don't care, holds up to the target that counts as positive; any other holds where nothing is painted.
     """
     left, top, width, height = box
     limit = positive_target if trusted == _ZERO else _ZERO

@@ -1,4 +1,4 @@
-"""Maps and confidence painted with operations of torch: pairs of shapes and pixels, without waiting for the device."""
+"""Paints maps and confidence with torch operations, without waiting for the device: pairs of a shape and a pixel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from craft.targets.shapes import ONE_BITS, Shapes
+from craft.ohem.loss import POSITIVE_TARGET
+from craft.targets.shapes import ONE_BITS, SIGMA, Shapes
 
 # Pairs handled at once. Each takes about 100 bytes, so this bounds the memory; fewer do not make a CPU faster.
 PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 22}
@@ -18,7 +19,7 @@ PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of shapes and pixels, in rows: runs of neighbouring pixels of one shape. On the device.
+    """Pairs of shapes and pixels, in R rows: runs of neighbouring pixels of one shape. On the device.
 
     Attributes:
         pixel: (N,) int64, index into the flattened stack of maps.
@@ -26,7 +27,7 @@ class Pairs:
         column: (N,) float32, which pixel of its row, from 0.
         slope: (K, R) float32, how much the shape's linear functions grow from one pixel of a row to the next.
         start: (K, R) float32, the linear functions at the centre of a row's first pixel.
-        payload: (R,) int64, the payload of each row's shape.
+        payload: (R,) int64, of each row's shape.
     """
 
     pixel: Tensor
@@ -37,60 +38,29 @@ class Pairs:
     payload: Tensor
 
     def of_rows(self, values: Tensor) -> Tensor:
-        """(N,) for every pair, what (R,) values say of its row."""
+        """Give each of the N pairs its row's value of (R,)."""
         return values.index_select(0, self.row)
 
 
-def paint_pairs(
-    shapes: Shapes,
-    covers: Shapes,
-    *,
-    batch_size: int,
-    map_size_hw: tuple[int, int],
-    device: torch.device,
-    sigma: float,
-    positive_target: float,
+def paint(
+    shapes: Shapes, covers: Shapes, *, batch_size: int, map_size_hw: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Paint ellipses and what covers them, on any device, with operations of torch.
-
-    Args:
-        shapes: ellipses on the (B, 2) maps.
-        covers: grown strips on the (B,) images.
-        batch_size: images, B.
-        map_size_hw: height and width of the maps.
-        device: where the maps are wanted.
-        sigma: of the Gaussian, in half sides of an enlarged quad.
-        positive_target: don't care does not reach where the target is above this.
-
-    Returns:
-        Maps and confidence, (B, 2, H, W) float32 each. The host does not wait for the device.
-    """
+    """Paint ellipses and their covers on any device; arguments and results are those of `paint_cpu.paint`."""
     keys = torch.zeros((batch_size, 2, *map_size_hw), dtype=torch.int64, device=device)
-    for pairs in list_pairs(shapes, map_size_hw=map_size_hw, device=device):
-        keys.view(-1).scatter_reduce_(0, pairs.pixel, _ellipse_keys(pairs, sigma), "amax")
+    for pairs in _list_pairs(shapes, map_size_hw=map_size_hw, device=device):
+        keys.view(-1).scatter_reduce_(0, pairs.pixel, _ellipse_keys(pairs), "amax")
     cover_keys = torch.zeros((batch_size, 1, *map_size_hw), dtype=torch.int32, device=device)
-    for pairs in list_pairs(covers, map_size_hw=map_size_hw, device=device):
+    for pairs in _list_pairs(covers, map_size_hw=map_size_hw, device=device):
         cover_keys.view(-1).scatter_reduce_(0, pairs.pixel, _strip_keys(pairs), "amax")
     halves = keys.view(torch.int32).unflatten(-1, (-1, 2))  # (B, 2, H, W, 2), the low half first
     maps = halves[..., 1].contiguous().view(torch.float32)
     distrust = torch.where(maps > 0, halves[..., 0], cover_keys)
-    dont_care = (maps <= positive_target).logical_and_(cover_keys == ONE_BITS)
+    dont_care = (maps <= POSITIVE_TARGET).logical_and_(cover_keys == ONE_BITS)
     return maps, (ONE_BITS - distrust).view(torch.float32).masked_fill_(dont_care, 0.0)
 
 
-def list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.device) -> Iterator[Pairs]:
-    """List every pixel of every shape's box, some shapes at a time.
-
-    Every size is known on the host beforehand, so the host never waits for the device.
-
-    Args:
-        shapes: the shapes, on the host.
-        map_size_hw: height and width of each map of the stack.
-        device: where the pairs are wanted.
-
-    Yields:
-        Pairs of consecutive shapes: at most PAIRS_AT_ONCE, or those of one shape where that has more.
-    """
+def _list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.device) -> Iterator[Pairs]:
+    """Yield every pixel of every shape's box: at most PAIRS_AT_ONCE, or those of one shape where that has more."""
     area = shapes.box[:, 2] * shapes.box[:, 3]
     at_once = PAIRS_AT_ONCE.get(device.type, PAIRS_AT_ONCE["cpu"])
     start = 0
@@ -99,17 +69,16 @@ def list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.de
         done = int(ends[start - 1]) if start else 0
         stop = max(int(np.searchsorted(ends, done + at_once, side="right")), start + 1)
         part = slice(start, stop)
-        yield _expand(
-            Shapes(shapes.box[part], shapes.plane[part], shapes.function[part], shapes.payload[part]),
-            map_size_hw,
-            device,
-        )
+        chunk = Shapes(shapes.box[part], shapes.plane[part], shapes.function[part], shapes.payload[part])
+        yield _expand(chunk, map_size_hw, device)
         start = stop
 
 
-def _ellipse_keys(pairs: Pairs, sigma: float) -> Tensor:
-    """(N,) int64. Floats that are not negative are in the order of their bits, so one maximum over whole numbers
-    finds the largest target and, of several equal ones, the least trusted."""
+def _ellipse_keys(pairs: Pairs) -> Tensor:
+    """(N,) int64, whose maximum is the largest target and, of equal ones, the least trusted.
+
+    That works since the bits of floats >= 0 are in the order of the floats.
+    """
     (u, v, w), (u_slope, v_slope, w_slope) = pairs.start, pairs.slope
     # Along a row u^2 + v^2 is a parabola: steepness * (column - lowest)^2 + depth, with no term below 0. The steepness
     # is not 0: only the infinitely far could be the middle of a quad in every column.
@@ -120,15 +89,15 @@ def _ellipse_keys(pairs: Pairs, sigma: float) -> Tensor:
     squared_radius.mul_(pairs.of_rows(steepness)).add_(pairs.of_rows(depth))
     squared_scale = pairs.of_rows(w).addcmul_(pairs.of_rows(w_slope), pairs.column).square_()
     inside = squared_radius <= squared_scale
-    target = squared_radius.div_(squared_scale).mul_(-0.5 / sigma**2).exp_()
+    target = squared_radius.div_(squared_scale).mul_(-0.5 / SIGMA**2).exp_()
     key = (target.view(torch.int32).to(torch.int64) << 32).bitwise_or_(pairs.of_rows(pairs.payload))
     return key.mul_(inside)
 
 
 def _strip_keys(pairs: Pairs) -> Tensor:
-    """(N,) int32. In a row the inside of a convex piece runs from where the last side comes in to where one goes out."""
-    crossing = -pairs.start / pairs.slope  # (4, R) columns; whatever it is for a side along the row is not used
-    beside = (pairs.slope == 0) & (pairs.start < 0)  # a side along the row that leaves all of it outside
+    """(N,) int32. In a row a convex piece begins where it is inside of the last side and ends where it leaves the first."""
+    crossing = -pairs.start / pairs.slope  # (4, R) columns; not used where a side runs along the row
+    beside = (pairs.slope == 0) & (pairs.start < 0)  # a side along the row, with all of the row outside
     first = crossing.masked_fill(pairs.slope <= 0, -torch.inf).amax(dim=0)
     last = crossing.masked_fill(pairs.slope >= 0, torch.inf).amin(dim=0).masked_fill(beside.any(dim=0), -torch.inf)
     inside = (pairs.column >= pairs.of_rows(first)).logical_and_(pairs.column <= pairs.of_rows(last))
@@ -137,26 +106,21 @@ def _strip_keys(pairs: Pairs) -> Tensor:
 
 def _expand(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) -> Pairs:
     """Shapes to rows of their boxes to pixels of the rows."""
-    map_height, map_width = map_size_hw
-    left, top, width, height = shapes.box.T
-    # Measured from the box's first pixel centre, the functions lose no digits in float32.
-    origin = np.stack([left + 0.5, top + 0.5, np.ones(len(shapes))], axis=1)
-    constant = np.einsum("skc,sc->sk", shapes.function, origin)
-    slopes = np.concatenate([shapes.function[..., 0], shapes.function[..., 1], constant], axis=1)  # (S, 3K)
-    first_pixel = (shapes.plane * map_height + top) * map_width + left
-    whole = _to_device(np.stack([first_pixel, width, height, shapes.payload]), device)
-    real = _to_device(np.ascontiguousarray(slopes.T, dtype=np.float32), device)
+    width, height = shapes.box[:, 2], shapes.box[:, 3]
+    first_pixel, functions = shapes.from_first_pixels(map_size_hw)
+    whole = to_device(np.stack([first_pixel, width, height, shapes.payload]), device)
+    real = to_device(functions, device)
 
     num_rows = int(height.sum())
-    row_shape = _repeat(whole[2], num_rows)  # (R,)
+    row_shape = torch.repeat_interleave(whole[2], output_size=num_rows)  # (R,); the size avoids a synchronisation
     row = torch.arange(num_rows, device=device) - _starts(whole[2]).index_select(0, row_shape)
     slope, slope_down, start = real.index_select(1, row_shape).unflatten(0, (3, -1))  # (K, R) each
     row_width = whole[1].index_select(0, row_shape)
     row_start = _starts(row_width)
-    row_pixel = whole[0].index_select(0, row_shape) + row * map_width - row_start
+    row_pixel = whole[0].index_select(0, row_shape) + row * map_size_hw[1] - row_start
 
     num_pairs = int((width * height).sum())
-    pair_row = _repeat(row_width, num_pairs)  # (N,)
+    pair_row = torch.repeat_interleave(row_width, output_size=num_pairs)  # (N,)
     counter = torch.arange(num_pairs, device=device)
     return Pairs(
         pixel=row_pixel.index_select(0, pair_row).add_(counter),
@@ -168,18 +132,14 @@ def _expand(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) 
     )
 
 
-def _repeat(counts: Tensor, total: int) -> Tensor:
-    """(total,) int64: 0 `counts[0]` times, 1 `counts[1]` times, and so on. The given total spares a synchronisation."""
-    return torch.repeat_interleave(counts, output_size=total)
-
-
 def _starts(counts: Tensor) -> Tensor:
     """Where each run begins when runs of these lengths follow one another."""
     return torch.cumsum(counts, 0) - counts
 
 
-def _to_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
+def to_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Copy an array; to CUDA from pinned memory, so that the host does not wait."""
     tensor = torch.from_numpy(values)
-    if device.type == "cuda":  # from pinned memory the host does not wait for the copy
+    if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

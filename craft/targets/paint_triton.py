@@ -1,6 +1,6 @@
-"""Paints targets on a GPU with Triton kernels: one program a piece of a shape, and a maximum where shapes meet.
+"""Paints maps and confidence on a GPU with Triton kernels: one program per piece of a shape.
 
-Imported only where it is used: triton is not there on every machine.
+Imported only where it is used: triton is not on every machine.
 """
 
 from __future__ import annotations
@@ -9,40 +9,22 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
-from numpy.typing import NDArray
 from torch import Tensor
 
-from craft.targets.shapes import ONE_BITS, Shapes
+from craft.ohem.loss import POSITIVE_TARGET
+from craft.targets.paint_torch import to_device
+from craft.targets.shapes import ONE_BITS, SIGMA, Shapes
 
 _PIECE = 1024  # pixels of a shape's box that one program paints
 
 
-def paint_pieces(
-    shapes: Shapes,
-    covers: Shapes,
-    *,
-    batch_size: int,
-    map_size_hw: tuple[int, int],
-    device: torch.device,
-    sigma: float,
-    positive_target: float,
+def paint(
+    shapes: Shapes, covers: Shapes, *, batch_size: int, map_size_hw: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Paint the targets of a batch and their confidence, as `rasters.paint_pairs` does.
+    """Paint ellipses and their covers on CUDA; arguments and results are those of `paint_cpu.paint`.
 
-    A pixel keeps the largest of whole numbers that order its candidates, so that neither the order of programs nor
-    that of shapes changes a bit.
-
-    Args:
-        shapes: ellipses on the (B, 2) maps, on the host.
-        covers: convex pieces on the (B,) images, on the host.
-        batch_size: images in the batch, B.
-        map_size_hw: height and width of the maps.
-        device: where the maps are wanted, a CUDA device.
-        sigma: of the Gaussian, in units of the ellipse's radius.
-        positive_target: a target above this stays cared for.
-
-    Returns:
-        Maps and confidence, (B, 2, H, W) float32 each. The host does not wait for the device.
+    A pixel keeps the largest of integers that order its candidates, so that neither the order of programs nor that of
+    shapes changes a bit.
     """
     height, width = map_size_hw
     num_pixels = height * width
@@ -53,75 +35,58 @@ def paint_pieces(
     if len(shapes):
         numbers, functions, owners = _send(shapes, map_size_hw, device)
         _paint_ellipses[(len(owners),)](
-            numbers, functions, owners, keys, len(shapes), width, -0.5 / sigma**2, PIECE=_PIECE
+            numbers, functions, owners, keys, len(shapes), width, -0.5 / SIGMA**2, PIECE=_PIECE
         )
     if len(covers):
         numbers, functions, owners = _send(covers, map_size_hw, device)
         _paint_covers[(len(owners),)](numbers, functions, owners, cover_keys, len(covers), width, PIECE=_PIECE)
     if keys.numel():
         grid = (triton.cdiv(num_pixels, _PIECE), 2 * batch_size)
-        _read_keys[grid](keys, cover_keys, maps, confidence, num_pixels, positive_target, ONE=ONE_BITS, PIECE=_PIECE)
+        _read_keys[grid](keys, cover_keys, maps, confidence, num_pixels, POSITIVE_TARGET, ONE=ONE_BITS, PIECE=_PIECE)
     return maps, confidence
 
 
 def _send(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Shapes to the device.
+    """Copy shapes to the device.
 
-    Returns (5, S) int64: first pixel in the stack of maps, width and area of the box, payload, first piece;
-    (3 K, S) float32: growth of the functions to the right, downwards, and their values at the box's first pixel centre;
-    and (pieces,) int32, the shape that each piece is of.
+    Returns (5, S) int64: first pixel in the stack of maps, width and area of the box, payload, first piece; the (3 K, S)
+    functions of `Shapes.from_first_pixels`; and (pieces,) int32, the shape of each piece.
     """
-    map_height, map_width = map_size_hw
-    left, top, width, height = shapes.box.T
-    # Measured from the box's first pixel centre, the functions lose no digits in float32.
-    origin = np.stack([left + 0.5, top + 0.5, np.ones(len(shapes))], axis=1)
-    constant = np.einsum("skc,sc->sk", shapes.function, origin)
-    functions = np.concatenate([shapes.function[..., 0], shapes.function[..., 1], constant], axis=1).T  # (3K, S)
+    width, height = shapes.box[:, 2], shapes.box[:, 3]
+    first_pixel, functions = shapes.from_first_pixels(map_size_hw)
     area = width * height
     pieces = -(-area // _PIECE)
-    first_pixel = (shapes.plane * map_height + top) * map_width + left
     numbers = np.stack([first_pixel, width, area, shapes.payload, np.cumsum(pieces) - pieces])
     owners = np.repeat(np.arange(len(shapes), dtype=np.int32), pieces)
-    return (
-        _to_device(numbers, device),
-        _to_device(np.ascontiguousarray(functions, dtype=np.float32), device),
-        _to_device(owners, device),
-    )
-
-
-def _to_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(values)
-    if device.type == "cuda":  # from pinned memory the host does not wait for the copy
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+    return to_device(numbers, device), to_device(functions, device), to_device(owners, device)
 
 
 @triton.jit
-def _place(numbers, owners, num_shapes, map_width, PIECE: tl.constexpr):
-    """Shape of this program's piece; row, column and index in the maps of its pixels, and which are in the box."""
+def _locate(numbers, owners, num_shapes, map_width, PIECE: tl.constexpr):
+    """Shape of this program's piece; row, column and map index of its pixels, and which of them are in the box."""
     piece = tl.program_id(0)
     shape = tl.load(owners + piece)
     first_pixel = tl.load(numbers + shape)
     width = tl.load(numbers + num_shapes + shape).to(tl.int32)
     area = tl.load(numbers + 2 * num_shapes + shape).to(tl.int32)
     first_piece = tl.load(numbers + 4 * num_shapes + shape).to(tl.int32)
-    place = (piece - first_piece) * PIECE + tl.arange(0, PIECE)
-    row = place // width
-    column = place - row * width
-    return shape, row.to(tl.float32), column.to(tl.float32), first_pixel + row * map_width + column, place < area
+    offset = (piece - first_piece) * PIECE + tl.arange(0, PIECE)
+    row = offset // width
+    column = offset - row * width
+    return shape, row.to(tl.float32), column.to(tl.float32), first_pixel + row * map_width + column, offset < area
 
 
 @triton.jit
 def _paint_ellipses(numbers, functions, owners, keys, num_shapes, map_width, falloff, PIECE: tl.constexpr):
-    """Raise keys to the bits of the target above the distrust of its word, where pixels are in the ellipse."""
-    shape, row, column, pixel, in_box = _place(numbers, owners, num_shapes, map_width, PIECE)
+    """Raise keys, the target's bits above the distrust of its word, where pixels are in the ellipse."""
+    shape, row, column, pixel, in_box = _locate(numbers, owners, num_shapes, map_width, PIECE)
     u_slope = tl.load(functions + shape)
     v_slope = tl.load(functions + num_shapes + shape)
     w_slope = tl.load(functions + 2 * num_shapes + shape)
     u = tl.load(functions + 6 * num_shapes + shape) + tl.load(functions + 3 * num_shapes + shape) * row
     v = tl.load(functions + 7 * num_shapes + shape) + tl.load(functions + 4 * num_shapes + shape) * row
     w = tl.load(functions + 8 * num_shapes + shape) + tl.load(functions + 5 * num_shapes + shape) * row
-    # Along a row u^2 + v^2 is a parabola, written with no term below 0, as in rasters.py.
+    # Along a row u^2 + v^2 is a parabola, written with no term below 0, as in paint_torch.py.
     steepness = u_slope * u_slope + v_slope * v_slope
     from_lowest = column + (u * u_slope + v * v_slope) / steepness
     across = u * v_slope - v * u_slope
@@ -138,7 +103,7 @@ def _paint_ellipses(numbers, functions, owners, keys, num_shapes, map_width, fal
 @triton.jit
 def _paint_covers(numbers, functions, owners, keys, num_shapes, map_width, PIECE: tl.constexpr):
     """Raise keys to the distrust of the word, where pixels are on the inner side of all four sides."""
-    shape, row, column, pixel, in_box = _place(numbers, owners, num_shapes, map_width, PIECE)
+    shape, row, column, pixel, in_box = _locate(numbers, owners, num_shapes, map_width, PIECE)
     least = tl.zeros((PIECE,), dtype=tl.float32)
     for side in tl.static_range(4):
         slope = tl.load(functions + side * num_shapes + shape)
@@ -152,15 +117,15 @@ def _paint_covers(numbers, functions, owners, keys, num_shapes, map_width, PIECE
 
 @triton.jit
 def _read_keys(keys, cover_keys, maps, confidence, num_pixels, positive_target, ONE: tl.constexpr, PIECE: tl.constexpr):
-    """Maps and confidence of the keys of a map and of what covers its image."""
+    """Write the maps and confidence that the keys of a map and of its image's covers stand for."""
     plane = tl.program_id(1).to(tl.int64)
     pixel = tl.program_id(0) * PIECE + tl.arange(0, PIECE)
-    there = pixel < num_pixels
-    key = tl.load(keys + plane * num_pixels + pixel, mask=there, other=0)
-    cover = tl.load(cover_keys + (plane // 2) * num_pixels + pixel, mask=there, other=0)
+    in_map = pixel < num_pixels
+    key = tl.load(keys + plane * num_pixels + pixel, mask=in_map, other=0)
+    cover = tl.load(cover_keys + (plane // 2) * num_pixels + pixel, mask=in_map, other=0)
     target = (key >> 32).to(tl.int32).to(tl.float32, bitcast=True)
     distrust = tl.where(target > 0, (key & 0x7FFFFFFF).to(tl.int32), cover)
     trust = (ONE - distrust).to(tl.float32, bitcast=True)
     dont_care = (target <= positive_target) & (cover == ONE)
-    tl.store(maps + plane * num_pixels + pixel, target, mask=there)
-    tl.store(confidence + plane * num_pixels + pixel, tl.where(dont_care, 0.0, trust), mask=there)
+    tl.store(maps + plane * num_pixels + pixel, target, mask=in_map)
+    tl.store(confidence + plane * num_pixels + pixel, tl.where(dont_care, 0.0, trust), mask=in_map)

@@ -1,4 +1,4 @@
-"""What quads colour, as shapes that a map pixel is inside or outside of: the host's share of drawing targets."""
+"""The definition of the maps: which ellipses and which covers quads become. The host's share of painting targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from craft.targets.outlines import connect_neighbours, outline_ellipses, outline_strips
+from craft.targets.shape_kernels import connect_neighbours, fit_ellipses, grow_strips
+
+SIGMA = 0.4  # of the Gaussian, in half sides of an enlarged quad
+ENLARGEMENT = 1.5  # of a quad, around where its diagonals cross
+GROWTH = 0.25  # of a word's strips on every side, as a share of their shorter side
 
 ONE_BITS = 0x3F800000  # the bits of 1.0 in float32
 
@@ -17,8 +21,7 @@ class Shapes:
     """Shapes on a stack of maps, each with the pixels that it may touch. On the host.
 
     Attributes:
-        box: (S, 4) int64, map pixels: left, top, width and height of the pixels it may touch, within the map; none is
-            empty.
+        box: (S, 4) int64: left, top, width and height in map pixels, within the map; none is empty.
         plane: (S,) int64, which map of the stack.
         function: (S, K, 3) float64, linear functions a x + b y + c of the map coordinates that tell what is inside.
         payload: (S,) int64, `distrust` of its word, which each of its pixels carries along.
@@ -32,21 +35,35 @@ class Shapes:
     def __len__(self) -> int:
         return len(self.box)
 
+    def from_first_pixels(self, map_size_hw: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Express the shapes relative to the first pixel of their boxes: there float32 loses no digits.
+
+        Returns:
+            (S,) int64, that pixel in the flattened stack of maps; and (3 K, S) float32: per pixel to the right and per
+            pixel down the growth of the functions, then their values at that pixel's centre.
+        """
+        left, top = self.box[:, 0], self.box[:, 1]
+        origin = np.stack([left + 0.5, top + 0.5, np.ones(len(self))], axis=1)
+        constant = np.einsum("skc,sc->sk", self.function, origin)
+        functions = np.concatenate([self.function[..., 0], self.function[..., 1], constant], axis=1)
+        first_pixel = (self.plane * map_size_hw[0] + top) * map_size_hw[1] + left
+        return first_pixel, np.ascontiguousarray(functions.T, dtype=np.float32)
+
 
 def affinity_quads(
     character_quads_xy: ArrayLike, character_word: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Quads between neighbouring characters of a word, through the middles of the triangles their diagonals make.
+    """Build the quads between neighbouring characters of a word, through the centroids of their diagonals' triangles.
 
     The upper and lower triangles are used; the left and right ones where the step from one character's centre to the
     next runs more along the characters' vertical axis than along their horizontal one, as in a vertical word.
 
     Args:
-        character_quads_xy: (C, 4, 2) in pixels, neighbours in a word next to each other.
+        character_quads_xy: (C, 4, 2), neighbours in a word next to each other.
         character_word: (C,) integers, the word of each character.
 
     Returns:
-        (A, 4, 2) float64 in the same pixels, and (A,) int64, the word of each.
+        (A, 4, 2) float64, and (A,) int64, the word of each.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.1. Left and right triangles are ours.
     """
@@ -64,21 +81,21 @@ def ellipses(
     *,
     map_size_hw: tuple[int, int],
 ) -> Shapes:
-    """The ellipses that the unit disc becomes in every quad, enlarged.
+    """Turn characters and affinity quads into the ellipses that the unit disc becomes in each, enlarged.
 
     Args:
-        quads_xy: (Q, 4, 2) float64, map pixels: characters, and quads between them.
+        quads_xy: (Q, 4, 2) float64, map pixels.
         plane: (Q,) int64, the map that each is drawn on.
         confidence: (Q,) float32, 0 to 1, of each quad's word.
         map_size_hw: height and width of each map.
 
     Returns:
         The ellipses that touch the maps. The three functions of each are the homogeneous coordinates (u, v, w) that
-        the inverse homography gives, all times one factor; inside is u^2 + v^2 <= w^2.
+        the inverse homography gives, up to a common factor; inside is u^2 + v^2 <= w^2.
     """
     box, function = np.empty((len(quads_xy), 4), dtype=np.int64), np.empty((len(quads_xy), 3, 3))
     kept = np.empty(len(quads_xy), dtype=np.int64)
-    count = outline_ellipses(quads_xy, *map_size_hw, np.empty((4, 2)), box, function, kept)
+    count = fit_ellipses(quads_xy, ENLARGEMENT, *map_size_hw, np.empty((4, 2)), box, function, kept)
     kept = kept[:count]
     return Shapes(box[:count], plane[kept], function[:count], distrust(confidence[kept]))
 
@@ -90,13 +107,9 @@ def grown_strips(
     *,
     map_size_hw: tuple[int, int],
 ) -> Shapes:
-    """Strips grown by a quarter of their shorter side on every side, in convex pieces.
+    """Grow strips by a quarter of their shorter side on every side and cut them into convex pieces.
 
-    Args:
-        strips_xy: (S, 4, 2) float64, map pixels.
-        plane: (S,) int64, the map that each covers.
-        confidence: (S,) float32, 0 to 1, of each strip's word.
-        map_size_hw: height and width of each map.
+    Arguments are those of `ellipses`.
 
     Returns:
         The pieces that touch the maps. The four functions of each are the distances from its sides; inside is where
@@ -105,30 +118,16 @@ def grown_strips(
     room = 2 * len(strips_xy)
     box, function = np.empty((room, 4), dtype=np.int64), np.empty((room, 4, 3))
     kept = np.empty(room, dtype=np.int64)
-    count = outline_strips(strips_xy, *map_size_hw, np.empty((3, 4, 2)), box, function, kept)
+    count = grow_strips(strips_xy, GROWTH, *map_size_hw, np.empty((3, 4, 2)), box, function, kept)
     kept = kept[:count]
     return Shapes(box[:count], plane[kept], function[:count], distrust(confidence[kept]))
 
 
 def distrust(confidence: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Confidences as whole numbers that order them backwards: 0 for 1, the most for 0.
-
-    Args:
-        confidence: (N,) float32, 0 to 1.
-
-    Returns:
-        (N,) int64, the bits of 1.0 less those of the confidence: nothing is rounded.
-    """
+    """Map (N,) confidences to integers in reverse order, 0 for confidence 1: the bits of 1.0 less theirs, not rounded."""
     return (ONE_BITS - np.abs(confidence).view(np.int32)).astype(np.int64)
 
 
 def trust(distrusted: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Confidences back from `distrust`.
-
-    Args:
-        distrusted: (N,) int64.
-
-    Returns:
-        (N,) float32, 0 to 1.
-    """
+    """Invert `distrust`."""
     return (ONE_BITS - distrusted).astype(np.int32).view(np.float32)

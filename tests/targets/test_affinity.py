@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from craft.targets.heatmaps import affinity_quads
+from craft.targets.shapes import affinity_quads
 from tests.targets.reference import affinity_quad
 
 FIRST = np.array([[0, 0], [12, 0], [12, 12], [0, 12]], dtype=np.float64)
@@ -18,7 +18,7 @@ def turned(quads: np.ndarray, degrees: float) -> np.ndarray:
     return quads @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
-def test_goes_through_the_middles_of_the_upper_and_lower_triangles():
+def test_goes_through_the_centroids_of_the_upper_and_lower_triangles():
     quads, word = affinity_quads([FIRST, moved(12, 0)], [3, 3])
 
     np.testing.assert_allclose(quads, [[[6, 2], [18, 2], [18, 10], [6, 10]]])

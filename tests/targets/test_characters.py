@@ -20,7 +20,7 @@ WORD = np.array([[0, 0], [30, 0], [30, 10], [0, 10]], dtype=np.float32)
         ("\u0995\u09bf\u09a8", ["\u0995\u09bf", "\u09a8"]),  # Bangla with a vowel sign
         ("\u200e\u200babc\ufeff", ["a", "b", "c"]),  # invisible signs
         ("\u4e2d\u6587", ["\u4e2d", "\u6587"]),
-        ("\U0001f1e9\U0001f1ea", ["\U0001f1e9\U0001f1ea"]),  # a flag of two signs
+        ("\U0001f1e9\U0001f1ea", ["\U0001f1e9\U0001f1ea"]),  # a flag of two code points
         ("  ", []),
         ("", []),
     ],
@@ -49,7 +49,7 @@ def test_a_rotated_word_is_split_along_its_own_sides():
     np.testing.assert_allclose(quads, split_evenly(WORD, "abc") @ turn, atol=1e-5)
 
 
-def test_a_tapering_word_has_each_side_cut_evenly():
+def test_both_sides_of_a_tapering_word_are_cut_evenly():
     quads = split_evenly([[0, 0], [40, 4], [40, 12], [0, 20]], "ab")
 
     np.testing.assert_allclose(quads[0], [[0, 0], [20, 2], [20, 16], [0, 20]])
@@ -69,7 +69,7 @@ def test_a_tall_word_of_one_character_is_that_character():
     np.testing.assert_allclose(split_evenly(tall, "l"), [tall])
 
 
-def test_a_word_exactly_half_as_tall_again_is_not_vertical():
+def test_a_word_exactly_1_5_times_as_tall_as_wide_is_not_vertical():
     quads = split_evenly([[0, 0], [20, 0], [20, 30], [0, 30]], "ab")
 
     np.testing.assert_allclose(quads[0], [[0, 0], [10, 0], [10, 30], [0, 30]])
@@ -159,11 +159,6 @@ def test_a_scene_without_words_stays_as_it_is():
     assert with_characters(Scene("a.jpg", (), "a")).words == ()
 
 
-def test_an_unknown_source_is_refused():
-    with pytest.raises(ValueError, match="expected 'even'"):
-        with_characters(Scene("a.jpg", (), "a"), source="oven")
-
-
 def as_a_polygon(quad):
     """The quad with a corner in the middle of its upper and of its lower side: cut along chains, not along sides."""
     upper, lower = (quad[0] + quad[1]) / 2, (quad[2] + quad[3]) / 2
@@ -181,7 +176,7 @@ def test_quads_are_split_as_polygons_of_the_same_shape_are():
         np.testing.assert_allclose(split_evenly(quad, text), split_evenly(as_a_polygon(quad), text), atol=2e-3)
 
 
-def test_split_of_a_point_and_of_a_line_stays_where_they_are():
+def test_points_and_lines_are_split_where_they_are():
     assert split_evenly(np.full((4, 2), 7.0), "abc").tolist() == np.full((3, 4, 2), 7.0).tolist()
     line = split_evenly([[0, 5], [30, 5], [30, 5], [0, 5]], "abc")
     np.testing.assert_allclose(line[1], [[10, 5], [20, 5], [20, 5], [10, 5]])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from craft.targets import paint_torch as rasters
+from craft.targets import paint_torch
 from craft.targets.heatmaps import Targets, draw_targets
 from tests.targets.reference import affinity_quad, draw_slowly
 
@@ -16,14 +16,23 @@ def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
 
 
-@pytest.fixture(params=["compiled", "torch"])
+@pytest.fixture(params=["cpu", "torch"])
 def draw(request):
-    """Draw targets on the CPU by either form: every fact here holds for both."""
+    """Draw targets on the CPU by either painter: every fact here holds for both."""
     return partial(draw_by, request.param)
 
 
 def draw_by(
-    form, characters=(), words=(), *, strips=(), strip_words=(), confidence=(1.0,), image=None, size=(20, 24), batch=1
+    painter,
+    characters=(),
+    words=(),
+    *,
+    strips=(),
+    strip_words=(),
+    confidence=(1.0,),
+    image=None,
+    size=(20, 24),
+    batch=1,
 ):
     return draw_targets(
         np.array(characters, dtype=np.float32).reshape(-1, 4, 2),
@@ -35,7 +44,7 @@ def draw_by(
         batch_size=batch,
         map_size_hw=size,
         device="cpu",
-        form=form,
+        painter=painter,
     )
 
 
@@ -45,7 +54,7 @@ def assert_same(first: Targets, second: Targets) -> None:
 
 
 def random_scene(seed: int):
-    """Words of 1 to 3 characters in perspective, overlapping and leaving the picture, of every kind of confidence."""
+    """Words of 1 to 3 characters in perspective, overlapping and leaving the image, of every kind of confidence."""
     generator = np.random.default_rng(seed)
     confidence = np.array([1.0, 0.5, 0.0, 0.75, 0.0, 1.0, 0.5], dtype=np.float32)
     image = [int(index) for index in generator.integers(0, 2, len(confidence))]
@@ -122,7 +131,7 @@ def test_equals_the_slow_reference(draw, seed):
     assert {0.0, 0.5, 1.0} <= set(trust.flatten())
 
 
-def test_no_words_give_empty_maps_that_are_trusted(draw):
+def test_no_words_give_empty_trusted_maps(draw):
     targets = draw(confidence=(), batch=2)
 
     assert torch.equal(targets.maps, torch.zeros(2, 2, 20, 24))
@@ -144,7 +153,7 @@ def test_a_character_wholly_outside_colours_nothing(draw):
     assert targets.maps[0, 0].sum() == 0
 
 
-def test_of_two_characters_the_larger_target_and_its_confidence_count(draw):
+def test_the_larger_target_of_two_characters_wins_with_its_confidence(draw):
     both = draw([box(8, 8, 24, 24), box(16, 8, 32, 24)], [0, 1], confidence=(0.75, 0.5))
 
     left = draw([box(8, 8, 24, 24)], [0]).maps[0, 0]
@@ -156,7 +165,7 @@ def test_of_two_characters_the_larger_target_and_its_confidence_count(draw):
     assert (confidence[(left == 0) & (right == 0)] == 1).all()
 
 
-def test_of_equal_targets_the_less_trusted_counts(draw):
+def test_the_less_trusted_of_equal_targets_wins(draw):
     targets = draw([box(8, 8, 24, 24)] * 3, [0, 1, 2], confidence=(0.75, 0.25, 0.5))
 
     reached = targets.maps[0, 0] > 0
@@ -182,7 +191,7 @@ def test_a_target_above_a_tenth_stays_cared_for_under_dont_care(draw):
     assert (targets.confidence[0, 1] == 0).all()  # no affinity there
 
 
-def test_a_words_confidence_holds_over_its_grown_quad_and_the_smallest_counts(draw):
+def test_a_words_confidence_covers_its_grown_quad_and_the_smallest_wins(draw):
     strips = [box(4, 4, 20, 12), box(12, 4, 28, 12)]  # map 2 to 10 and 6 to 14, both grown by 1
 
     confidence = draw(strips=strips, strip_words=[0, 1], confidence=(0.75, 0.5)).confidence[0, 0]
@@ -263,7 +272,7 @@ def test_affinity_of_a_word_read_right_to_left_is_the_same(draw):
     torch.testing.assert_close(draw([right, left], [0, 0]).maps, draw([left, right], [0, 0]).maps, atol=1e-6, rtol=0)
 
 
-def test_neither_the_order_of_words_nor_the_number_drawn_at_once_changes_a_bit(draw, monkeypatch):
+def test_neither_the_order_of_words_nor_the_chunk_size_changes_a_bit(draw, monkeypatch):
     characters, words, strips, image, confidence = random_scene(7)
     strip_words = list(range(len(strips)))
     arguments = {"confidence": confidence, "image": image, "batch": 2}
@@ -273,7 +282,7 @@ def test_neither_the_order_of_words_nor_the_number_drawn_at_once_changes_a_bit(d
     turned = draw(
         characters[order], np.array(words)[order], strips=strips[::-1], strip_words=strip_words[::-1], **arguments
     )
-    monkeypatch.setitem(rasters.PAIRS_AT_ONCE, "cpu", 40)
+    monkeypatch.setitem(paint_torch.PAIRS_AT_ONCE, "cpu", 40)
     piecemeal = draw(characters, words, strips=strips, strip_words=strip_words, **arguments)
 
     assert_same(turned, expected)

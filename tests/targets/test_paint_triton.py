@@ -31,7 +31,7 @@ def words(generator, count, *, size, spread, images):
 
 def difference(arguments, images, size_hw):
     given = {"batch_size": images, "map_size_hw": size_hw, "device": sys.argv[1]}
-    first, second = (draw_targets(**arguments, **given, form=form) for form in ("torch", "triton"))
+    first, second = (draw_targets(**arguments, **given, painter=painter) for painter in ("torch", "triton"))
     assert first.maps.shape == second.maps.shape
     assert first.confidence.dtype == second.confidence.dtype == torch.float32
     pairs = ((first.maps, second.maps), (first.confidence, second.confidence))

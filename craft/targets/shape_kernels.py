@@ -1,6 +1,6 @@
-"""What one quad colours, worked out quad by quad in compiled loops: the enlarged ellipse, the grown strip.
+"""Compiled loops over quads that turn each into an ellipse, a grown strip or an affinity quad.
 
-Arrays are made in Python and filled in here: numba compiles in seconds instead of tens of seconds where a kernel
+Callers allocate the arrays that are filled in here: numba compiles in seconds instead of tens of seconds where a kernel
 neither allocates nor copies slices. `craft.geometry` has the same formulas over arrays; the tests compare them.
 """
 
@@ -11,20 +11,15 @@ import math
 import numpy as np
 from numba import njit
 
-ENLARGEMENT = 1.5
-GROWTH = 0.25
-LEAST_AREA = 1e-6  # square map pixels; a quad with less has no inside
-LEAST_CORNER = 1e-3  # least triangle at a corner, as a share of the quad's area, of a quad drawn in perspective
+_LEAST_AREA = 1e-6  # square map pixels; a quad with less has no inside
+_LEAST_CORNER = 1e-3  # least triangle at a corner, as a share of the quad's area, of a quad drawn in perspective
 _FARTHEST_CORNER = 4.0 / 9.0  # squared bisector at which a growing corner has moved three times the distance
 _SLACK = 1e-6  # a centre on the bounds must not be lost to rounding; what is inside is tested exactly later
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def connect_neighbours(quads, word, between, between_word):
-    """Fill in the quad between each two neighbours of a word, and its word; return how many there are.
-
-    `quads` is (C, 4, 2) float64, `word` (C,) int64, `between` (C, 4, 2) and `between_word` (C,) have room for all.
-    """
+    """Fill in the quads `between` neighbours of a word, and the word of each; return how many there are."""
     count = 0
     for index in range(len(quads) - 1):
         if word[index] != word[index + 1]:
@@ -34,39 +29,34 @@ def connect_neighbours(quads, word, between, between_word):
         there_x, there_y = _crossing(there)
         step_x, step_y = there_x - here_x, there_y - here_y
         right_x, right_y, down_x, down_y = 0.0, 0.0, 0.0, 0.0
-        for quad in (here, there):  # from the middle of the left triangle to that of the right one, and so on
+        for quad in (
+            here,
+            there,
+        ):  # from the centroid of its left triangle to that of its right one, and from top to bottom
             right_x += (quad[1, 0] + quad[2, 0] - quad[3, 0] - quad[0, 0]) / 3
             right_y += (quad[1, 1] + quad[2, 1] - quad[3, 1] - quad[0, 1]) / 3
             down_x += (quad[2, 0] + quad[3, 0] - quad[0, 0] - quad[1, 0]) / 3
             down_y += (quad[2, 1] + quad[3, 1] - quad[0, 1] - quad[1, 1]) / 3
         along_right = _share_along(step_x, step_y, right_x, right_y)
         side = 3 if _share_along(step_x, step_y, down_x, down_y) > along_right else 0
-        _triangle_middle(here, side, here_x, here_y, out[0])
-        if side == 0:
-            _triangle_middle(there, 0, there_x, there_y, out[1])
-            _triangle_middle(there, 2, there_x, there_y, out[2])
-            _triangle_middle(here, 2, here_x, here_y, out[3])
-        else:
-            _triangle_middle(here, 1, here_x, here_y, out[1])
-            _triangle_middle(there, 1, there_x, there_y, out[2])
-            _triangle_middle(there, 3, there_x, there_y, out[3])
+        right, left = (1, 3) if side == 0 else (3, 1)
+        _triangle_centroid(here, side, here_x, here_y, out[0])
+        _triangle_centroid(there, side, there_x, there_y, out[right])
+        _triangle_centroid(there, (side + 2) % 4, there_x, there_y, out[2])
+        _triangle_centroid(here, (side + 2) % 4, here_x, here_y, out[left])
         between_word[count] = word[index]
         count += 1
     return count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def outline_ellipses(quads, height, width, scratch, box, function, kept):
-    """Fill in box and functions of every enlarged quad's ellipse that touches the map; return how many do.
-
-    `quads` is (Q, 4, 2) float64; `scratch` (4, 2) float64; `box` (Q, 4) int64, `function` (Q, 3, 3) float64 and `kept`
-    (Q,) int64, the quad that each is of, have room for all.
-    """
+def fit_ellipses(quads, enlargement, height, width, scratch, box, function, kept):
+    """Fill in box, function and quad of every enlarged quad's ellipse that touches the map; return how many do."""
     count = 0
     for index in range(len(quads)):
         _convex_or_parallelogram(quads[index], scratch)
-        _enlarge(scratch)
-        if abs(_area(scratch)) <= LEAST_AREA:
+        _enlarge(scratch, enlargement)
+        if abs(_area(scratch)) <= _LEAST_AREA:
             continue
         left, top, right, bottom = _to_disc(scratch, function[count])
         if _pixel_box(left, top, right, bottom, height, width, box[count]):
@@ -76,19 +66,17 @@ def outline_ellipses(quads, height, width, scratch, box, function, kept):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def outline_strips(quads, height, width, scratch, box, function, kept):
-    """Fill in box and sides of every grown strip's convex pieces that touch the map; return how many do.
+def grow_strips(quads, growth, height, width, scratch, box, function, kept):
+    """Fill in box, sides and quad of every grown strip's convex pieces that touch the map; return how many do.
 
-    `quads` is (S, 4, 2) float64; `scratch` (3, 4, 2) float64; `box` (2 S, 4) int64, `function` (2 S, 4, 3) float64 and
-    `kept` (2 S,) int64, the quad that each is of, have room for two pieces a strip. A quad that is not convex is cut at
-    its most inward corner into two triangles, written as quads with one corner twice; a bow-tie's cover both its wings
-    and what lies between. Pieces without area are left out.
+    A quad that is not convex is cut at its most inward corner into two triangles, written as quads with one corner
+    twice; those of a bow-tie cover both its wings and what lies between. Pieces without area are left out.
     """
     count = 0
     grown, piece, turned = scratch[0], scratch[1], scratch[2]
     for index in range(len(quads)):
         _copy_clockwise(quads[index], turned)
-        _grow(turned, grown)
+        _grow(turned, growth, grown)
         corner, least = 0, 0.0
         for number in range(4):
             area = _corner_area(grown, number)
@@ -101,7 +89,7 @@ def outline_strips(quads, height, width, scratch, box, function, kept):
                 if num_pieces == 2:  # corners 0 1 2 2 and 0 2 3 3, counted from the inward one
                     source = corner + (min(number, 2) if part == 0 or number == 0 else min(number + 1, 3))
                 piece[number, 0], piece[number, 1] = grown[source % 4, 0], grown[source % 4, 1]
-            if abs(_area(piece)) <= LEAST_AREA:
+            if abs(_area(piece)) <= _LEAST_AREA:
                 continue
             _copy_clockwise(piece, turned)
             left, top, right, bottom = _to_sides(turned, function[count])
@@ -144,8 +132,8 @@ def _crossing(quad):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _triangle_middle(quad, side, centre_x, centre_y, out):
-    """Fill in the middle of the triangle between a side and the crossing of the diagonals."""
+def _triangle_centroid(quad, side, centre_x, centre_y, out):
+    """Fill in the centroid of the triangle between a side and the crossing of the diagonals."""
     following = (side + 1) % 4
     out[0] = (quad[side, 0] + quad[following, 0] + centre_x) / 3
     out[1] = (quad[side, 1] + quad[following, 1] + centre_y) / 3
@@ -153,7 +141,7 @@ def _triangle_middle(quad, side, centre_x, centre_y, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _share_along(step_x, step_y, axis_x, axis_y):
-    """How far a step runs along an axis of any length, to and fro alike."""
+    """How far a step runs along an axis of any length, forwards or backwards."""
     length = math.hypot(axis_x, axis_y)
     return abs(step_x * axis_x + step_y * axis_y) / (length if length > 0 else 1.0)
 
@@ -162,14 +150,14 @@ def _share_along(step_x, step_y, axis_x, axis_y):
 def _convex_or_parallelogram(quad, out):
     """Fill in the quad, or, where it is not convex, the parallelogram with its middle, its mean sides and its area.
 
-    A quad with a corner that is straight, or nearly, counts as not convex: there the horizon of its homography comes
-    too near. A bow-tie may become a parallelogram without area.
+    A nearly straight corner counts as not convex, since the horizon of the homography comes too near. A bow-tie may
+    become a parallelogram without area.
     """
     area = _area(quad)
     sign = 1.0 if area > 0 else -1.0
     convex = area != 0
     for number in range(4):
-        convex = convex and sign * _corner_area(quad, number) > LEAST_CORNER * abs(area)
+        convex = convex and sign * _corner_area(quad, number) > _LEAST_CORNER * abs(area)
     for axis in range(2):
         first, second, third, fourth = quad[0, axis], quad[1, axis], quad[2, axis], quad[3, axis]
         if not convex:
@@ -181,21 +169,20 @@ def _convex_or_parallelogram(quad, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _enlarge(quad):
-    """Move the corners away from where the diagonals cross."""
+def _enlarge(quad, factor):
+    """Move the corners away from where the diagonals cross, in place."""
     centre_x, centre_y = _crossing(quad)
     for number in range(4):
-        quad[number, 0] = centre_x + ENLARGEMENT * (quad[number, 0] - centre_x)
-        quad[number, 1] = centre_y + ENLARGEMENT * (quad[number, 1] - centre_y)
+        quad[number, 0] = centre_x + factor * (quad[number, 0] - centre_x)
+        quad[number, 1] = centre_y + factor * (quad[number, 1] - centre_y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _to_disc(quad, function):
     """Fill in the functions of a quad's ellipse, the inverse homography to [-1, 1]^2; return the ellipse's bounds.
 
-    The functions are scaled so that the third is 1 in the middle of the bounds. The dual of the disc's conic gives the
-    upright tangents, hence the bounds. It is an ellipse: the horizon of a convex quad's homography does not meet the
-    square.
+    The functions are scaled so that the third is 1 in the middle of the bounds, which the dual of the disc's conic
+    gives. It is an ellipse, since the horizon of a convex quad's homography does not meet the square.
     """
     excess_x = quad[0, 0] - quad[1, 0] + quad[2, 0] - quad[3, 0]
     excess_y = quad[0, 1] - quad[1, 1] + quad[2, 1] - quad[3, 1]
@@ -230,7 +217,7 @@ def _cross(a_x, a_y, a_w, b_x, b_y, b_w, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _copy_clockwise(quad, out):
-    """Fill in the quad clockwise, turned around its first corner where it was not."""
+    """Fill in the quad clockwise, reversed around its first corner where it was not."""
     turned = _area(quad) < 0
     for number in range(4):
         source = (4 - number) % 4 if turned else number
@@ -238,10 +225,10 @@ def _copy_clockwise(quad, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(quad, out):
+def _grow(quad, share, out):
     """Fill in the quad with its sides moved outwards by a share of the shorter side, as `geometry.grow_quads` does."""
     lengths = (_length(quad, 0), _length(quad, 1), _length(quad, 2), _length(quad, 3))
-    distance = GROWTH * 0.5 * min(lengths[0] + lengths[2], lengths[1] + lengths[3])
+    distance = share * 0.5 * min(lengths[0] + lengths[2], lengths[1] + lengths[3])
     for number in range(4):
         before, after = (number + 3) % 4, (number + 1) % 4
         own = lengths[number] if lengths[number] > 0 else 1.0
@@ -273,17 +260,12 @@ def _to_sides(quad, function):
         inward_x, inward_y = (quad[number, 1] - quad[after, 1]) / length, (quad[after, 0] - quad[number, 0]) / length
         function[number, 0], function[number, 1] = inward_x, inward_y
         function[number, 2] = -(inward_x * quad[number, 0] + inward_y * quad[number, 1])
-    return (
-        min(quad[0, 0], quad[1, 0], quad[2, 0], quad[3, 0]),
-        min(quad[0, 1], quad[1, 1], quad[2, 1], quad[3, 1]),
-        max(quad[0, 0], quad[1, 0], quad[2, 0], quad[3, 0]),
-        max(quad[0, 1], quad[1, 1], quad[2, 1], quad[3, 1]),
-    )
+    return quad[:, 0].min(), quad[:, 1].min(), quad[:, 0].max(), quad[:, 1].max()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _pixel_box(left, top, right, bottom, height, width, box):
-    """Fill in left, top, width and height of the pixels with centres within bounds and map; return if there are any."""
+    """Fill in left, top, width and height of the pixels whose centres lie in bounds and map; return if there are any."""
     box[0] = int(min(max(np.ceil(left - 0.5 - _SLACK), 0.0), width))
     box[1] = int(min(max(np.ceil(top - 0.5 - _SLACK), 0.0), height))
     box[2] = int(min(max(np.floor(right - 0.5 + _SLACK) + 1, 0.0), width)) - box[0]

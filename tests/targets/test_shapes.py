@@ -1,4 +1,4 @@
-"""Shapes worked out quad by quad against the formulas of craft.geometry over arrays, and both ways of painting them."""
+"""Shapes of quads against the array formulas of craft.geometry, and painters against each other."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ SIZE_HW = (200, 240)
 
 
 def random_quads(count: int, *, push: float, seed: int) -> np.ndarray:
-    """(count, 4, 2) upright rectangles of 20 x 12 around the map's middle, with corners pushed about."""
+    """(count, 4, 2) upright rectangles of 20 x 12 around the map's middle, with their corners moved at random."""
     generator = np.random.default_rng(seed)
     square = np.array([[0, 0], [20, 0], [20, 12], [0, 12]], dtype=np.float64)
     return square + generator.uniform(40, 140, (count, 1, 2)) + generator.uniform(-push, push, (count, 4, 2))
@@ -75,7 +75,7 @@ def test_a_strip_that_is_not_convex_is_cut_in_two_of_the_same_area():
     assert inside.all(axis=0).sum() < 0.02 * area  # the cut alone is in both
 
 
-def test_both_forms_paint_the_same_to_a_hundred_thousandth():
+def test_both_painters_agree_to_1e_5():
     generator = np.random.default_rng(3)
     characters = (2 * random_quads(400, push=6, seed=4)).astype(np.float32)  # some are not convex
     words = np.sort(generator.integers(0, 120, 400))
@@ -83,21 +83,21 @@ def test_both_forms_paint_the_same_to_a_hundred_thousandth():
     confidence = generator.choice([0.0, 0.5, 0.75, 1.0], 120).astype(np.float32)
     arguments = (characters, words, strips, np.arange(120), generator.integers(0, 3, 120), confidence)
 
-    compiled, plain = (
-        draw_targets(*arguments, batch_size=3, map_size_hw=(190, 223), device="cpu", form=form)
-        for form in ("compiled", "torch")
+    on_cpu, in_torch = (
+        draw_targets(*arguments, batch_size=3, map_size_hw=(190, 223), device="cpu", painter=painter)
+        for painter in ("cpu", "torch")
     )
 
-    assert compiled.maps.is_contiguous()
-    difference = (compiled.maps - plain.maps).abs()
+    assert on_cpu.maps.is_contiguous()
+    difference = (on_cpu.maps - in_torch.maps).abs()
     assert (difference > 1e-5).sum() <= 2  # a centre on the disc's very edge may fall on either side of it
-    differently_trusted = compiled.confidence != plain.confidence
+    differently_trusted = on_cpu.confidence != in_torch.confidence
     assert differently_trusted.float().mean() < 1e-5
-    assert plain.maps.max() > 0.99
-    assert torch.unique(plain.confidence).tolist() == [0.0, 0.5, 0.75, 1.0]
+    assert in_torch.maps.max() > 0.99
+    assert torch.unique(in_torch.confidence).tolist() == [0.0, 0.5, 0.75, 1.0]
 
 
-def test_trust_comes_back_from_distrust_to_the_bit():
+def test_trust_inverts_distrust_to_the_bit():
     confidence = np.array([0.0, 1e-30, 0.1, 0.5, 1.0], dtype=np.float32)
 
     np.testing.assert_array_equal(trust(distrust(confidence)), confidence)
