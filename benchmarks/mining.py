@@ -26,7 +26,7 @@ from torch.nn.functional import interpolate
 
 import craft.ohem.pixel
 from craft.ohem.loss import pixel_loss
-from craft.ohem.top_k import share_by_bisection
+from craft.ohem.top_k import top_k_weights_by_bisection
 
 RATIO, MIN_NEGATIVES = 3.0, 512
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -85,7 +85,7 @@ def ours(scores: Tensor, maps: Tensor, confidence: Tensor, seeds: Tensor) -> Ten
 
 def ours_by_bisection(scores: Tensor, maps: Tensor, confidence: Tensor, seeds: Tensor) -> Tensor:
     """As devices other than the CPU do it."""
-    with mock.patch.object(craft.ohem.pixel, "share_among_highest", share_by_bisection):
+    with mock.patch.object(craft.ohem.pixel, "top_k_weights", top_k_weights_by_bisection):
         return ours(scores, maps, confidence, seeds)
 
 

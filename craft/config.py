@@ -22,8 +22,10 @@ Split = Literal["train", "validation", "all"]
 Preset = Literal["quickstart", "full", "sample"]
 Splitter = Literal["cuts", "length", "watershed"]
 OhemRule = Literal["hardest", "random", "all", "none"]
+RATIO_RULES: tuple[OhemRule, ...] = ("hardest", "random")  # those that a ratio applies to
 OhemScope = Literal["image", "batch"]
 RoiSampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
+RankBy = Literal["loss", "text"]
 Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
 
 LEAST_TILE = 640  # pixels; most of a smaller tile would be margin, the receptive field of a map pixel
@@ -278,7 +280,7 @@ class RegionSettings(Settings):
     nms_iou: float = Field(
         0.7, gt=0, le=1, description="IoU above which two RoIs count as the same region, for mining."
     )
-    rank_by: Literal["loss", "text"] = Field(
+    rank_by: RankBy = Field(
         "loss",
         description="What mining ranks by. loss: log loss plus box loss, as in the paper. text: log loss alone, so that words "
         "with imprecise boxes do not crowd out background taken for text.",
@@ -432,9 +434,9 @@ _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     *((f"data.characters.{name}", "data.characters.source", ("teacher",)) for name in _TEACHER_SETTINGS),
     *((f"data.characters.{name}", "data.characters.source", ("file",)) for name in ("files", "weights")),
     ("model.sync_batch_norm", "model.freeze_batch_norm", (False,)),
-    ("ohem.ratio", "ohem.rule", ("hardest", "random")),
-    ("ohem.min_negatives", "ohem.rule", ("hardest", "random")),
-    ("ohem.final_ratio", "ohem.rule", ("hardest", "random")),
+    ("ohem.ratio", "ohem.rule", RATIO_RULES),
+    ("ohem.min_negatives", "ohem.rule", RATIO_RULES),
+    ("ohem.final_ratio", "ohem.rule", RATIO_RULES),
     ("optimizer.final_share", "optimizer.decay", ("cosine",)),
     ("optimizer.step_every", "optimizer.decay", ("step",)),
     ("optimizer.step_factor", "optimizer.decay", ("step",)),

@@ -1,19 +1,13 @@
-"""The loss of score maps against their targets, over the pixels that a rule keeps."""
+"""The loss of score maps against their targets, over the pixels that an OHEM rule keeps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from craft.ohem.pixel import PixelSelection, Rule, select_pixels
-
-Scope = Literal["image", "batch"]
-
-# A map pixel whose target is above this is text.
-POSITIVE_TARGET = 0.1
+from craft.ohem.pixel import POSITIVE_TARGET, PixelSelection, select_pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,11 +16,11 @@ class PixelLoss:
 
     Attributes:
         loss: () float32, differentiable once: region + affinity.
-        region: () float32, the region maps' share.
-        affinity: () float32, the affinity maps' share.
-        kept_positives: (B, 2) int64, text pixels per image and map, of region and affinity.
+        region: () float32, loss of the region maps.
+        affinity: () float32, loss of the affinity maps.
+        kept_positives: (B, 2) int64, text pixels per image and map, region first.
         kept_negatives: (B, 2) int64, background pixels kept per image and map.
-        weights: (B, 2, H, W) float32, detached, what each pixel's error counts in its own map's loss.
+        weights: (B, 2, H, W) float32, detached, weight of each pixel's error in the loss of its map.
     """
 
     loss: Tensor
@@ -43,85 +37,77 @@ def pixel_loss(
     confidence: Tensor,
     seeds: Tensor,
     *,
-    rule: Rule,
+    rule: str,
     ratio: float,
     min_negatives: int,
-    scope: Scope = "image",
+    scope: str = "image",
 ) -> PixelLoss:
     """Compare score maps with their targets, with pixel-level hard example mining per image and map.
 
-    A pixel's error is confidence x squared difference. A map's loss is the mean error of the kept text pixels plus the
-    mean error of the kept background pixels (rule none: one mean over both), then the mean over the batch. Nothing
-    cared for gives 0 with a gradient of 0. The host never waits for the device.
+    The error of a pixel is confidence x squared difference. The loss of a map is the mean error of the kept text pixels
+    plus the mean error of the kept background pixels (rule none: one mean over both), averaged over the batch. A map with
+    nothing cared for gives 0 with a gradient of 0. The host never waits for the device.
 
     Args:
-        scores: (B, 2, H, W) any floating type, the network's region and affinity maps. Computed with in float32.
+        scores: (B, 2, H, W) any floating dtype, region and affinity score maps; computed with in float32.
         maps: (B, 2, H, W) float32, 0 to 1, the targets.
-        confidence: (B, 2, H, W) float32, 0 to 1, 0 where the label is "don't care".
-        seeds: (B,) int64, one an image; what rule random starts from.
-        rule: "hardest", "random", "all" or "none".
+        confidence: (B, 2, H, W) float32, 0 to 1; 0 is "don't care".
+        seeds: (B,) int64, one per image, for rule random.
+        rule: "hardest", "random", "all" or "none"; see `craft.ohem.pixel.select_pixels`.
         ratio: background pixels kept per text pixel, for hardest and random.
         min_negatives: fewest background pixels kept per image and map, for hardest and random.
-        scope: "image"; or "batch": a map's pixels of all images are ranked and averaged together, as other trainers
-            do. A batch is that of one process.
-
-    Returns:
-        The loss, its parts, and what was kept.
+        scope: "image"; or "batch": rank and average a map's pixels over all images of this process's batch, as other
+            trainers do.
 
     Raises:
-        ValueError: shapes or types differ from these, the batch is empty, the rule is unknown, or a number is out of range.
+        ValueError: wrong shape or dtype, an empty batch, an unknown rule or scope, or a number out of range.
 
-    Source: CRAFT, Baek et al., CVPR 2019, section 3.2 and 4.2. Each map's own text pixels, ranking per image, keeping
-        don't-care pixels out of the ranking, and the shares of ties are ours.
+    Source: CRAFT, Baek et al., CVPR 2019, sections 3.2 and 4.2. Counting each map's own text pixels, ranking per image,
+        and leaving "don't care" pixels out of the ranking are ours.
     """
-    _check(scores, maps, confidence, seeds)
-    num_images = len(scores)
+    _check(scores, maps, confidence, seeds, scope)
+    select = _select_per_image if scope == "image" else _select_over_batch
     difference = scores.to(torch.float32, memory_format=torch.contiguous_format) - maps
     with torch.no_grad():
         error = difference.square().mul_(confidence)
-        care = confidence > 0
-        # An image's two maps get seeds of their own, or rule random would choose the same pixels in both.
+        # Each map of an image has a seed of its own, or rule random would choose the same pixels in both.
         map_seeds = seeds[:, None] * 2 + torch.arange(2, device=seeds.device)  # (B, 2)
-        positive = maps > POSITIVE_TARGET
-        if scope == "batch":
-            kept = _select_together(rule, error, positive, care, map_seeds, ratio, min_negatives)
-        else:
-            kept = select_pixels(
-                rule,
-                error.flatten(0, 1),
-                positive.flatten(0, 1),
-                care.flatten(0, 1),
-                map_seeds.flatten(),
-                ratio=ratio,
-                min_negatives=min_negatives,
-            )
+        kept = select(rule, error, maps > POSITIVE_TARGET, confidence > 0, map_seeds, ratio, min_negatives)
         weights = kept.weights.view(scores.shape)
         slope = torch.mul(weights, confidence, out=error).mul_(difference)
-    # This sum is the weighted error, but has half its gradient. Doubled, less itself held fixed, it has both right,
-    # and going back is one product a pixel instead of the four of a square times two factors.
+    # This sum is the weighted error with half its gradient. Doubled, less itself held fixed, both are right, and the
+    # backward pass is one product per pixel instead of the four of a square times two factors.
     half = (slope * difference).sum(dim=(2, 3))  # (B, 2)
     region, affinity = (2 * half - half.detach()).mean(dim=0).unbind()
     return PixelLoss(
         loss=region + affinity,
         region=region,
         affinity=affinity,
-        kept_positives=kept.num_positives.view(num_images, 2),
-        kept_negatives=kept.num_negatives.view(num_images, 2),
+        kept_positives=kept.num_positives.view(-1, 2),
+        kept_negatives=kept.num_negatives.view(-1, 2),
         weights=weights,
     )
 
 
-def _select_together(
-    rule: Rule, error: Tensor, positive: Tensor, care: Tensor, map_seeds: Tensor, ratio: float, min_negatives: int
+def _select_per_image(
+    rule: str, error: Tensor, positive: Tensor, care: Tensor, map_seeds: Tensor, ratio: float, min_negatives: int
 ) -> PixelSelection:
-    """Select among all images of a batch; arguments and weights (B, 2, H, W), counts (B, 2) flattened.
+    """Rank each of the (B, 2, H, W) maps by itself; the selection has its B * 2 maps in a row."""
+    flat = (tensor.flatten(0, 1) for tensor in (error, positive, care, map_seeds))
+    return select_pixels(rule, *flat, ratio=ratio, min_negatives=min_negatives)
 
-    The weights are B times what they are in one long image, because the loss is a mean over B images. Of negatives that
-    tie for the last place, an image's count has all.
+
+def _select_over_batch(
+    rule: str, error: Tensor, positive: Tensor, care: Tensor, map_seeds: Tensor, ratio: float, min_negatives: int
+) -> PixelSelection:
+    """Rank the images of a batch as one long image; arguments and result as in `_select_per_image`.
+
+    Weights are B times those of the long image, because the loss is a mean over B images. An image's count of negatives
+    includes every one that ties at the cut-off.
     """
     num_images, _, height, width = care.shape
     error, positive, care = (
-        one.transpose(0, 1).reshape(2, num_images * height, width) for one in (error, positive, care)
+        tensor.transpose(0, 1).reshape(2, num_images * height, width) for tensor in (error, positive, care)
     )
     together = select_pixels(
         rule, error, positive, care, map_seeds.sum(dim=0), ratio=ratio, min_negatives=min_negatives * num_images
@@ -134,18 +120,20 @@ def _select_together(
     return PixelSelection(weights.flatten(0, 1), num_positives.flatten(), num_negatives.flatten())
 
 
-def _check(scores: Tensor, maps: Tensor, confidence: Tensor, seeds: Tensor) -> None:
+def _check(scores: Tensor, maps: Tensor, confidence: Tensor, seeds: Tensor, scope: str) -> None:
     if scores.dim() != 4 or scores.shape[0] == 0 or scores.shape[1] != 2:
         raise ValueError(f"scores are {tuple(scores.shape)}; give (batch, 2, height, width) with a batch of at least 1")
     if maps.shape != scores.shape or confidence.shape != scores.shape:
         raise ValueError(
-            f"maps are {tuple(maps.shape)} and confidence {tuple(confidence.shape)}; give both as the scores, "
+            f"maps are {tuple(maps.shape)} and confidence {tuple(confidence.shape)}; give both the shape of the scores, "
             f"{tuple(scores.shape)}"
         )
     if not scores.is_floating_point() or maps.dtype != torch.float32 or confidence.dtype != torch.float32:
         raise ValueError(
-            f"scores are {scores.dtype}, maps {maps.dtype} and confidence {confidence.dtype}; give scores of a "
-            "floating type, maps and confidence float32"
+            f"scores are {scores.dtype}, maps {maps.dtype} and confidence {confidence.dtype}; give floating-point scores, "
+            "and maps and confidence as float32"
         )
     if seeds.shape != scores.shape[:1] or seeds.dtype != torch.int64:
-        raise ValueError(f"seeds are {tuple(seeds.shape)} {seeds.dtype}; give one int64 an image, ({len(scores)},)")
+        raise ValueError(f"seeds are {tuple(seeds.shape)} {seeds.dtype}; give one int64 per image, ({len(scores)},)")
+    if scope not in ("image", "batch"):
+        raise ValueError(f"unknown OHEM scope {scope!r}; use image or batch")

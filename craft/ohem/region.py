@@ -1,86 +1,22 @@
-"""Region-level hard example mining: which RoIs of an image are trained on."""
+"""Region-level OHEM: which RoIs of an image a step trains on.
+
+To add a sampler, write its function, and name it in `sample_rois` below and in `RoiSampler` of craft/config.py.
+"""
 
 from __future__ import annotations
-
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from craft.ohem.pixel import shuffled_order
+from craft.ohem.top_k import random_keys
 
-Sampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
-RankBy = Literal["loss", "text"]
-MINING = ("ohem", "ohem-zeroed")
-"""Samplers that look at every RoI's loss before they choose."""
-
-_FOREGROUND_SHARE = 4  # one RoI in so many, at most, is foreground in Fast R-CNN's sampling
-
-
-def hardest_rois(losses: Tensor, boxes_xyxy: Tensor, counted: Tensor, *, count: int, nms_iou: float) -> Tensor:
-    """Choose the RoIs with the largest losses, one for each spot.
-
-    From the largest loss down, an RoI is passed over where it overlaps one chosen before by more than `nms_iou`:
-    RoIs on one spot have losses alike, and would else be counted many times. Of RoIs with equal losses the one with the
-    lower index comes first.
-
-    Args:
-        losses: (R,) float32, not NaN, loss of each RoI of one image. Not differentiated here.
-        boxes_xyxy: (R, 4) float32, the RoIs, any unit.
-        counted: (R,) bool, False where an RoI takes part in nothing.
-        count: most RoIs chosen, >= 0.
-        nms_iou: IoU above which two RoIs are one spot, 0 to 1.
-
-    Returns:
-        (K,) int64, K <= count, indices by falling loss.
-
-    Raises:
-        ValueError: shapes differ, or a number is out of range.
-
-    Source: OHEM, Shrivastava, Gupta and Girshick, CVPR 2016, section 4.1. The order of ties is ours.
-    """
-    num_rois = len(losses)
-    if losses.shape != (num_rois,) or counted.shape != (num_rois,) or boxes_xyxy.shape != (num_rois, 4):
-        raise ValueError(
-            f"losses are {tuple(losses.shape)}, boxes {tuple(boxes_xyxy.shape)}, counted {tuple(counted.shape)}; "
-            "give (R,), (R, 4) and (R,)"
-        )
-    if count < 0 or not 0 <= nms_iou <= 1:
-        raise ValueError(f"count is {count} and nms_iou {nms_iou}; give count >= 0 and an IoU from 0 to 1")
-    candidates = counted.nonzero().squeeze(1)
-    order = candidates[torch.sort(losses.detach()[candidates], descending=True, stable=True).indices]
-    # Ranks instead of losses, so that NMS meets no ties. Whole numbers are exact in float32 up to 2^24.
-    ranks = torch.arange(len(order), 0, -1, dtype=torch.float32, device=losses.device)
-    return order[nms(boxes_xyxy[order].float(), ranks, nms_iou)[:count]]
-
-
-def random_rois(
-    foreground: Tensor, best_iou: Tensor, counted: Tensor, seed: Tensor, *, count: int, background_low: float
-) -> Tensor:
-    """Choose RoIs at random, at most a quarter foreground, background from those that overlap a word at least so much.
-
-    Args:
-        foreground: (R,) bool, IoU with a cared-for word at least 0.5.
-        best_iou: (R,) float32, largest IoU with a cared-for word.
-        counted: (R,) bool, False where an RoI takes part in nothing.
-        seed: () int64, the image's own number.
-        count: RoIs asked for; fewer come where there are fewer.
-        background_low: least IoU of a background RoI, 0 to 0.5.
-
-    Returns:
-        (K,) int64, foreground first. Which ones follows from seed and indices alone.
-
-    Source: Fast R-CNN, Girshick, ICCV 2015, section 2.3.
-    """
-    keys = _random_keys(seed, len(foreground))
-    chosen_foreground = _highest(keys, foreground & counted, count // _FOREGROUND_SHARE)
-    background = ~foreground & counted & (best_iou >= background_low)
-    return torch.cat([chosen_foreground, _highest(keys, background, count - len(chosen_foreground))])
+MINING = ("ohem", "ohem-zeroed")  # samplers that need the loss of every RoI before they choose
+_MAX_FOREGROUND = 4  # Fast R-CNN: at most one RoI in four is foreground
 
 
 def sample_rois(
-    sampler: Sampler,
+    sampler: str,
     losses: Tensor | None,
     boxes_xyxy: Tensor,
     foreground: Tensor,
@@ -92,39 +28,90 @@ def sample_rois(
     background_low: float,
     nms_iou: float,
 ) -> Tensor:
-    """Choose the RoIs of one image that are trained on, by a sampler's name.
+    """Choose the RoIs of one image that a step trains on.
 
     Args:
         sampler: "heuristic" (`random_rois`), "all" (every counted RoI), "ohem" and "ohem-zeroed" (`hardest_rois`; they
-            differ in how the loss of what was chosen is computed), "bootstrap" (`random_rois` without a least IoU; the
-            collected false positives come on top, from elsewhere).
-        losses: (R,) float32, for ohem and ohem-zeroed; else None.
-        boxes_xyxy: (R, 4) float32.
-        foreground: (R,) bool.
-        best_iou: (R,) float32.
-        counted: (R,) bool, False where an RoI takes part in nothing.
-        seed: () int64, the image's own number, for samplers that choose at random.
-        count: RoIs asked for.
-        background_low: least IoU of a background RoI, for heuristic.
-        nms_iou: IoU above which two RoIs are one spot, for ohem and ohem-zeroed.
+            differ in how the loss of the chosen is computed), or "bootstrap" (`random_rois` with any background; the
+            collected false positives are added elsewhere).
+        losses: (R,) float32, for the samplers in MINING; otherwise None.
+        boxes_xyxy: (R, 4) float32, network input pixels.
+        foreground: (R,) bool, IoU with a cared-for word at least 0.5.
+        best_iou: (R,) float32, largest IoU with a cared-for word.
+        counted: (R,) bool, False for RoIs that are left out of everything.
+        seed: () int64 of the image, for the samplers that choose at random.
+        count: RoIs asked for, for every sampler but all.
+        background_low: smallest IoU of a background RoI with a word, for heuristic.
+        nms_iou: IoU above which two RoIs are the same spot, for the samplers in MINING.
 
     Returns:
         (K,) int64 indices.
 
     Raises:
-        ValueError: the sampler is unknown, or one that mines got no losses.
+        ValueError: the sampler is unknown, or is in MINING and got no losses.
     """
-    if sampler in MINING:
-        if losses is None:
-            raise ValueError(f"sampler {sampler} chooses by loss; pass the losses of all RoIs")
-        return hardest_rois(losses, boxes_xyxy, counted, count=count, nms_iou=nms_iou)
-    if sampler == "all":
-        return counted.nonzero().squeeze(1)
-    if sampler == "heuristic":
-        return random_rois(foreground, best_iou, counted, seed, count=count, background_low=background_low)
-    if sampler == "bootstrap":
-        return random_rois(foreground, best_iou, counted, seed, count=count, background_low=0.0)
-    raise ValueError(f"region sampler {sampler!r} is unknown; use one of {', '.join(get_args(Sampler))}")
+    match sampler:
+        case "ohem" | "ohem-zeroed":
+            if losses is None:
+                raise ValueError(f"sampler {sampler} ranks RoIs by loss; pass the losses of all RoIs")
+            return hardest_rois(losses, boxes_xyxy, counted, count=count, nms_iou=nms_iou)
+        case "heuristic":
+            return random_rois(foreground, best_iou, counted, seed, count=count, background_low=background_low)
+        case "bootstrap":
+            return random_rois(foreground, best_iou, counted, seed, count=count, background_low=0.0)
+        case "all":
+            return counted.nonzero().squeeze(1)
+    raise ValueError(f"unknown region sampler {sampler!r}; use heuristic, all, ohem, ohem-zeroed or bootstrap")
+
+
+def hardest_rois(losses: Tensor, boxes_xyxy: Tensor, counted: Tensor, *, count: int, nms_iou: float) -> Tensor:
+    """Choose the RoIs with the largest losses, one for each spot.
+
+    From the largest loss down, an RoI that overlaps one chosen before by more than `nms_iou` is suppressed: RoIs on the
+    same spot have similar losses and would be counted many times. Ties in loss go to the lower index.
+
+    Args:
+        losses: (R,) float32, not NaN; not differentiated here.
+        boxes_xyxy: (R, 4) float32, any unit.
+        counted: (R,) bool, False for RoIs that are left out of everything.
+        count: most RoIs chosen, >= 0.
+        nms_iou: 0 to 1.
+
+    Returns:
+        (K,) int64 indices by falling loss, K <= count.
+
+    Raises:
+        ValueError: shapes differ, or a number is out of range.
+
+    Source: OHEM, Shrivastava, Gupta and Girshick, CVPR 2016, section 4.1. The order of ties is ours.
+    """
+    num_rois = len(losses)
+    if losses.shape != (num_rois,) or counted.shape != (num_rois,) or boxes_xyxy.shape != (num_rois, 4):
+        raise ValueError(
+            f"losses are {tuple(losses.shape)}, boxes {tuple(boxes_xyxy.shape)} and counted {tuple(counted.shape)}; "
+            "give (R,), (R, 4) and (R,)"
+        )
+    if count < 0 or not 0 <= nms_iou <= 1:
+        raise ValueError(f"count is {count} and nms_iou {nms_iou}; give a count >= 0 and an IoU from 0 to 1")
+    candidates = counted.nonzero().squeeze(1)
+    order = candidates[torch.sort(losses.detach()[candidates], descending=True, stable=True).indices]
+    # NMS gets ranks instead of losses, so that it meets no ties. Integers are exact in float32 up to 2^24.
+    ranks = torch.arange(len(order), 0, -1, dtype=torch.float32, device=losses.device)
+    return order[nms(boxes_xyxy[order].float(), ranks, nms_iou)[:count]]
+
+
+def random_rois(
+    foreground: Tensor, best_iou: Tensor, counted: Tensor, seed: Tensor, *, count: int, background_low: float
+) -> Tensor:
+    """Choose RoIs at random: at most a quarter foreground, then background whose IoU is at least `background_low`.
+
+    Arguments are those of `sample_rois`. Returns (K,) int64 indices, foreground first, K <= count; they depend on the
+    seed and the indices alone.
+
+    Source: Fast R-CNN, Girshick, ICCV 2015, section 2.3.
+    """
+    background = ~foreground & counted & (best_iou >= background_low)
+    return _random_pair(foreground & counted, background, seed, count=count, most_first=count // _MAX_FOREGROUND)
 
 
 def sample_anchors(positive: Tensor, negative: Tensor, seed: Tensor, *, count: int) -> Tensor:
@@ -133,24 +120,25 @@ def sample_anchors(positive: Tensor, negative: Tensor, seed: Tensor, *, count: i
     Args:
         positive: (A,) bool.
         negative: (A,) bool.
-        seed: () int64, the image's own number.
+        seed: () int64 of the image.
         count: anchors asked for.
 
     Returns:
-        (K,) int64, positives first.
+        (K,) int64 indices, positives first, K <= count.
 
     Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.3.
     """
-    keys = _random_keys(seed, len(positive))
-    chosen = _highest(keys, positive, count // 2)
-    return torch.cat([chosen, _highest(keys, negative, count - len(chosen))])
+    return _random_pair(positive, negative, seed, count=count, most_first=count // 2)
 
 
-def _random_keys(seed: Tensor, count: int) -> Tensor:
-    return shuffled_order(seed.reshape(1), count)[0]
+def _random_pair(first: Tensor, second: Tensor, seed: Tensor, *, count: int, most_first: int) -> Tensor:
+    """Choose up to `most_first` indices of the first mask at random, then fill up with the second to `count`."""
+    keys = random_keys(seed.reshape(1), len(first))[0]
+    chosen = _top_k(keys, first, most_first)
+    return torch.cat([chosen, _top_k(keys, second, count - len(chosen))])
 
 
-def _highest(keys: Tensor, among: Tensor, count: int) -> Tensor:
-    """Indices of the `count` highest keys (all different, >= 0) where `among`."""
-    candidates = among.nonzero().squeeze(1)
-    return candidates[keys[candidates].topk(min(max(count, 0), len(candidates))).indices]
+def _top_k(keys: Tensor, candidates: Tensor, count: int) -> Tensor:
+    """Indices of the `count` candidates with the highest keys, which are all different."""
+    index = candidates.nonzero().squeeze(1)
+    return index[keys[index].topk(min(max(count, 0), len(index))).indices]

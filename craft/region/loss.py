@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from craft.config import RankBy, RoiSampler
 from craft.models.proposal_network import ANCHOR_CODER
 from craft.models.region_head import BOX_CODER, RegionHead
-from craft.ohem.region import MINING, RankBy, Sampler, sample_anchors, sample_rois
+from craft.ohem.region import MINING, sample_anchors, sample_rois
 from craft.region.pass_times import PassTimes
 from craft.region.proposals import ImageRois
 from craft.region.roi_labels import WordBoxes, label_anchors
@@ -43,7 +44,7 @@ def head_loss(
     rois: list[ImageRois],
     seeds: Tensor,
     *,
-    sampler: Sampler,
+    sampler: RoiSampler,
     count: int,
     background_low: float,
     nms_iou: float,

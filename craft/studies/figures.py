@@ -43,12 +43,6 @@ def write_figures(results: Results, out: Path) -> list[tuple[str, str]]:
     return written
 
 
-def ratio_of(results: Results, variant: str) -> float | None:
-    """The ratio of a variant that keeps the hardest pixels; None for the other rules."""
-    ohem = results.configs[variant].ohem
-    return ohem.ratio if ohem.rule == "hardest" else None
-
-
 def _draw_hmeans(figure: Any, results: Results) -> None:
     axes = figure.subplots(1, len(results.study.splits), squeeze=False)[0]
     names = list(results.configs)

@@ -16,7 +16,8 @@ from craft.config import Config
 from craft.datasets.loader import Batch, build_loader
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
-from craft.ohem.loss import POSITIVE_TARGET, PixelLoss, pixel_loss
+from craft.ohem.loss import PixelLoss, pixel_loss
+from craft.ohem.pixel import POSITIVE_TARGET
 from craft.studies.pixel_locations import PLACES, map_places, place_shares
 from craft.targets.heatmaps import Targets
 from craft.training.datasets import WeightedScenes

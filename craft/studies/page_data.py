@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from craft.config import RATIO_RULES
 from craft.evaluation.matching import score_scene
 from craft.scene import Scene, Word
 from craft.studies.collect import METRICS, POLICIES, Results, Row, RunResult, fairness
@@ -75,7 +76,7 @@ def _measured(results: Results, metric: str) -> bool:
 def _variant(results: Results, name: str) -> dict[str, Any]:
     ohem = results.configs[name].ohem
     colour = COLOURS[list(results.study.variants).index(name) % len(COLOURS)]
-    ratio = ohem.ratio if ohem.rule in ("hardest", "random") else None
+    ratio = ohem.ratio if ohem.rule in RATIO_RULES else None
     return {"name": name, "rule": ohem.rule, "ratio": ratio, "colour": colour}
 
 

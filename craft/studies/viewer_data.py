@@ -20,7 +20,7 @@ from craft.datasets.loader import collate
 from craft.detection.detector import Detector, network_size, resize_and_pad
 from craft.images.reader import read_image
 from craft.models.device import choose_device
-from craft.ohem.loss import POSITIVE_TARGET
+from craft.ohem.pixel import POSITIVE_TARGET
 from craft.scene import Sample, Scene
 from craft.studies.kept_pixels import load_snapshot
 from craft.studies.scoring import find_words_of

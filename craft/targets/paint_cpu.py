@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from craft.ohem.loss import POSITIVE_TARGET
+from craft.ohem.pixel import POSITIVE_TARGET
 from craft.targets.shapes import SIGMA, Shapes, trust
 
 _LANES = 16  # map pixels computed at once; rows are painted in whole groups, so that the compiler uses vector registers

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from craft.ohem.loss import POSITIVE_TARGET
+from craft.ohem.pixel import POSITIVE_TARGET
 from craft.targets.shapes import ONE_BITS, SIGMA, Shapes
 
 # Pairs handled at once. Each takes about 100 bytes, so this bounds the memory; fewer do not make a CPU faster.

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from craft.ohem.loss import POSITIVE_TARGET
+from craft.ohem.pixel import POSITIVE_TARGET
 from craft.targets.paint_torch import to_device
 from craft.targets.shapes import ONE_BITS, SIGMA, Shapes
 

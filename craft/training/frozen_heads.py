@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from craft.config import Config
+from craft.config import Config, RankBy, RoiSampler
 from craft.datasets.loader import Batch, SceneSets, build_loader
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
 from craft.models.region_head import RegionHead, RegionPath, region_path
 from craft.models.weights import save_safetensors
-from craft.ohem.region import RankBy, Sampler
 from craft.region.batch_rois import batch_rois
 from craft.region.bootstrapping import FalsePositives, draw_share, look_again
 from craft.region.loss import head_loss
@@ -49,7 +48,7 @@ class HeadVariant:
     """
 
     name: str
-    sampler: Sampler
+    sampler: RoiSampler
     rois_per_image: int = 64
     background_low: float = 0.1
     images: int = 2

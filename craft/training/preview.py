@@ -17,7 +17,7 @@ from craft.datasets.augment import make_sample
 from craft.datasets.loader import Batch, SceneDataset, collate
 from craft.images.drawing import CHARACTER_COLOUR, WORD_COLOUR, draw_polygons, heat_map, overlay_map
 from craft.models.craft import normalise_images
-from craft.ohem.loss import POSITIVE_TARGET
+from craft.ohem.pixel import POSITIVE_TARGET
 from craft.scene import Sample, Scene
 from craft.synth.source import picture_of
 from craft.targets.characters import with_characters

@@ -1,4 +1,4 @@
-"""Pixel-level mining image by image in plain Python, to hold the fast paths against."""
+"""Pixel-level OHEM image by image in plain Python, to check the fast paths against."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def random_weights(positive: Tensor, care: Tensor, seeds: Sequence[int], *, rati
     """(B, H, W) float64."""
     return _image_by_image(
         lambda image, text, background: _kept_weights(
-            shuffled_order(seeds[image], care[image].numel()),
+            random_keys(seeds[image], care[image].numel()),
             text,
             background,
             ratio=ratio,
@@ -53,20 +53,20 @@ def plain_weights(care: Tensor) -> Tensor:
     return _image_by_image(lambda _, text, background: _equal_shares(text + background), care, care)
 
 
-def shuffled_order(seed: int, num_pixels: int) -> list[int]:
-    """The numbers of rule random, with Python's integers, which never overflow."""
+def random_keys(seed: int, num_pixels: int) -> list[int]:
+    """The keys of rule random in Python integers, which never overflow."""
     mixed = seed * 0x9E3779B97F4A7C15 & _BITS_64
     mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & _BITS_64
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _BITS_64
     mixed ^= mixed >> 31
     first, second = mixed & _BITS_31, mixed >> 31 & _BITS_31
-    order = []
+    keys = []
     for pixel in range(num_pixels):
         key = pixel ^ first
         key = ((key ^ key >> 16) * 0x85EBCA6B & _BITS_31) ^ second
         key = ((key ^ key >> 13) * 0xC2B2AE35 & _BITS_31) ^ first
-        order.append(key ^ key >> 16)
-    return order
+        keys.append(key ^ key >> 16)
+    return keys
 
 
 def loss_and_gradient(scores: Tensor, maps: Tensor, confidence: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ def mean_errors(scores: Tensor, maps: Tensor, confidence: Tensor, *, ratio: floa
             text = [error[pixel] for pixel in range(len(error)) if trust[pixel] > 0 and target[pixel] > 0.1]
             background = [error[pixel] for pixel in range(len(error)) if trust[pixel] > 0 and not target[pixel] > 0.1]
             kept = kept_negatives(len(text), len(background), ratio=ratio, min_negatives=min_negatives)
-            for chosen in (text, sorted(background, key=lambda one: float(one.detach()), reverse=True)[:kept]):
+            for chosen in (text, sorted(background, key=lambda value: float(value.detach()), reverse=True)[:kept]):
                 total = total + (torch.stack(chosen).mean() if chosen else 0)
         losses.append(total / len(scores))
     return torch.stack(losses)
@@ -99,7 +99,7 @@ def mean_errors(scores: Tensor, maps: Tensor, confidence: Tensor, *, ratio: floa
 def _image_by_image(
     weigh: Callable[[int, list[int], list[int]], dict[int, float]], positive: Tensor, care: Tensor
 ) -> Tensor:
-    """Weights from a function of an image's number and its cared-for text and background pixels."""
+    """Weights from a function of an image's index and its cared-for text and background pixels."""
     images = []
     for image in range(len(care)):
         is_text, cared = positive[image].flatten().tolist(), care[image].flatten().tolist()

@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 
 import craft.ohem.pixel
 from craft.ohem.loss import pixel_loss
-from craft.ohem.pixel import weights_for_rule
-from craft.ohem.top_k import share_by_bisection
+from craft.ohem.pixel import RULES, select_pixels
+from craft.ohem.top_k import top_k_weights_by_bisection
+from tests.ohem.no_host_sync import NoHostSync
 from tests.ohem.reference import hardest_weights, loss_and_gradient, mean_errors
-from tests.ohem.waiting import NoWaiting
 
-RULES = ("hardest", "random", "all", "none")
 SETTINGS = {"rule": "hardest", "ratio": 3.0, "min_negatives": 4}
 
 
@@ -25,7 +24,7 @@ def random_batch(seed: int, *, size=(3, 2, 6, 8), text=0.2, cared=0.8):
     return scores, maps, confidence, torch.arange(size[0])
 
 
-def test_one_text_pixel_and_the_hardest_of_three_others():
+def test_averages_one_text_pixel_and_the_hardest_of_three_others():
     scores = torch.tensor([[[[0.5, 0.4, 0.2, 0.3]], [[0.0, 0.0, 0.0, 0.1]]]], requires_grad=True)  # (1, 2, 1, 4)
     maps = torch.tensor([[[[1.0, 0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 0.0]]]])
     confidence = torch.tensor([[[[0.5, 1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0, 1.0]]]])
@@ -83,7 +82,7 @@ def test_loss_and_gradient_equal_the_reference(seed, size, text, cared, ratio, m
     ratio=st.floats(0.01, 50),
     min_negatives=st.integers(0, 40),
 )
-def test_loss_and_gradient_equal_the_definitions_means(seed, size, text, cared, ratio, min_negatives):
+def test_loss_and_gradient_equal_the_means_of_the_definition(seed, size, text, cared, ratio, min_negatives):
     scores, maps, confidence, seeds = random_batch(seed, size=size, text=text, cared=cared)
     scores.requires_grad_()
     exact = scores.detach().double().requires_grad_()
@@ -114,7 +113,7 @@ def test_every_rule_has_the_gradient_of_its_weights_held_fixed(rule):
     torch.testing.assert_close(scores.grad.double(), gradient, rtol=1e-5, atol=1e-9)
 
 
-def test_a_target_of_a_tenth_is_background_and_the_next_above_it_text():
+def test_a_target_of_one_tenth_is_background_and_the_next_float_above_is_text():
     tenth = torch.tensor(0.1)
     maps = torch.stack([tenth, torch.nextafter(tenth, torch.tensor(1.0))]).expand(1, 2, 1, 2)
 
@@ -124,10 +123,12 @@ def test_a_target_of_a_tenth_is_background_and_the_next_above_it_text():
     assert found.kept_negatives.tolist() == [[1, 1]]
 
 
-def test_an_image_of_little_text_keeps_its_own_share_beside_one_of_much():
+def test_an_image_with_little_text_keeps_its_own_share_beside_one_with_much():
     maps = torch.zeros(2, 2, 10, 10)
     maps[0, :, 0, 0], maps[1, :, :2] = 1, 1  # 1 and 20 text pixels
-    scores = torch.stack([torch.full((2, 10, 10), 0.01), torch.full((2, 10, 10), 0.9)])  # all errors of one are larger
+    scores = torch.stack(
+        [torch.full((2, 10, 10), 0.01), torch.full((2, 10, 10), 0.9)]
+    )  # every error of the second is larger
 
     found = pixel_loss(scores, maps, torch.ones_like(maps), torch.arange(2), rule="hardest", ratio=3.0, min_negatives=0)
 
@@ -136,7 +137,7 @@ def test_an_image_of_little_text_keeps_its_own_share_beside_one_of_much():
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_nothing_cared_for_is_no_loss_and_no_gradient(rule):
+def test_maps_with_nothing_cared_for_have_zero_loss_and_gradient(rule):
     scores, maps, confidence, seeds = random_batch(0, cared=0.0)
     scores.requires_grad_()
 
@@ -151,7 +152,7 @@ def test_nothing_cared_for_is_no_loss_and_no_gradient(rule):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("text", [0.0, 10.0])
-def test_images_without_text_and_images_of_nothing_else_have_finite_losses(rule, text):
+def test_images_without_text_and_images_full_of_text_have_finite_losses(rule, text):
     scores, maps, confidence, seeds = random_batch(2, text=text, cared=1.0)
 
     found = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
@@ -162,7 +163,7 @@ def test_images_without_text_and_images_of_nothing_else_have_finite_losses(rule,
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("cared", [0.0, 1.0])
-def test_a_map_of_one_pixel_is_fine(rule, cared):
+def test_accepts_a_map_of_one_pixel(rule, cared):
     scores = torch.full((1, 2, 1, 1), 0.5)
     confidence = torch.full_like(scores, cared)
 
@@ -175,7 +176,7 @@ def test_a_map_of_one_pixel_is_fine(rule, cared):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_precisions_are_computed_with_in_float32(dtype):
+def test_computes_in_float32_whatever_the_precision_of_the_scores(dtype):
     scores, maps, confidence, seeds = random_batch(5)
     rounded = scores.to(dtype).requires_grad_()
 
@@ -188,7 +189,7 @@ def test_other_precisions_are_computed_with_in_float32(dtype):
     assert rounded.grad.dtype == dtype
 
 
-def test_a_half_precision_error_that_would_overflow_does_not():
+def test_errors_beyond_half_precision_do_not_overflow():
     scores = torch.full((1, 2, 2, 2), 1000.0, dtype=torch.float16)  # its square is past the largest half, 65,504
 
     found = pixel_loss(scores, torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, 2), torch.tensor([0]), **SETTINGS)
@@ -216,20 +217,20 @@ def test_memory_layout_changes_nothing():
     assert torch.equal(found.weights, expected.weights)
 
 
-def test_an_image_counts_the_same_whatever_else_is_in_the_batch():
+def test_an_image_weighs_the_same_whatever_else_is_in_the_batch():
     scores, maps, confidence, seeds = random_batch(8, size=(4, 2, 9, 9))
     for rule in RULES:
         together = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=2.0, min_negatives=3)
         alone = [
-            pixel_loss(scores[one], maps[one], confidence[one], seeds[one], rule=rule, ratio=2.0, min_negatives=3)
-            for one in (slice(index, index + 1) for index in range(4))
+            pixel_loss(scores[part], maps[part], confidence[part], seeds[part], rule=rule, ratio=2.0, min_negatives=3)
+            for part in (slice(index, index + 1) for index in range(4))
         ]
         assert torch.equal(together.weights, torch.cat([found.weights for found in alone]))
         mean = sum(float(found.loss) for found in alone) / 4
         assert float(together.loss) == pytest.approx(mean, rel=1e-6)
 
 
-def test_region_and_affinity_are_ranked_apart_and_drawn_apart():
+def test_region_and_affinity_are_ranked_and_sampled_separately():
     scores, maps, confidence, seeds = random_batch(9, text=0.0, cared=1.0)
     scores[:, 1], confidence[:, 1] = scores[:, 0], confidence[:, 0]
 
@@ -238,7 +239,7 @@ def test_region_and_affinity_are_ranked_apart_and_drawn_apart():
         assert torch.equal(weights[:, 0], weights[:, 1]) == alike
 
 
-def test_random_rule_draws_the_maps_of_images_with_neighbouring_seeds_apart():
+def test_rule_random_samples_images_with_adjacent_seeds_differently():
     scores = torch.zeros(2, 2, 9, 9)
 
     found = pixel_loss(
@@ -248,7 +249,7 @@ def test_random_rule_draws_the_maps_of_images_with_neighbouring_seeds_apart():
     assert len({tuple(kept.flatten().tolist()) for kept in found.weights.flatten(0, 1)}) == 4
 
 
-def test_random_rule_follows_the_images_seeds():
+def test_rule_random_follows_the_seeds_of_the_images():
     scores, maps, confidence, _ = random_batch(10, text=0.05)
     numbers = {"rule": "random", "ratio": 1.0, "min_negatives": 5}
 
@@ -260,7 +261,7 @@ def test_random_rule_follows_the_images_seeds():
     assert not torch.equal(first.weights[2], other.weights[2])
 
 
-def test_arguments_are_not_changed():
+def test_leaves_its_arguments_unchanged():
     arguments = random_batch(11)
     before = [argument.clone() for argument in arguments]
 
@@ -271,11 +272,11 @@ def test_arguments_are_not_changed():
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_host_never_waits_for_the_device(rule, monkeypatch):
-    monkeypatch.setattr(craft.ohem.pixel, "share_among_highest", share_by_bisection)  # as other devices do it
+    monkeypatch.setattr(craft.ohem.pixel, "top_k_weights", top_k_weights_by_bisection)  # as on other devices
     scores, maps, confidence, seeds = random_batch(12)
     expected = pixel_loss(scores, maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
 
-    with NoWaiting():
+    with NoHostSync():
         found = pixel_loss(scores.requires_grad_(), maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
         found.loss.backward()
 
@@ -283,8 +284,8 @@ def test_the_host_never_waits_for_the_device(rule, monkeypatch):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_shapes_and_steps_follow_from_no_number_in_the_maps(rule):
-    # Tensors without contents: whatever reads a number, or moves one to the host, raises.
+def test_shapes_and_branches_do_not_depend_on_the_data(rule):
+    # Meta tensors have no data: reading a value, or moving one to the host, raises.
     scores, maps, confidence, seeds = (tensor.to("meta") for tensor in random_batch(12))
 
     found = pixel_loss(scores.requires_grad_(), maps, confidence, seeds, rule=rule, ratio=3.0, min_negatives=4)
@@ -296,9 +297,9 @@ def test_shapes_and_steps_follow_from_no_number_in_the_maps(rule):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("rule", RULES)
-def test_a_cuda_device_keeps_the_same_pixels_without_a_synchronisation(rule):
+def test_cuda_keeps_the_same_pixels_without_synchronising(rule):
     scores, maps, confidence, seeds = random_batch(13, size=(4, 2, 64, 96))
-    expected = weights_for_rule(
+    expected = select_pixels(
         rule,
         ((scores - maps).square() * confidence).flatten(0, 1),
         (maps > 0.1).flatten(0, 1),
@@ -306,7 +307,7 @@ def test_a_cuda_device_keeps_the_same_pixels_without_a_synchronisation(rule):
         (seeds[:, None] * 2 + torch.arange(2)).flatten(),
         ratio=2.0,
         min_negatives=5,
-    )
+    ).weights
     moved = [tensor.cuda() for tensor in (scores, maps, confidence, seeds)]
     moved[0].requires_grad_()
     torch.cuda.synchronize()
@@ -321,7 +322,7 @@ def test_a_cuda_device_keeps_the_same_pixels_without_a_synchronisation(rule):
     torch.testing.assert_close(found.weights.cpu().flatten(0, 1), expected)
 
 
-def test_shapes_that_do_not_fit_are_refused():
+def test_refuses_shapes_that_do_not_fit():
     scores, maps, confidence, seeds = random_batch(0)
     with pytest.raises(ValueError, match=r"scores are \(3, 1, 6, 8\)"):
         pixel_loss(scores[:, :1], maps, confidence, seeds, **SETTINGS)
@@ -333,7 +334,7 @@ def test_shapes_that_do_not_fit_are_refused():
         pixel_loss(scores, maps, confidence, seeds[:1], **SETTINGS)
 
 
-def test_types_that_do_not_fit_are_refused():
+def test_refuses_dtypes_that_do_not_fit():
     scores, maps, confidence, seeds = random_batch(0)
     with pytest.raises(ValueError, match=r"maps torch.float64.* float32"):
         pixel_loss(scores, maps.double(), confidence, seeds, **SETTINGS)
@@ -343,3 +344,8 @@ def test_types_that_do_not_fit_are_refused():
         pixel_loss(scores.byte(), maps, confidence, seeds, **SETTINGS)
     with pytest.raises(ValueError, match=r"seeds are \(3,\) torch.int32.* int64"):
         pixel_loss(scores, maps, confidence, seeds.int(), **SETTINGS)
+
+
+def test_refuses_an_unknown_scope():
+    with pytest.raises(ValueError, match="unknown OHEM scope 'scene'; use image or batch"):
+        pixel_loss(*random_batch(0), **SETTINGS, scope="scene")

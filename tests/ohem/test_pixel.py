@@ -1,26 +1,29 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import craft.ohem.pixel
-from craft.ohem.pixel import (
-    all_weights,
-    pixel_weights,
-    plain_weights,
-    random_weights,
-    select_pixels,
-    shuffled_order,
-    weights_for_rule,
-)
-from craft.ohem.top_k import share_by_bisection
+from craft.config import RATIO_RULES, OhemRule
+from craft.ohem.pixel import RULES, select_pixels
+from craft.ohem.top_k import top_k_weights_by_bisection
 from tests.ohem import reference
+from tests.ohem.no_host_sync import NoHostSync
 from tests.ohem.reference import hardest_weights, kept_negatives
-from tests.ohem.waiting import NoWaiting
 
-RULES = ("hardest", "random", "all", "none")
+
+def weights_of(rule, error, positive, care, seeds=None, *, ratio=1.0, min_negatives=0):
+    seeds = torch.arange(len(care)) if seeds is None else seeds
+    return select_pixels(rule, error, positive, care, seeds, ratio=ratio, min_negatives=min_negatives).weights
+
+
+def weights_without_error(rule, positive, care, seeds=None, **numbers):
+    """For the rules that do not look at errors."""
+    return weights_of(rule, torch.zeros(care.shape), positive, care, seeds, **numbers)
 
 
 def random_maps(seed: int, *, size=(3, 7, 9), text=0.2, cared=0.8, levels=0):
@@ -39,56 +42,56 @@ def test_keeps_every_text_pixel_and_the_three_hardest_background_pixels():
     positive = torch.tensor([[[True] + [False] * 7]])
     care = torch.ones_like(positive)
 
-    weights = pixel_weights(error, positive, care, ratio=3, min_negatives=1)
+    weights = weights_of("hardest", error, positive, care, ratio=3, min_negatives=1)
 
     third = 1 / 3  # 0.8, 0.7 and 0.6 are the hardest of the seven
     expected = torch.tensor([1, 0, third, 0, third, 0, third, 0])
     torch.testing.assert_close(weights.flatten(), expected)
 
 
-def test_text_pixels_are_kept_however_easy_and_never_take_a_background_place():
+def test_keeps_text_pixels_however_easy_and_never_counts_them_as_background():
     error = torch.tensor([[[0.0, 0.9, 0.1, 0.2]]])
     positive = torch.tensor([[[True, True, False, False]]])
 
-    weights = pixel_weights(error, positive, torch.ones_like(positive), ratio=0.5, min_negatives=0)
+    weights = weights_of("hardest", error, positive, torch.ones_like(positive), ratio=0.5, min_negatives=0)
 
     assert weights.flatten().tolist() == [0.5, 0.5, 0, 1]
 
 
-def test_the_hardest_pixel_is_left_out_where_nobody_cares():
+def test_leaves_out_the_hardest_pixel_where_it_is_dont_care():
     error = torch.tensor([[[0.9, 0.1, 0.8, 0.2]]])
     positive = torch.tensor([[[False, True, False, False]]])
     care = torch.tensor([[[False, True, True, True]]])
 
-    weights = pixel_weights(error, positive, care, ratio=1, min_negatives=0)
+    weights = weights_of("hardest", error, positive, care, ratio=1, min_negatives=0)
 
     assert weights.flatten().tolist() == [0, 1, 1, 0]
 
 
-def test_a_text_pixel_nobody_cares_about_counts_for_no_background_pixel():
+def test_a_dont_care_text_pixel_adds_no_background_pixel():
     error = torch.tensor([[[0.9, 0.5, 0.4, 0.3]]])
     positive = torch.tensor([[[True, True, False, False]]])
     care = torch.tensor([[[False, True, True, True]]])
 
-    weights = pixel_weights(error, positive, care, ratio=1, min_negatives=0)
+    weights = weights_of("hardest", error, positive, care, ratio=1, min_negatives=0)
 
     assert weights.flatten().tolist() == [0, 1, 1, 0]
 
 
-def test_part_of_a_pixel_is_rounded_up():
+def test_rounds_the_number_of_background_pixels_up():
     error = torch.tensor([[[0.0, 0.9, 0.8, 0.7]]])
     positive = torch.tensor([[[True, False, False, False]]])
 
-    weights = pixel_weights(error, positive, torch.ones_like(positive), ratio=1.01, min_negatives=0)
+    weights = weights_of("hardest", error, positive, torch.ones_like(positive), ratio=1.01, min_negatives=0)
 
     assert weights.flatten().tolist() == [1, 0.5, 0.5, 0]
 
 
-def test_each_image_is_ranked_alone():
+def test_ranks_each_image_by_itself():
     error = torch.tensor([[[0.0, 0.9, 0.8]], [[0.0, 0.02, 0.01]]])
     positive = torch.tensor([[[True, False, False]]] * 2)
 
-    weights = pixel_weights(error, positive, torch.ones_like(positive), ratio=1, min_negatives=0)
+    weights = weights_of("hardest", error, positive, torch.ones_like(positive), ratio=1, min_negatives=0)
 
     assert weights.tolist() == [[[1, 1, 0]]] * 2
 
@@ -107,10 +110,10 @@ def test_each_image_is_ranked_alone():
     ],
 )
 @pytest.mark.parametrize("levels", [0, 1, 3])
-def test_equals_the_reference_in_the_corners(text, cared, ratio, min_negatives, levels):
+def test_equals_the_reference_in_corner_cases(text, cared, ratio, min_negatives, levels):
     error, positive, care = random_maps(1, text=text, cared=cared, levels=levels)
 
-    weights = pixel_weights(error, positive, care, ratio=ratio, min_negatives=min_negatives)
+    weights = weights_of("hardest", error, positive, care, ratio=ratio, min_negatives=min_negatives)
 
     expected = hardest_weights(error, positive, care, ratio=ratio, min_negatives=min_negatives)
     torch.testing.assert_close(weights.double(), expected, rtol=1e-6, atol=0)
@@ -129,55 +132,56 @@ def test_equals_the_reference_in_the_corners(text, cared, ratio, min_negatives, 
 def test_equals_the_reference_over_random_maps(seed, size, text, cared, levels, ratio, min_negatives):
     error, positive, care = random_maps(seed, size=size, text=text, cared=cared, levels=levels)
 
-    weights = pixel_weights(error, positive, care, ratio=ratio, min_negatives=min_negatives)
+    weights = weights_of("hardest", error, positive, care, ratio=ratio, min_negatives=min_negatives)
 
     expected = hardest_weights(error, positive, care, ratio=ratio, min_negatives=min_negatives)
     torch.testing.assert_close(weights.double(), expected, rtol=1e-6, atol=0)
 
 
-def test_every_rule_is_right_on_the_path_of_other_devices(monkeypatch):
+def test_every_rule_keeps_the_same_pixels_on_other_devices_path(monkeypatch):
     error, positive, care = random_maps(4, levels=3)
     seeds = torch.arange(3)
-    expected = {
-        rule: weights_for_rule(rule, error, positive, care, seeds, ratio=2.0, min_negatives=3) for rule in RULES
-    }
-    monkeypatch.setattr(craft.ohem.pixel, "share_among_highest", share_by_bisection)
+    expected = {rule: weights_of(rule, error, positive, care, seeds, ratio=2.0, min_negatives=3) for rule in RULES}
+    monkeypatch.setattr(craft.ohem.pixel, "top_k_weights", top_k_weights_by_bisection)
 
     for rule in RULES:
-        with NoWaiting():
-            weights = weights_for_rule(rule, error, positive, care, seeds, ratio=2.0, min_negatives=3)
+        with NoHostSync():
+            weights = weights_of(rule, error, positive, care, seeds, ratio=2.0, min_negatives=3)
         assert torch.equal(weights, expected[rule])
 
 
 @pytest.mark.parametrize(
     "mask", [lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: x.sum().item(), lambda x: x.unique()]
 )
-def test_the_watch_for_waiting_sees_what_waits(mask):
-    with NoWaiting(), pytest.raises(AssertionError, match="waits for the device"):
+def test_no_host_sync_raises_where_the_host_waits(mask):
+    with NoHostSync(), pytest.raises(AssertionError, match="waits for the device"):
         mask(torch.ones(3))
 
 
-def test_the_order_of_pixels_does_not_change_their_weights():
+def test_weights_do_not_depend_on_the_order_of_pixels():
     error, positive, care = random_maps(5, size=(2, 1, 50), levels=4)
     order = torch.randperm(50, generator=torch.Generator().manual_seed(0))
 
-    weights = pixel_weights(error, positive, care, ratio=1.0, min_negatives=2)
-    moved = pixel_weights(error[..., order], positive[..., order], care[..., order], ratio=1.0, min_negatives=2)
+    weights = weights_of("hardest", error, positive, care, ratio=1.0, min_negatives=2)
+    moved = weights_of("hardest", error[..., order], positive[..., order], care[..., order], ratio=1.0, min_negatives=2)
 
     assert torch.equal(moved, weights[..., order])
 
 
-def test_all_rule_is_a_mean_over_text_and_a_mean_over_background():
+def test_rule_all_is_a_mean_over_text_plus_a_mean_over_background():
     positive = torch.tensor([[[True, False, False, True]]])
     care = torch.tensor([[[True, True, True, False]]])
 
-    assert all_weights(positive, care).flatten().tolist() == [1, 0.5, 0.5, 0]
+    assert weights_without_error("all", positive, care).flatten().tolist() == [1, 0.5, 0.5, 0]
 
 
-def test_no_rule_is_one_mean_over_what_is_cared_for():
+def test_rule_none_is_one_mean_over_cared_for_pixels():
     care = torch.tensor([[[True, True, True, False, True]], [[False] * 5]])
 
-    assert plain_weights(care).tolist() == [[[0.25, 0.25, 0.25, 0, 0.25]], [[0] * 5]]
+    assert weights_without_error("none", torch.zeros_like(care), care).tolist() == [
+        [[0.25, 0.25, 0.25, 0, 0.25]],
+        [[0] * 5],
+    ]
 
 
 @settings(max_examples=100, deadline=None)
@@ -194,24 +198,30 @@ def test_the_other_rules_equal_the_reference_over_random_maps(seed, size, text, 
     _, positive, care = random_maps(seed, size=size, text=text, cared=cared)
     seeds = [map_seed, 0, 1, seed][: size[0]]
 
-    drawn = random_weights(positive, care, torch.tensor(seeds), ratio=ratio, min_negatives=min_negatives)
+    drawn = weights_without_error(
+        "random", positive, care, torch.tensor(seeds), ratio=ratio, min_negatives=min_negatives
+    )
 
     expected = reference.random_weights(positive, care, seeds, ratio=ratio, min_negatives=min_negatives)
     close = {"rtol": 1e-6, "atol": 0}
     torch.testing.assert_close(drawn.double(), expected, **close)
-    torch.testing.assert_close(all_weights(positive, care).double(), reference.all_weights(positive, care), **close)
-    torch.testing.assert_close(plain_weights(care).double(), reference.plain_weights(care), **close)
+    torch.testing.assert_close(
+        weights_without_error("all", positive, care).double(), reference.all_weights(positive, care), **close
+    )
+    torch.testing.assert_close(
+        weights_without_error("none", torch.zeros_like(care), care).double(), reference.plain_weights(care), **close
+    )
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), text=st.floats(0, 1), ratio=st.floats(1e-3, 20), min_negatives=st.integers(0, 70))
-def test_random_rule_keeps_as_many_as_the_hardest_rule_each_with_the_same_weight(seed, text, ratio, min_negatives):
+def test_rule_random_keeps_as_many_pixels_as_hardest_with_equal_weights(seed, text, ratio, min_negatives):
     error, positive, care = random_maps(seed, text=text)
     seeds = torch.tensor([seed, seed + 1, -seed])
 
-    weights = random_weights(positive, care, seeds, ratio=ratio, min_negatives=min_negatives)
+    weights = weights_without_error("random", positive, care, seeds, ratio=ratio, min_negatives=min_negatives)
 
-    hardest = pixel_weights(error, positive, care, ratio=ratio, min_negatives=min_negatives)
+    hardest = weights_of("hardest", error, positive, care, ratio=ratio, min_negatives=min_negatives)
     assert torch.equal(weights * (positive & care), hardest * (positive & care))
     assert not weights[~care].any()
     for one, text, negative in zip(weights, positive & care, care & ~positive, strict=True):
@@ -221,22 +231,22 @@ def test_random_rule_keeps_as_many_as_the_hardest_rule_each_with_the_same_weight
         assert kept.unique().numel() <= 1
 
 
-def test_random_rule_depends_on_the_maps_seed_and_not_on_its_place_in_the_batch():
+def test_rule_random_depends_on_the_seed_and_not_on_the_index_in_the_batch():
     _, positive, care = random_maps(7, size=(1, 20, 20), text=0.05)
     positive, care = positive.expand(3, 20, 20), care.expand(3, 20, 20)
 
-    first = random_weights(positive, care, torch.tensor([5, 6, 2**62]), ratio=2.0, min_negatives=30)
-    second = random_weights(positive, care, torch.tensor([2**62, 5, 6]), ratio=2.0, min_negatives=30)
+    first = weights_without_error("random", positive, care, torch.tensor([5, 6, 2**62]), ratio=2.0, min_negatives=30)
+    second = weights_without_error("random", positive, care, torch.tensor([2**62, 5, 6]), ratio=2.0, min_negatives=30)
 
     assert torch.equal(first, second[[1, 2, 0]])
     assert not torch.equal(first[0], first[1])
 
 
-def test_random_rule_keeps_every_background_pixel_equally_often():
+def test_rule_random_keeps_every_background_pixel_equally_often():
     positive = torch.zeros(4000, 4, 5, dtype=torch.bool)
     care = torch.ones_like(positive)
 
-    weights = random_weights(positive, care, torch.arange(4000), ratio=1.0, min_negatives=5)
+    weights = weights_without_error("random", positive, care, torch.arange(4000), ratio=1.0, min_negatives=5)
 
     often = (weights > 0).float().mean(dim=0)  # a quarter of 4,000: deviation 0.007
     assert (often - 0.25).abs().max() < 0.03
@@ -244,55 +254,28 @@ def test_random_rule_keeps_every_background_pixel_equally_often():
     assert abs(float(together) - 20 / 380) < 0.015
 
 
-def test_a_rule_by_its_name_is_the_function_of_that_rule():
-    error, positive, care = random_maps(6, levels=3)
-    seeds, numbers = torch.tensor([4, 5, 6]), {"ratio": 2.0, "min_negatives": 3}
-    expected = {
-        "hardest": pixel_weights(error, positive, care, **numbers),
-        "random": random_weights(positive, care, seeds, **numbers),
-        "all": all_weights(positive, care),
-        "none": plain_weights(care),
-    }
-
-    for rule in RULES:
-        assert torch.equal(weights_for_rule(rule, error, positive, care, seeds, **numbers), expected[rule])
+def test_every_rule_of_the_settings_has_its_function():
+    assert tuple(RULES) == get_args(OhemRule)
 
 
-def test_shuffled_order_never_changes():
-    # what rule random keeps is part of a run's record
-    assert shuffled_order(torch.tensor([0, 12345]), 3).tolist() == [
-        [0, 410673539, 821347078],
-        [914360660, 971129283, 1014700737],
-    ]
-    for seed in (0, 1, -1, 2**63 - 1, -(2**63)):
-        assert shuffled_order(torch.tensor([seed]), 500)[0].tolist() == reference.shuffled_order(seed, 500)
-
-
-def test_shuffled_order_gives_no_number_twice():
-    keys = shuffled_order(torch.tensor([0, 1, -1, 2**63 - 1]), 20_000)
-
-    assert all(row.unique().numel() == 20_000 for row in keys)
-    assert keys.min() >= 0
-
-
-def test_counts_say_what_was_kept():
+def test_counts_equal_the_number_of_kept_pixels():
     error, positive, care = random_maps(9)
     for rule in RULES:
         kept = select_pixels(rule, error, positive, care, torch.arange(3), ratio=1.5, min_negatives=2)
         num_positives, num_negatives = (care & positive).sum(dim=(1, 2)), (care & ~positive).sum(dim=(1, 2))
-        if rule in ("hardest", "random"):
+        if rule in RATIO_RULES:
             pairs = zip(num_positives.tolist(), num_negatives.tolist(), strict=True)
             num_negatives = torch.tensor([kept_negatives(*pair, ratio=1.5, min_negatives=2) for pair in pairs])
         assert torch.equal(kept.num_positives, num_positives)
         assert torch.equal(kept.num_negatives, num_negatives)
 
 
-def test_errors_are_not_changed_and_weights_carry_no_gradient():
+def test_leaves_its_arguments_unchanged_and_returns_no_gradient():
     error, positive, care = random_maps(2)
     error.requires_grad_()
     before = error.detach().clone(), positive.clone(), care.clone()
 
-    weights = pixel_weights(error, positive, care, ratio=3.0, min_negatives=1)
+    weights = weights_of("hardest", error, positive, care, ratio=3.0, min_negatives=1)
 
     assert not weights.requires_grad
     for now, then in zip((error, positive, care), before, strict=True):
@@ -300,24 +283,24 @@ def test_errors_are_not_changed_and_weights_carry_no_gradient():
 
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_ratio_that_is_not_positive_and_finite_is_refused(ratio):
+def test_refuses_a_ratio_that_is_not_positive_and_finite(ratio):
     with pytest.raises(ValueError, match="ratio is"):
-        pixel_weights(*random_maps(0), ratio=ratio, min_negatives=1)
+        weights_of("hardest", *random_maps(0), ratio=ratio, min_negatives=1)
 
 
-def test_what_does_not_fit_is_refused():
+def test_refuses_shapes_dtypes_numbers_and_rules_that_do_not_fit():
     error, positive, care = random_maps(0)
     with pytest.raises(ValueError, match="min_negatives is -1"):
-        pixel_weights(error, positive, care, ratio=3.0, min_negatives=-1)
+        weights_of("hardest", error, positive, care, ratio=3.0, min_negatives=-1)
     with pytest.raises(ValueError, match="error is"):
-        pixel_weights(error[:1], positive, care, ratio=3.0, min_negatives=1)
+        weights_of("hardest", error[:1], positive, care, ratio=3.0, min_negatives=1)
     with pytest.raises(ValueError, match=r"error is .*float64"):
-        pixel_weights(error.double(), positive, care, ratio=3.0, min_negatives=1)
+        weights_of("hardest", error.double(), positive, care, ratio=3.0, min_negatives=1)
     with pytest.raises(ValueError, match="positive is"):
-        pixel_weights(error, positive[:1], care, ratio=3.0, min_negatives=1)
-    with pytest.raises(ValueError, match=r"care torch.uint8; give both as bool"):
-        all_weights(positive, care.byte())
+        weights_of("hardest", error, positive[:1], care, ratio=3.0, min_negatives=1)
+    with pytest.raises(ValueError, match=r"care torch.uint8; give float32, bool and bool"):
+        weights_without_error("all", positive, care.byte())
     with pytest.raises(ValueError, match="seeds are"):
-        random_weights(positive, care, torch.arange(2), ratio=3.0, min_negatives=1)
-    with pytest.raises(ValueError, match=r"'hard' is unknown.*hardest"):
-        weights_for_rule("hard", error, positive, care, torch.arange(3), ratio=3.0, min_negatives=1)
+        weights_without_error("random", positive, care, torch.arange(2), ratio=3.0, min_negatives=1)
+    with pytest.raises(ValueError, match=r"unknown OHEM rule 'hard'; use one of hardest, random, all, none"):
+        weights_of("hard", error, positive, care, torch.arange(3), ratio=3.0, min_negatives=1)

@@ -1,4 +1,6 @@
-"""Choosing RoIs: by loss against a slow reference, and at random."""
+"""RoI samplers: the hardest against a slow reference, and those that choose at random."""
+
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from craft.config import RoiSampler
 from craft.ohem.region import hardest_rois, random_rois, sample_anchors, sample_rois
 
-NUM_RANDOM_CASES, NUM_PARTS = 10_000, 4  # in parts, so that they can run side by side
+NUM_RANDOM_CASES, NUM_PARTS = 10_000, 4  # in parts, so that they can run in parallel
 
 
 def overlaps(boxes):
@@ -22,7 +25,7 @@ def overlaps(boxes):
 
 
 def slow_hardest(losses, boxes, counted, *, count, nms_iou):
-    """From the worst down, one for each spot."""
+    """From the largest loss down, one RoI for each spot."""
     iou = overlaps(boxes)
     order = sorted((index for index in range(len(losses)) if counted[index]), key=lambda index: (-losses[index], index))
     chosen = []
@@ -35,7 +38,7 @@ def slow_hardest(losses, boxes, counted, *, count, nms_iou):
 
 
 def random_case(generator):
-    """Few places, sizes and losses, so that duplicates, near-duplicates and ties are common."""
+    """Few positions, sizes and losses, so that duplicates, near-duplicates and ties are common."""
     num_rois = int(generator.integers(0, 13))
     spread = int(generator.integers(2, 40))
     corners = generator.integers(0, spread, (num_rois, 2))
@@ -77,7 +80,7 @@ def test_selection_equals_the_slow_reference_in_ten_thousand_random_cases(part):
     ),
     st.integers(0, 40),
 )
-def test_what_is_chosen_counts_falls_in_loss_and_shares_no_spot(rows, count):
+def test_chosen_rois_fall_in_loss_and_never_share_a_spot(rows, count):
     losses = np.array([row[0] for row in rows], dtype=np.float32)
     boxes = np.array([[x, y, x + w, y + h] for _, x, y, w, h in rows], dtype=np.float32).reshape(-1, 4)
 
@@ -90,7 +93,7 @@ def test_what_is_chosen_counts_falls_in_loss_and_shares_no_spot(rows, count):
     pairs = [(a, b) for a in chosen for b in chosen if a < b]
     iou = overlaps(boxes)
     assert not any(iou[a][b] > 0.7 for a, b in pairs)
-    if count >= len(rows):  # whoever was passed over lies on the spot of a worse one
+    if count >= len(rows):  # a suppressed RoI lies on the spot of one with a larger loss
         for index in set(range(len(rows))) - set(chosen):
             assert any(iou[index][other] > 0.7 and losses[other] >= losses[index] for other in chosen)
 
@@ -99,69 +102,69 @@ def boxes_at(*lefts):
     return np.array([[left, 0, left + 10, 10] for left in lefts], dtype=np.float32)
 
 
-def test_duplicates_on_one_spot_are_counted_once():
+def test_duplicates_on_one_spot_are_chosen_once():
     losses = np.array([5, 9, 8, 7, 1], dtype=np.float32)
     boxes = boxes_at(100, 0, 0, 1, 50)  # the second to fourth lie on one spot
 
     assert choose(losses, boxes, np.ones(5, bool), count=3, nms_iou=0.7) == [1, 0, 4]
 
 
-def test_a_chain_of_overlaps_is_thinned_by_those_chosen_alone():
+def test_only_chosen_rois_suppress_others_in_a_chain_of_overlaps():
     boxes = boxes_at(0, 1.5, 3)  # neighbours overlap by 0.74, the outer two by 0.54
 
     assert choose(np.array([3, 2, 1], dtype=np.float32), boxes, np.ones(3, bool), count=3, nms_iou=0.7) == [0, 2]
 
 
-def test_of_equal_losses_the_lower_index_comes_first():
+def test_ties_in_loss_go_to_the_lower_index():
     losses = np.array([1, 2, 2, 1, 2], dtype=np.float32)
 
     assert choose(losses, boxes_at(0, 20, 40, 60, 80), np.ones(5, bool), count=4, nms_iou=0.7) == [1, 2, 4, 0]
 
 
-def test_fewer_rois_than_asked_are_all_chosen():
+def test_chooses_every_roi_where_there_are_fewer_than_asked_for():
     losses = np.array([1, 2], dtype=np.float32)
 
     assert choose(losses, boxes_at(0, 20), np.ones(2, bool), count=64, nms_iou=0.7) == [1, 0]
 
 
-def test_no_roi_gives_none():
+def test_chooses_none_where_there_are_no_rois():
     assert choose(np.zeros(0, np.float32), np.zeros((0, 4), np.float32), np.zeros(0, bool), count=64, nms_iou=0.7) == []
 
 
-def test_all_left_out_gives_none():
+def test_chooses_none_where_every_roi_is_left_out():
     losses = np.array([1, 2], dtype=np.float32)
 
     assert choose(losses, boxes_at(0, 20), np.zeros(2, bool), count=64, nms_iou=0.7) == []
 
 
-def test_rois_left_out_do_not_hide_others_on_their_spot():
+def test_rois_left_out_do_not_suppress_others_on_their_spot():
     losses = np.array([9, 1], dtype=np.float32)
 
     assert choose(losses, boxes_at(0, 0), np.array([False, True]), count=2, nms_iou=0.7) == [1]
 
 
 @pytest.mark.parametrize("changed", [{"count": -1}, {"nms_iou": 1.5}])
-def test_numbers_out_of_range_are_refused(changed):
+def test_refuses_numbers_out_of_range(changed):
     numbers = {"count": 1, "nms_iou": 0.7} | changed
     with pytest.raises(ValueError, match="count is"):
         hardest_rois(torch.zeros(1), torch.zeros(1, 4), torch.ones(1, dtype=torch.bool), **numbers)
 
 
-def test_shapes_that_differ_are_refused():
+def test_refuses_shapes_that_differ():
     with pytest.raises(ValueError, match="give"):
         hardest_rois(torch.zeros(2), torch.zeros(1, 4), torch.ones(1, dtype=torch.bool), count=1, nms_iou=0.7)
 
 
 @pytest.fixture
 def labelled():
-    """100 RoIs: 40 foreground, 30 background from 0.1 on, 20 below, 10 left out."""
+    """100 RoIs: 40 foreground, 30 background with an IoU of at least 0.1, 20 with less, 10 left out."""
     best_iou = torch.cat([torch.full((40,), 0.8), torch.full((30,), 0.2), torch.full((30,), 0.05)])
     counted = torch.ones(100, dtype=torch.bool)
     counted[90:] = False
     return best_iou >= 0.5, best_iou, counted
 
 
-def test_heuristic_takes_a_quarter_foreground_and_background_from_its_least_iou_on(labelled):
+def test_heuristic_takes_a_quarter_foreground_and_background_above_its_smallest_iou(labelled):
     chosen = random_rois(*labelled, torch.tensor(7), count=32, background_low=0.1)
 
     assert (chosen[:8] < 40).all()
@@ -169,13 +172,13 @@ def test_heuristic_takes_a_quarter_foreground_and_background_from_its_least_iou_
     assert len(chosen.unique()) == 32
 
 
-def test_without_a_least_iou_all_background_counts_but_what_is_left_out(labelled):
+def test_any_background_that_counts_is_taken_with_a_smallest_iou_of_zero(labelled):
     chosen = random_rois(*labelled, torch.tensor(7), count=100, background_low=0.0)
 
     assert set(chosen[25:].tolist()) == set(range(40, 90))
 
 
-def test_background_fills_up_where_foreground_lacks(labelled):
+def test_background_fills_up_where_foreground_is_scarce(labelled):
     foreground, best_iou, counted = labelled
 
     chosen = random_rois(
@@ -186,7 +189,7 @@ def test_background_fills_up_where_foreground_lacks(labelled):
     assert sorted(chosen[:2].tolist()) == [0, 1]
 
 
-def test_random_choice_follows_from_the_seed(labelled):
+def test_random_rois_follow_from_the_seed(labelled):
     first, again, other = (
         random_rois(*labelled, torch.tensor(seed), count=32, background_low=0.1).tolist() for seed in (1, 1, 2)
     )
@@ -212,7 +215,7 @@ def sample(sampler, labelled, losses):
     ).tolist()
 
 
-def test_samplers_by_name(labelled):
+def test_each_sampler_name_chooses_by_its_rule(labelled):
     losses = torch.arange(100.0)
 
     assert sample("all", labelled, None) == list(range(90))
@@ -222,14 +225,19 @@ def test_samplers_by_name(labelled):
     assert any(index >= 70 for index in sample("bootstrap", labelled, None))
 
 
-def test_mining_without_losses_and_unknown_samplers_are_refused(labelled):
-    with pytest.raises(ValueError, match="chooses by loss"):
+def test_every_sampler_of_the_settings_is_known(labelled):
+    for sampler in get_args(RoiSampler):
+        assert sample(sampler, labelled, torch.arange(100.0))
+
+
+def test_refuses_mining_without_losses_and_unknown_samplers(labelled):
+    with pytest.raises(ValueError, match="ranks RoIs by loss"):
         sample("ohem", labelled, None)
-    with pytest.raises(ValueError, match="heuristic, all, ohem"):
+    with pytest.raises(ValueError, match="unknown region sampler 'hardest'; use heuristic, all, ohem"):
         sample("hardest", labelled, None)
 
 
-def test_anchors_are_half_positive_at_most_and_filled_up_with_negatives():
+def test_anchors_are_at_most_half_positive_and_filled_up_with_negatives():
     positive = torch.arange(50) < 5
     chosen = sample_anchors(positive, ~positive, torch.tensor(1), count=20)
 

@@ -12,16 +12,16 @@ COMPARE = """
 import sys
 import torch
 torch.set_num_threads(1)
-from craft.ohem import top_k_triton as triton_ranking
-from craft.ohem.top_k import MAGNITUDE, share_by_bisection
+from craft.ohem import top_k_triton
+from craft.ohem.top_k import MAGNITUDE, top_k_weights_by_bisection
 
 generator = torch.Generator().manual_seed(2)
-triton_ranking._BLOCK = 64  # several blocks a row
+top_k_triton._BLOCK = 64  # several blocks a row
 
 def compare(name, keys, candidates, num_kept):
     keys, candidates, num_kept = (one.to(sys.argv[1]) for one in (keys, candidates, num_kept))
-    found = triton_ranking.share_by_rows(torch.where(candidates, keys & MAGNITUDE, -1), num_kept)
-    expected = share_by_bisection(keys, candidates, num_kept)
+    found = top_k_triton.top_k_weights_triton(torch.where(candidates, keys & MAGNITUDE, -1), num_kept)
+    expected = top_k_weights_by_bisection(keys, candidates, num_kept)
     assert found.shape == expected.shape and found.dtype == torch.float32
     print(name, float((found - expected).abs().max()) if found.numel() else 0.0, float(found.sum()), sep=",")
 

@@ -1,4 +1,4 @@
-"""Makes every operation an error that has the host wait for the device, or a shape that depends on the data."""
+"""A mode in which operations that make the host wait for the device, or whose shape depends on the data, raise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-_WAITING = (
+_SYNCHRONISING = (
     "_local_scalar_dense",  # .item(), float(), bool(), an `if` on a tensor
     "nonzero",
     "masked_select",
@@ -20,12 +20,12 @@ _WAITING = (
 )
 
 
-class NoWaiting(TorchDispatchMode):
+class NoHostSync(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = str(func).removeprefix("aten.")
-        if name.startswith(_WAITING):
+        if name.startswith(_SYNCHRONISING):
             raise AssertionError(f"{name} waits for the device")
         if name.startswith("index"):
             indices = [index for argument in args if isinstance(argument, list | tuple) for index in argument]

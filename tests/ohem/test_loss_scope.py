@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from craft.ohem.loss import pixel_loss
+from craft.ohem.pixel import RULES
 
 NUMBERS = {"ratio": 2.0, "min_negatives": 0}
 
@@ -15,21 +16,21 @@ def maps_of(images, seed=1):
     return scores, maps, torch.ones_like(maps), torch.arange(images)
 
 
-@pytest.mark.parametrize("rule", ["hardest", "random", "all", "none"])
+@pytest.mark.parametrize("rule", RULES)
 def test_a_batch_of_one_image_is_the_same_in_both_scopes(rule):
     scores, maps, confidence, seeds = maps_of(1)
 
-    one = pixel_loss(scores, maps, confidence, seeds, rule=rule, **NUMBERS)
-    other = pixel_loss(scores, maps, confidence, seeds, rule=rule, scope="batch", **NUMBERS)
+    per_image = pixel_loss(scores, maps, confidence, seeds, rule=rule, **NUMBERS)
+    over_batch = pixel_loss(scores, maps, confidence, seeds, rule=rule, scope="batch", **NUMBERS)
 
     if rule != "random":
-        torch.testing.assert_close(one.loss, other.loss)
-        torch.testing.assert_close(one.weights, other.weights)
-    assert torch.equal(one.kept_positives, other.kept_positives)
-    assert torch.equal(one.kept_negatives, other.kept_negatives)
+        torch.testing.assert_close(per_image.loss, over_batch.loss)
+        torch.testing.assert_close(per_image.weights, over_batch.weights)
+    assert torch.equal(per_image.kept_positives, over_batch.kept_positives)
+    assert torch.equal(per_image.kept_negatives, over_batch.kept_negatives)
 
 
-def test_the_hardest_of_a_batch_are_those_of_one_long_image():
+def test_scope_batch_keeps_the_hardest_pixels_of_one_long_image():
     scores, maps, confidence, seeds = maps_of(3)
 
     found = pixel_loss(scores, maps, confidence, seeds, rule="hardest", scope="batch", **NUMBERS)
@@ -43,7 +44,7 @@ def test_the_hardest_of_a_batch_are_those_of_one_long_image():
         assert int(found.kept_negatives[:, index].sum()) == len(hardest)
 
 
-def test_a_batch_gives_more_background_to_the_images_that_are_hard():
+def test_scope_batch_keeps_more_background_of_hard_images():
     scores, maps, confidence, seeds = maps_of(2)
     scores[0], scores[1] = 0.9, 0.1 * scores[1]
 
@@ -52,7 +53,7 @@ def test_a_batch_gives_more_background_to_the_images_that_are_hard():
     assert (found.kept_negatives[0] > 2 * found.kept_positives[0]).all()
 
 
-def test_gradients_are_those_of_the_loss_in_both_scopes():
+def test_scope_batch_has_the_gradient_of_its_weights():
     scores, maps, confidence, seeds = maps_of(2)
     scores = scores.requires_grad_()
 
