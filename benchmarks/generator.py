@@ -22,13 +22,14 @@ import numpy as np
 
 from craft.config_files import parse_settings
 from craft.memory import keep_freed_memory
-from craft.synth import blocks, full, preset, render_scene
-from craft.synth.presets import GeneratorSettings
+from craft.synth import blocks, full
+from craft.synth.presets import GeneratorSettings, preset
+from craft.synth.render import render_scene
 
 AIMED_SHARE = 0.7  # blocks are drawn whole: the words that come out are more than those aimed at
 
 STAGES = (
-    (full, "drawn_background", "background"),
+    (full, "surface_background", "background"),
     (full, "room_background", "rooms as background"),
     (full, "add_negative", "hard negatives"),
     (blocks, "_new_block", "words, shaping, layout"),

@@ -36,7 +36,8 @@ from craft.studies.compare import compare
 from craft.studies.scoring import DETECTIONS, MATCHED, WORDS
 from craft.studies.statistics import Estimate, estimate
 from craft.studies.study import Study, load_study
-from craft.synth import preset, write_set
+from craft.synth.presets import preset
+from craft.synth.writer import write_dataset
 from craft.training.loop import train
 
 REFERENCE = "full"
@@ -141,7 +142,7 @@ def draw(options: argparse.Namespace, name: str) -> None:
             raise SystemExit(f"{folder} holds {there['count']} scenes of seed {there['seed']}; name another --out")
         return
     print(f"{folder}: {options.count} scenes of {title}")
-    write_set(folder, settings=preset(kind, changes), **wanted, workers=options.jobs, progress=True)
+    write_dataset(folder, settings=preset(kind, changes), **wanted, workers=options.jobs, progress=True)
 
 
 def set_folder(options: argparse.Namespace, name: str) -> Path:

@@ -35,12 +35,13 @@ from tqdm import tqdm
 from craft.config_files import parse_settings
 from craft.geometry import signed_area
 from craft.scene import Word
-from craft.synth import PRESETS, RenderedScene, preset, render_scene
-from craft.synth.curves import flattened_glyph
-from craft.synth.fonts import load_typeface
+from craft.synth.fonts import font_pool
+from craft.synth.glyphs import flatten_glyph
 from craft.synth.placement import letter_height
-from craft.synth.presets import FullSettings, GeneratorSettings
-from craft.synth.typefaces import font_pool
+from craft.synth.presets import PRESETS, FullSettings, GeneratorSettings, preset
+from craft.synth.render import render_scene
+from craft.synth.rendered_scene import RenderedScene
+from craft.synth.typeface import load_typeface
 
 CHUNK = 100
 HEIGHTS = (8, 12, 16, 24, 32, 48, 64, 128)
@@ -178,7 +179,7 @@ def has_tofu(path: str, face: int, text: str) -> bool:
 @cache
 def looks_missing(path: str, face: int, glyph: int) -> bool:
     font, units = opened(path, face)
-    missing, drawn = (flattened_glyph(font, number, units=units)[0] for number in (0, glyph))
+    missing, drawn = (flatten_glyph(font, number, units=units).points_xy for number in (0, glyph))
     return len(missing) > 0 and np.array_equal(missing, drawn)
 
 

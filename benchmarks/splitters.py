@@ -27,7 +27,8 @@ from craft.geometry import polygon_iou, quad_sides
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
 from craft.scene import Word
-from craft.synth import preset, render_scene
+from craft.synth.presets import preset
+from craft.synth.render import render_scene
 from craft.targets.characters import grapheme_clusters, split_evenly
 from craft.teacher.crop_batches import Attempt, reading_frames
 from craft.teacher.labelling import region_maps, split_attempt

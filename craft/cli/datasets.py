@@ -164,18 +164,20 @@ def add_synth(verbs: argparse._SubParsersAction) -> None:
 
 def _synth(options: argparse.Namespace) -> int:
     from craft.memory import keep_freed_memory
-    from craft.synth import preset, write_set, write_sheet
+    from craft.synth.contact_sheet import write_contact_sheet
+    from craft.synth.presets import preset
+    from craft.synth.writer import write_dataset
 
     keep_freed_memory()  # this process may be the one that renders
     if options.out is None and options.sheet is None:
         raise ValueError("give --out FOLDER for a dataset, --sheet FILE for a contact sheet, or both")
     settings = preset(options.preset, parse_settings(options.set))
     if options.sheet is not None:
-        write_sheet(options.sheet, settings=settings, count=options.count, seed=options.seed)
+        write_contact_sheet(options.sheet, settings=settings, count=options.count, seed=options.seed)
         print(f"{options.sheet}: {options.count} scenes with their labels")
     if options.out is None:
         return 0
-    summary = write_set(
+    summary = write_dataset(
         options.out,
         settings=settings,
         count=options.count,

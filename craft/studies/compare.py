@@ -16,7 +16,8 @@ from craft.studies.report import write_report
 from craft.studies.run import DONE
 from craft.studies.study import Run, Study, resolved, run_config, study_runs, synth_folder
 from craft.studies.viewer_data import write_scene_views
-from craft.synth import preset, write_set
+from craft.synth.presets import preset
+from craft.synth.writer import write_dataset
 from craft.training.datasets import read_scenes
 from craft.training.loop import train
 from craft.training.run_log import describe_environment, read_metrics
@@ -116,7 +117,7 @@ def _draw_scenes(study: Study, out: Path, *, workers: int) -> None:
             continue
         settings = preset(synth.preset, synth.settings)
         print(f"{folder}: drawing {synth.count} scenes")
-        write_set(folder, settings=settings, count=synth.count, seed=synth.seed, workers=workers, progress=True)
+        write_dataset(folder, settings=settings, count=synth.count, seed=synth.seed, workers=workers, progress=True)
 
 
 def _steps(study: Study, variant: str, out: Path) -> int:

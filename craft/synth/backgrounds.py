@@ -1,63 +1,85 @@
-"""What is behind the text: photographs of the user's, or drawn walls, grounds, panels and light."""
+"""What is behind the text: rendered surfaces, the user's photographs, and light."""
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
-from craft.synth.blending import lit, mix_flat
-from craft.synth.palette import Colour, natural_colour
-from craft.synth.rendered_scene import Picture
+from craft.config import DatasetSettings
+from craft.datasets.reading import read_set
+from craft.geometry import visible_shares
+from craft.images.reader import PICTURE_ENDINGS, read_image
+from craft.synth.colours import Colour, apply_light, blend_colour, natural_colour
+from craft.synth.placement import rotation
+from craft.synth.rendered_scene import Image
 from craft.synth.textures import add_texture, texture_patch
 
 
-def drawn_background(generator: np.random.Generator, size_hw: tuple[int, int]) -> Picture:
-    """A scene without text: surfaces at several depths with texture, edges and soft shadows.
-
-    Args:
-        generator: source of randomness.
-        size_hw: height and width.
+def photograph_background(
+    generator: Generator, folder: str, size_hw: tuple[int, int], *, labelled: bool
+) -> tuple[Image, list[NDArray[np.float32]]]:
+    """Crop a random photograph of a folder, or of a labelled dataset; ValueError where it has none.
 
     Returns:
-        (H, W, 3) uint8.
+        (H, W, 3) uint8 and the polygons of the words on it, in its pixels.
     """
+    entries = _entries(folder, labelled)
+    path, polygons = entries[int(generator.integers(len(entries)))]
+    image = read_image(path)
+    least = max(size_hw[0] / image.shape[0], size_hw[1] / image.shape[1])
+    scale = least * float(np.exp(generator.uniform(0, np.log(2.0))))
+    crop = np.ceil(np.array(size_hw) / scale).astype(int)
+    crop = np.minimum(crop, image.shape[:2])
+    top, left = (int(generator.integers(side - part + 1)) for side, part in zip(image.shape[:2], crop, strict=True))
+    patch = np.ascontiguousarray(image[top : top + crop[0], left : left + crop[1]])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    factor = np.array([size_hw[1] / crop[1], size_hw[0] / crop[0]])
+    moved = [((polygon - [left, top]) * factor).astype(np.float32) for polygon in polygons]
+    shares = visible_shares(list(moved), size_hw=size_hw)
+    resized = cv2.resize(patch, size_hw[::-1], interpolation=how)
+    return resized, [polygon for polygon, share in zip(moved, shares, strict=True) if share > 0]
+
+
+@cache
+def _entries(folder: str, labelled: bool) -> tuple[tuple[str, tuple[NDArray[np.float32], ...]], ...]:
+    if labelled:
+        scenes = read_set(DatasetSettings(path=folder, split="all")).scenes
+        entries = tuple((scene.image_path, tuple(word.polygon_xy for word in scene.words)) for scene in scenes)
+    else:
+        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
+        entries = tuple((str(path), ()) for path in files)
+    if not entries:
+        raise ValueError(f"{folder}: no images here; name a folder with {', '.join(sorted(PICTURE_ENDINGS))} files")
+    return entries
+
+
+def surface_background(generator: Generator, size_hw: tuple[int, int]) -> Image:
+    """Render a background without text: surfaces at several depths with texture, edges and soft shadows."""
     image = surface(generator, size_hw, natural_colour(generator))
     if generator.random() < 0.45:
-        _ground(generator, image)
+        _add_ground(generator, image)
     for _ in range(int(generator.integers(0, 8))):
-        _thing(generator, image)
+        _add_object(generator, image)
     if generator.random() < 0.25:
         image = defocused(image, float(generator.uniform(1.0, 5.0)))
     return image
 
 
-def defocused(image: Picture, deviation: float) -> Picture:
-    """Blur at half the size: four times as fast, and as soft.
-
-    Args:
-        image: (H, W, 3) uint8, even sides.
-        deviation: of the blur, pixels, about 1 and more.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+def defocused(image: Image, deviation: float) -> Image:
+    """Blur an image of even sides at half its size: four times as fast, as soft for deviations from about 1 pixel."""
     height, width = image.shape[:2]
     small = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), 0.5 * deviation)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def surface(generator: np.random.Generator, size_hw: tuple[int, int], colour: Colour) -> Picture:
-    """A wall, board or cloth: one colour that changes slowly, and a texture.
-
-    Args:
-        generator: source of randomness.
-        size_hw: height and width.
-        colour: (3,) RGB.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+def surface(generator: Generator, size_hw: tuple[int, int], colour: Colour) -> Image:
+    """Render a wall, board or cloth: one colour that changes slowly, and a texture."""
     drift = generator.normal(0, 1, (3, 3, 1)) * generator.uniform(0, 22) + generator.normal(0, 4, (3, 3, 3))
     coarse = cv2.resize(np.clip(colour + drift, 0, 255).astype(np.uint8), (32, 32), interpolation=cv2.INTER_CUBIC)
     image = cv2.resize(coarse, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
@@ -67,16 +89,8 @@ def surface(generator: np.random.Generator, size_hw: tuple[int, int], colour: Co
     return image
 
 
-def light_field(generator: np.random.Generator, image: Picture) -> Picture:
-    """Uneven light: brighter here, in shade there, sometimes the hard shadow of something outside the picture.
-
-    Args:
-        generator: source of randomness.
-        image: (H, W, 3) uint8.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+def light_unevenly(generator: Generator, image: Image) -> Image:
+    """Light an image unevenly, sometimes with the hard shadow of something outside of it."""
     height, width = image.shape[:2]
     coarse = np.exp(generator.normal(0, generator.uniform(0.05, 0.35), (4, 4)))
     field = cv2.resize(np.clip(coarse * 128, 30, 255).astype(np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
@@ -87,11 +101,11 @@ def light_field(generator: np.random.Generator, image: Picture) -> Picture:
         shade = cv2.GaussianBlur(shade, (0, 0), float(generator.uniform(0.5, 3)))
         field = cv2.multiply(field, shade, scale=1 / 255)
     wide = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
-    return lit(image, np.asarray(wide))
+    return apply_light(image, np.asarray(wide))
 
 
-def _ground(generator: np.random.Generator, image: Picture) -> None:
-    """A second surface below a line across the picture, or beside one: floor, street, next wall."""
+def _add_ground(generator: Generator, image: Image) -> None:
+    """A second surface below a line across the image, or beside one: floor, street, next wall."""
     height, width = image.shape[:2]
     level = generator.uniform(0.35, 0.9) * height
     lean = generator.normal(0, 0.06) * height
@@ -99,10 +113,10 @@ def _ground(generator: np.random.Generator, image: Picture) -> None:
     if generator.random() < 0.35:  # an upright edge instead
         level, lean = generator.uniform(0.2, 0.8) * width, generator.normal(0, 0.08) * width
         corners = np.array([[level - lean, 0], [width, 0], [width, height], [level + lean, height]])
-    _lay(generator, image, corners, shadow=generator.random() < 0.5)
+    _cover(generator, image, corners)
 
 
-def _thing(generator: np.random.Generator, image: Picture) -> None:
+def _add_object(generator: Generator, image: Image) -> None:
     """A panel, box, pillar, polygon or rounded blob with its own colour, texture and shadow."""
     height, width = image.shape[:2]
     middle = generator.uniform(0, 1, 2) * [width, height]
@@ -118,13 +132,13 @@ def _thing(generator: np.random.Generator, image: Picture) -> None:
         angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
         wobble = 1 + 0.25 * np.sin(angles * int(generator.integers(2, 6)) + generator.uniform(0, 6))
         corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * half * wobble[:, None]
-    turn = np.deg2rad(generator.normal(0, 12))
-    turning = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    _lay(generator, image, corners @ turning + middle, shadow=generator.random() < 0.5)
+    turning = rotation(np.deg2rad(generator.normal(0, 12)))
+    _cover(generator, image, corners @ turning + middle)
 
 
-def _lay(generator: np.random.Generator, image: Picture, corners: np.ndarray, *, shadow: bool) -> None:
-    """Cover a polygon of the picture with a new surface."""
+def _cover(generator: Generator, image: Image, corners: np.ndarray) -> None:
+    """Cover a polygon of the image with a new surface, with a shadow or an edge at times."""
+    shadow = generator.random() < 0.5
     height, width = image.shape[:2]
     low = np.clip(np.floor(corners.min(axis=0)) - 14, 0, [width, height]).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + 14, 0, [width, height]).astype(int)
@@ -133,17 +147,17 @@ def _lay(generator: np.random.Generator, image: Picture, corners: np.ndarray, *,
     patch = image[low[1] : high[1], low[0] : high[0]]
     size_hw = (patch.shape[0], patch.shape[1])
     mask = np.zeros(size_hw, np.uint8)
-    cv2.fillPoly(mask, [np.round((corners - low) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    points = [np.round((corners - low) * 16).astype(np.int32)]
+    cv2.fillPoly(mask, points, 255, cv2.LINE_AA, 4)
     if shadow:
         offset = generator.uniform(-8, 8, 2)
         shift = np.array([[1, 0, offset[0]], [0, 1, offset[1]]])
         cast = cv2.warpAffine(mask, shift, size_hw[::-1])
-        mix_flat(patch, cv2.blur(cast, (9, 9)), np.zeros(3), float(generator.uniform(0.3, 0.7)))
+        blend_colour(patch, cv2.blur(cast, (9, 9)), np.zeros(3), float(generator.uniform(0.3, 0.7)))
     covered = surface(generator, size_hw, natural_colour(generator))
     cv2.copyTo(covered, mask, patch)
     if generator.random() < 0.3:
         edge = [int(value) for value in natural_colour(generator)]
-        points = [np.round((corners - low) * 16).astype(np.int32)]
         line = np.ascontiguousarray(patch)
         cv2.polylines(line, points, True, edge, int(generator.integers(1, 7)), cv2.LINE_AA, 4)
         patch[:] = line

@@ -1,4 +1,4 @@
-"""Blocks of text on planes: words are chosen, laid out, put where there is room, and painted."""
+"""Blocks of text: chosen, laid out on planes, placed where there is room, and painted."""
 
 from __future__ import annotations
 
@@ -8,30 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from craft.geometry import bounding_boxes
-from craft.synth.blending import ink_contrast
-from craft.synth.canvas import Canvas, DrawnWord, new_pose, weighted_choice
+from craft.synth.canvas import Canvas, PaintedWord, new_pose, weighted_choice
 from craft.synth.clutter import symbol_outline
-from craft.synth.fonts import Outline
+from craft.synth.colours import Colour, contrasting_colour, ink_contrast, natural_colour
 from craft.synth.layouts import Item, arrange
+from craft.synth.outlines import Outline, extent, join_outlines, polygons
 from craft.synth.paint import Painted, Style, choose_style, effect_contrast, paint
-from craft.synth.palette import contrasting_colour, natural_colour
-from craft.synth.placement import PlacedText, box_corners, place_text, send, send_outline
-from craft.synth.rasterizer import extent
-from craft.synth.strokes import joined, polygons
-from craft.synth.text import Writer
+from craft.synth.placement import Matrix, PlacedText, box_corners, place_text, send, send_outline, shifted
+from craft.synth.text import TextSampler
 
 _TRIES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Text laid out on a plane, and the rectangle it needs.
+    """Text laid out around the origin of a plane, perhaps with a symbol beside it; all in plane pixels.
 
     Attributes:
-        items: labels, plane pixels around the origin.
-        bounds: (4,) float64, x1, y1, x2, y2 of everything on the block, plane pixels.
-        cap_height: of the main text, plane pixels.
-        symbol: outline of a picture beside the text, or None.
+        bounds: (4,) float64, x1, y1, x2, y2 of everything.
+        cap_height: of the main text.
     """
 
     items: list[Item]
@@ -41,26 +36,15 @@ class Block:
 
 
 def add_block(canvas: Canvas) -> bool:
-    """Lay out one block of text and paint it where there is room.
-
-    Args:
-        canvas: the scene, changed.
-
-    Returns:
-        Whether anything was painted.
-    """
+    """Lay out one block of text and paint it where there is room; return False where nothing was painted."""
     generator, settings = canvas.generator, canvas.settings
     scripts = {name: weight for name, weight in settings.scripts.items() if name in canvas.pool.families}
     script = weighted_choice(generator, scripts or {"Latin": 1.0})
-    writer = Writer(
-        generator,
-        script,
-        canvas.pool.choose(generator, script),
-        str(generator.choice(["lower", "capital", "upper", "mixed"], p=[0.25, 0.3, 0.35, 0.1])),
-    )
+    typeface = canvas.pool.choose(generator, script)
+    case = str(generator.choice(["lower", "capital", "upper", "mixed"], p=[0.25, 0.3, 0.35, 0.1]))
     kind = weighted_choice(generator, settings.layouts)
-    cap_height = _cap_height(generator, kind, canvas)
-    block = _new_block(canvas, writer, kind, cap_height)
+    cap_height = _cap_height(canvas, kind)
+    block = _new_block(canvas, TextSampler(generator, script, typeface, case), kind, cap_height)
     if block is None:
         return False
     padding = float(generator.uniform(0.15, 0.9)) * cap_height
@@ -75,7 +59,7 @@ def add_block(canvas: Canvas) -> bool:
     return True
 
 
-def _cap_height(generator: np.random.Generator, kind: str, canvas: Canvas) -> float:
+def _cap_height(canvas: Canvas, kind: str) -> float:
     low, high = canvas.settings.cap_height
     if kind == "small_print":
         low, high = max(0.6 * low, 5.0), 1.2 * low
@@ -83,19 +67,19 @@ def _cap_height(generator: np.random.Generator, kind: str, canvas: Canvas) -> fl
         low, high = 1.4 * high, 0.4 * min(canvas.settings.size_hw)
     elif kind in ("paragraph", "menu"):
         high = low + 0.35 * (high - low)
-    return float(np.exp(generator.uniform(np.log(low), np.log(max(high, low)))))
+    return float(np.exp(canvas.generator.uniform(np.log(low), np.log(max(high, low)))))
 
 
-def _new_block(canvas: Canvas, writer: Writer, kind: str, cap_height: float) -> Block | None:
+def _new_block(canvas: Canvas, sampler: TextSampler, kind: str, cap_height: float) -> Block | None:
     generator = canvas.generator
-    items = arrange(kind, writer, size=cap_height / writer.typeface.cap_height)
+    items = arrange(kind, sampler, size=cap_height / sampler.typeface.cap_height)
     if not items:
         return None
     bounds = bounding_boxes(np.concatenate([_plane_corners(item) for item in items]))
     symbol = None
     if generator.random() < 0.1:
         tall = min(float(bounds[3] - bounds[1]), 2.5 * cap_height)
-        symbol = symbol_outline(generator, canvas, size=tall)
+        symbol = symbol_outline(canvas, size=tall)
         if symbol is not None:
             left = generator.random() < 0.5
             x = bounds[0] - 0.8 * tall if left else bounds[2] + 0.8 * tall
@@ -106,15 +90,24 @@ def _new_block(canvas: Canvas, writer: Writer, kind: str, cap_height: float) -> 
 
 def _plane_corners(item: Item) -> NDArray[np.float64]:
     if item.bend:
-        placed = place_text(
-            item.shaped, item.typeface, size=item.size, matrix=np.eye(3), origin_xy=item.origin_xy, bend=item.bend
-        )
-        return placed.polygon_xy.astype(np.float64)
+        return _placed(item, np.eye(3)).polygon_xy.astype(np.float64)
     boxes = item.shaped.boxes_xyxy * item.size
     return np.stack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]) + item.origin_xy
 
 
-def _find_room(canvas: Canvas, bounds: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _placed(item: Item, matrix: Matrix, *, word_height: bool = False) -> PlacedText:
+    return place_text(
+        item.shaped,
+        item.typeface,
+        size=item.size,
+        matrix=matrix,
+        origin_xy=item.origin_xy,
+        bend=item.bend,
+        word_height=word_height,
+    )
+
+
+def _find_room(canvas: Canvas, bounds: NDArray[np.float64]) -> Matrix | None:
     """A pose at which the block is seen where nothing else is; it shrinks a little after every failure."""
     generator = canvas.generator
     height, width = canvas.image.shape[:2]
@@ -125,12 +118,12 @@ def _find_room(canvas: Canvas, bounds: NDArray[np.float64]) -> NDArray[np.float6
     for _ in range(_TRIES):
         target = generator.uniform(0.02, 0.98, 2) * [width, height]
         if generator.random() < 0.6:
-            at = send(target, canvas.unwall)
+            at = send(target, canvas.inverse_wall)
             if np.abs(at).max() > 1.5 * max(height, width):
                 continue
-            matrix = canvas.wall @ np.array([[1, 0, at[0]], [0, 1, at[1]], [0, 0, 1]])
+            matrix = shifted(canvas.wall, at)
         else:
-            matrix = new_pose(generator, canvas.settings, (float(target[0]), float(target[1])))
+            matrix = new_pose(generator, canvas.settings, target)
         matrix = matrix @ lean @ np.diag([shrink, shrink, 1.0])
         depths = corners @ matrix[2, :2] + matrix[2, 2]
         if depths.min() > 0.3 * depths.max() and canvas.reserve(send(corners, matrix), slack=slack):
@@ -140,7 +133,7 @@ def _find_room(canvas: Canvas, bounds: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _paint_board(
-    canvas: Canvas, bounds: NDArray[np.float64], matrix: NDArray[np.float64], padding: float, *, bordered: bool
+    canvas: Canvas, bounds: NDArray[np.float64], matrix: Matrix, padding: float, *, bordered: bool
 ) -> None:
     """A panel under the text, plain or with a border, its corners sharp or round."""
     generator = canvas.generator
@@ -160,7 +153,7 @@ def _paint_board(
         inset, thick = 0.25 * padding, max(0.08 * padding, 0.6)
         outer, inner = (bounds + np.array([1, 1, -1, -1]) * by for by in (inset, inset + thick))
         hole = _rounded(inner, 0.0)
-        frame = joined([_rounded(outer, 0.0), Outline(hole.points_xy[::-1], hole.contour_ends)])
+        frame = join_outlines([_rounded(outer, 0.0), Outline(hole.points_xy[::-1], hole.contour_ends)])
         paint(generator, canvas.image, send_outline(frame, matrix), Style(edge), height=padding)
 
 
@@ -175,41 +168,29 @@ def _rounded(bounds: NDArray[np.float64], radius: float) -> Outline:
     return polygons(points.reshape(1, -1, 2))
 
 
-def _paint_block(canvas: Canvas, block: Block, matrix: NDArray[np.float64]) -> None:
+def _paint_block(canvas: Canvas, block: Block, matrix: Matrix) -> None:
     """Paint every label, in one style or in one per size of letters."""
     generator = canvas.generator
-    scale = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    placed = [
-        place_text(
-            item.shaped,
-            item.typeface,
-            size=item.size,
-            matrix=matrix,
-            origin_xy=item.origin_xy,
-            bend=item.bend,
-            word_height=canvas.settings.word_height_boxes,
-        )
-        for item in block.items
-    ]
+    height = block.cap_height * float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    placed = [_placed(item, matrix, word_height=canvas.settings.word_height_boxes) for item in block.items]
     sizes = sorted({item.size for item in block.items}) if generator.random() < 0.4 else [None]
     for size in sizes:
         chosen = [pair for pair in zip(block.items, placed, strict=True) if size is None or pair[0].size == size]
-        outline = joined([text.outline for _, text in chosen])
+        outline = join_outlines([text.outline for _, text in chosen])
         behind = _behind(canvas, outline)
         style = choose_style(generator, canvas.settings.style, behind)
         effects = effect_contrast(style, behind)
-        height = block.cap_height * float(scale)
         painted = paint(generator, canvas.image, outline, style, height=height)
         for item, text in chosen:
-            canvas.words.append(DrawnWord(text, item, max(_contrast(canvas, painted, text), effects)))
+            canvas.words.append(PaintedWord(text, item, max(_contrast(canvas, painted, text), effects)))
     if block.symbol is not None:
         symbol = send_outline(block.symbol, matrix)
-        paint(generator, canvas.image, symbol, style, height=block.cap_height * float(scale))
+        paint(generator, canvas.image, symbol, style, height=height)
     if generator.random() < 0.06:
         _underline(canvas, block, matrix, style)
 
 
-def _underline(canvas: Canvas, block: Block, matrix: NDArray[np.float64], style: Style) -> None:
+def _underline(canvas: Canvas, block: Block, matrix: Matrix, style: Style) -> None:
     """A rule below the block."""
     x1, _, x2, y2 = block.bounds
     thick = canvas.generator.uniform(0.05, 0.15) * block.cap_height
@@ -218,8 +199,8 @@ def _underline(canvas: Canvas, block: Block, matrix: NDArray[np.float64], style:
     paint(canvas.generator, canvas.image, rule, Style(style.colour), height=thick)
 
 
-def _behind(canvas: Canvas, outline: Outline) -> NDArray[np.float64]:
-    """Mean colour of the picture where a block will be."""
+def _behind(canvas: Canvas, outline: Outline) -> Colour:
+    """Mean colour of the image where a block will be."""
     height, width = canvas.image.shape[:2]
     limits = (width - 1, height - 1, width, height)
     x1, y1, x2, y2 = (
@@ -232,5 +213,4 @@ def _behind(canvas: Canvas, outline: Outline) -> NDArray[np.float64]:
 def _contrast(canvas: Canvas, painted: Painted, text: PlacedText) -> float:
     x1, y1, x2, y2 = extent(text.polygon_xy)
     x1, y1, x2, y2 = round(x1 - 1), round(y1 - 1), round(x2 + 1), round(y2 + 1)
-    top, left = painted.rows.start, painted.columns.start
-    return abs(float(ink_contrast(canvas.image, painted.mask, top, left, y1, x1, y2, x2)))
+    return abs(float(ink_contrast(canvas.image, painted.mask, painted.top, painted.left, y1, x1, y2, x2)))

@@ -1,4 +1,4 @@
-"""Between the scene and the file: optics, exposure, sensor, resampling, compression."""
+"""The camera: light, optics, exposure, sensor, resampling and compression."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
-from craft.synth.backgrounds import light_field
-from craft.synth.blending import toned
+from craft.synth.backgrounds import light_unevenly
+from craft.synth.colours import look_up
 from craft.synth.presets import CameraSettings
-from craft.synth.rendered_scene import Picture
+from craft.synth.rendered_scene import Image
 from craft.synth.textures import texture
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What the camera will do; known before text is drawn, since it decides what can be read.
+    """What the camera will do; chosen before text is rendered, since it decides what can be read.
 
     Attributes:
-        shrink: factor by which the scene is taken smaller and enlarged again, >= 1.
+        shrink: factor by which the scene is captured smaller and enlarged again, >= 1.
         blur: standard deviation of defocus, pixels.
         motion: length of motion blur, pixels; 0 for none.
         direction: of the motion, degrees.
-        level: mean luminance that the camera's automatic exposure aims at.
-        gain: how much brighter or darker than that the picture is.
+        level: mean luminance that automatic exposure aims for.
+        gain: factor of over- or underexposure.
         noise: standard deviation of sensor noise, levels.
         tint: gains of red, green and blue.
         light: whether light is uneven.
-        grey: whether colour is dropped.
         jpeg: quality of compression, 0 for none.
     """
 
@@ -45,16 +45,8 @@ class Shot:
     jpeg: int
 
 
-def choose_shot(generator: np.random.Generator, settings: CameraSettings) -> Shot:
-    """Decide what the camera does.
-
-    Args:
-        generator: source of randomness.
-        settings: how often each thing happens.
-
-    Returns:
-        The decision.
-    """
+def choose_shot(generator: Generator, settings: CameraSettings) -> Shot:
+    """Choose what the camera does, as often as the settings say."""
 
     def chance(share: float) -> bool:
         return bool(generator.random() < share)
@@ -78,19 +70,10 @@ def choose_shot(generator: np.random.Generator, settings: CameraSettings) -> Sho
     )
 
 
-def photograph(generator: np.random.Generator, image: Picture, shot: Shot) -> tuple[Picture, float]:
-    """Take the picture.
-
-    Args:
-        generator: source of randomness.
-        image: (H, W, 3) uint8, the scene.
-        shot: what the camera does.
-
-    Returns:
-        (H, W, 3) uint8, and the factor that differences of luminance were multiplied by.
-    """
+def photograph(generator: Generator, image: Image, shot: Shot) -> tuple[Image, float]:
+    """Return a photograph of the scene, and the factor that differences of luminance were multiplied by."""
     if shot.light:
-        image = light_field(generator, image)
+        image = light_unevenly(generator, image)
     mean = float(image[::8, ::8].mean())
     gain = shot.gain * float(np.clip((shot.level / max(mean, 1.0)) ** 0.7, 0.7, 3.0))
     if shot.motion:
@@ -104,7 +87,7 @@ def photograph(generator: np.random.Generator, image: Picture, shot: Shot) -> tu
     levels = np.arange(256)[:, None] * (gain * np.array(shot.tint))
     # bright parts roll off instead of ending abruptly, as sensors' tone curves have it
     levels = np.where(levels > 190, 190 + 65 * np.tanh((levels - 190) / 90), levels)
-    image = toned(image, np.clip(levels, 0, 255).astype(np.uint8))
+    image = look_up(image, np.clip(levels, 0, 255).astype(np.uint8))
     if shot.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if shot.noise > 0:
@@ -118,16 +101,16 @@ def photograph(generator: np.random.Generator, image: Picture, shot: Shot) -> tu
     return image, gain
 
 
-def _with_noise(generator: np.random.Generator, image: Picture, deviation: float) -> Picture:
+def _with_noise(generator: Generator, image: Image, deviation: float) -> Image:
     tile = texture("grain")
     height, width = image.shape[:2]
     repeats = (-(-height // tile.shape[0]) + 1, -(-width // tile.shape[1]) + 1, 1)
     wide = tile if max(height, width) <= tile.shape[0] else np.tile(tile, repeats)
     top = int(generator.integers(wide.shape[0] - height + 1))
     left = int(generator.integers(wide.shape[1] - width + 1))
-    cut = wide[top : top + height, left : left + width]
+    crop = wide[top : top + height, left : left + width]
     strength = deviation / 42
-    return cv2.addWeighted(image, 1.0, cut, strength, -128.0 * strength)
+    return cv2.addWeighted(image, 1.0, crop, strength, -128.0 * strength)
 
 
 def _motion_kernel(length: int, degrees: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Hard negatives over the scene, pictures beside text, and things in front of it."""
+"""Clutter: hard negatives over the scene, symbols beside text, and occluders in front of it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from functools import cache
 import numpy as np
 
 from craft.synth.canvas import Canvas, new_pose, weighted_choice
-from craft.synth.fonts import Outline, Typeface, load_typeface
-from craft.synth.hard_negatives import centred, glyph_outline, negative_outline
+from craft.synth.colours import natural_colour
+from craft.synth.hard_negatives import centred, negative_outline, symbol_row
+from craft.synth.outlines import Outline, coverage, extent
 from craft.synth.paint import Style, choose_style, paint
-from craft.synth.palette import natural_colour
-from craft.synth.placement import pixel_window, send, send_outline
-from craft.synth.rasterizer import coverage, extent
-from craft.synth.rendered_scene import Picture
+from craft.synth.placement import pixel_window, send, send_outline, shifted
+from craft.synth.rendered_scene import Image
+from craft.synth.typeface import Typeface, load_typeface
 
-# Structures may fill the picture; everything else stays smaller than two fifths of it.
+# Structures may fill the image; everything else stays smaller than two fifths of it.
 WIDE = ("bricks", "windows", "shelf", "fence", "cables", "leaves", "stripes", "grille")
 IN_FRONT = ("leaves", "cables", "fence", "grille", "scribbles")
 
-# Arrows, geometric shapes, weather, chess, zodiac, ornaments: signs that no one labels as words.
+# Arrows, geometric shapes, weather, chess, zodiac, ornaments: symbols that nobody labels as words.
 _DINGBATS = (
     *range(0x2190, 0x21A0),
     *range(0x21D0, 0x21DA),
@@ -30,7 +30,7 @@ _DINGBATS = (
     *range(0x2701, 0x2776),
     *range(0x2798, 0x27BF),
 )
-# Icons of Font Awesome that show letters, digits or signs that are read.
+# Icons of Font Awesome that show letters, digits or punctuation.
 _READ_ICONS = {
     *(0x24, 0x2B, 0xF031, 0xF032, 0xF033, 0xF034, 0xF035, 0xF059, 0xF05A, 0xF06A, 0xF0CB, 0xF0CC, 0xF0CD, 0xF0D6),
     *(0xF0F8, 0xF0FD, 0xF128, 0xF129, 0xF12A, 0xF12B, 0xF12C, 0xF153, 0xF154, 0xF155, 0xF156, 0xF157, 0xF158, 0xF159),
@@ -39,15 +39,11 @@ _READ_ICONS = {
     *(0xF53B, 0xF53C, 0xF570, 0xF571, 0xF572, 0xF573, 0xF5C4, 0xF601, 0xF641, 0xF64A, 0xF651, 0xF67B, 0xF683, 0xF687),
     *(0xF69A, 0xF6DD, 0xF6FF, 0xF773, 0xF78C, 0xF7A2, 0xF7F2, 0xF80D, 0xF891, 0xF893, 0xF897, 0xF22D, 0xF15A, 0xF379),
 }
+_ICONS = tuple(code for code in range(0xF000, 0xF900) if code not in _READ_ICONS)
 
 
 def add_negative(canvas: Canvas, *, over_everything: bool) -> None:
-    """Paint one hard negative.
-
-    Args:
-        canvas: the scene, changed.
-        over_everything: paint it anywhere (before there is text); otherwise only where no text is.
-    """
+    """Paint one hard negative, anywhere (before there is text) or only where no text is."""
     generator = canvas.generator
     kind = weighted_choice(generator, canvas.settings.negatives)
     height, width = canvas.image.shape[:2]
@@ -57,10 +53,9 @@ def add_negative(canvas: Canvas, *, over_everything: bool) -> None:
         return
     target = generator.uniform(0, 1, 2) * [width, height]
     if generator.random() < 0.5:
-        at = send(target, canvas.unwall)
-        matrix = canvas.wall @ np.array([[1, 0, at[0]], [0, 1, at[1]], [0, 0, 1]])
+        matrix = shifted(canvas.wall, send(target, canvas.inverse_wall))
     else:
-        matrix = new_pose(generator, canvas.settings, (float(target[0]), float(target[1])))
+        matrix = new_pose(generator, canvas.settings, target)
     corners = outline.points_xy @ matrix[2, :2] + matrix[2, 2]
     if corners.min() < 0.25 * corners.max():
         return
@@ -76,43 +71,27 @@ def add_negative(canvas: Canvas, *, over_everything: bool) -> None:
     paint(generator, canvas.image, seen, style, height=0.15 * float(min(box[2] - box[0], box[3] - box[1])))
 
 
-def add_occluder(canvas: Canvas) -> Picture:
-    """Paint something in front of everything: leaves, cables, bars, a pole.
-
-    Args:
-        canvas: the scene, changed.
-
-    Returns:
-        (H, W) uint8, 255 where it covers what was there.
-    """
+def add_occluder(canvas: Canvas) -> Image:
+    """Paint something in front of everything; return its mask, (H, W) uint8, 255 where it covers what was there."""
     generator = canvas.generator
     height, width = canvas.image.shape[:2]
     kind = IN_FRONT[int(generator.integers(len(IN_FRONT)))]
     outline = negative_outline(kind, generator, size=float(generator.uniform(0.15, 0.9)) * width)
     target = generator.uniform(0, 1, 2) * [width, height]
-    seen = send_outline(
-        outline, new_pose(generator, canvas.settings, (float(target[0]), float(target[1])), strength=0.5)
-    )
-    style = Style(natural_colour(generator), texture=float(generator.uniform(0, 0.6)), opacity=1.0)
+    seen = send_outline(outline, new_pose(generator, canvas.settings, target, strength=0.5))
+    style = Style(natural_colour(generator), texture=float(generator.uniform(0, 0.6)))
     paint(generator, canvas.image, seen, style, height=10.0)
     return coverage(seen.points_xy, seen.contour_ends, size_hw=(height, width))
 
 
-def symbol_outline(generator: np.random.Generator, canvas: Canvas, *, size: float) -> Outline | None:
-    """A picture to stand beside text.
+def symbol_outline(canvas: Canvas, *, size: float) -> Outline | None:
+    """Outline a symbol to stand beside text, around the origin, or return None where negatives are turned off.
 
-    Args:
-        generator: source of randomness.
-        canvas: the scene, for its fonts.
-        size: its larger side, plane pixels.
-
-    Returns:
-        Its outline around the origin, or None where negatives are turned off.
+    `size` is its larger side in plane pixels.
     """
-    weights = {
-        k: v for k, v in canvas.settings.negatives.items() if k in ("icons", "dingbats", "arrows", "figures") and v
-    }
-    return _outline(canvas, weighted_choice(generator, weights), size) if weights else None
+    symbols = ("icons", "dingbats", "arrows", "figures")
+    weights = {kind: weight for kind, weight in canvas.settings.negatives.items() if kind in symbols and weight}
+    return _outline(canvas, weighted_choice(canvas.generator, weights), size) if weights else None
 
 
 def _outline(canvas: Canvas, kind: str, size: float) -> Outline | None:
@@ -121,14 +100,11 @@ def _outline(canvas: Canvas, kind: str, size: float) -> Outline | None:
     if kind == "icons" and canvas.pool.icons:
         face = canvas.pool.icons[int(canvas.generator.integers(len(canvas.pool.icons)))]
         typeface = load_typeface(face.path, face.index)
-        signs = _drawable(typeface, True)
+        wanted = _ICONS
     else:
-        typeface = _dingbat_face()
-        signs = _drawable(typeface, False)
-    outline = glyph_outline(canvas.generator, typeface, signs)
-    if not len(outline.points_xy):
-        return None
-    return centred(outline, size=size)
+        typeface, wanted = _dingbat_face(), _DINGBATS
+    outline = symbol_row(canvas.generator, typeface, _inked(typeface, wanted))
+    return centred(outline, size=size) if len(outline.points_xy) else None
 
 
 @cache
@@ -139,6 +115,5 @@ def _dingbat_face() -> Typeface:
 
 
 @cache
-def _drawable(typeface: Typeface, icons: bool) -> tuple[int, ...]:
-    wanted = (code for code in range(0xF000, 0xF900) if code not in _READ_ICONS) if icons else iter(_DINGBATS)
-    return tuple(code for code in wanted if typeface.covers(chr(code)) and typeface.has_ink(chr(code)))
+def _inked(typeface: Typeface, codepoints: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(code for code in codepoints if typeface.covers(chr(code)) and typeface.has_ink(chr(code)))

@@ -1,246 +1,170 @@
-"""Fonts: their outlines, measures and coverage, and text shaped with HarfBuzz into glyph outlines."""
+"""The fonts of this machine and of installed packages, by script, with their licences."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import accumulate
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
-import numpy as np
-import regex
 import uharfbuzz
-from numpy.typing import NDArray
+from numpy.random import Generator
 
-from craft.synth.curves import flattened_glyph
-from craft.synth.rasterizer import extent
+from craft.synth.text import LANGUAGES, word_list
+from craft.synth.typeface import Typeface, load_typeface
 
-# H, eta, en, hiragana a, "middle", ga, alef, ka in Bangla and Devanagari: the first that a font has gives its height.
-_TALL_LETTERS = "H\u0397\u041d\u3042\u4e2d\uac00\u0627\u0995\u0915"
+_SYSTEM_FOLDERS = {
+    "linux": ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
+    "darwin": ("/System/Library/Fonts", "/Library/Fonts", "~/Library/Fonts"),
+    "win32": ("C:/Windows/Fonts",),
+}
+_ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 
-_CLUSTER = regex.compile(r"\X")
-_NO_INK = (np.nan,) * 4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outline:
-    """A flattened glyph or text. Coordinates are em, x to the right, y DOWN, the baseline at y = 0.
-
-    Attributes:
-        points_xy: (P, 2) float64, the corners of all contours one after another.
-        contour_ends: (K,) int64, index after the last corner of each contour.
-    """
-
-    points_xy: NDArray[np.float64]
-    contour_ends: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShapedText:
-    """A word or line that HarfBuzz shaped.
-
-    Attributes:
-        outline: its contours, in em.
-        characters: its grapheme clusters, spaces included, in reading order.
-        boxes_xyxy: (len(characters), 4) float64, ink box of each in em; NaN for one without ink, such as a space.
-        advance: em that the pen moved, to the right (or down, for vertical text).
-    """
-
-    outline: Outline
-    characters: tuple[str, ...]
-    boxes_xyxy: NDArray[np.float64]
-    advance: float
+# What a font must hold before it is tried for an alphabet; of other scripts it must hold the most frequent words.
+_ALPHABETS = {
+    "Latin": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,-:!?'&%/()",
+    "Cyrillic": "".join(chr(code) for code in range(0x410, 0x450)),
+    "Greek": "".join(chr(code) for code in (*range(0x391, 0x3A2), *range(0x3A3, 0x3AA), *range(0x3B1, 0x3CA))),
+}
+# Fonts of symbols, of last resort, of colour bitmaps, and mathematical ones whose letters are laid out for formulas;
+# Computer Modern as matplotlib has it puts other glyphs at the code points beyond ASCII.
+_UNFIT = re.compile(
+    r"last ?resort|symbol|emoji|nonuni|stixsiz|sizeone|dingbat|awesome|icon|\bcm[a-z]+10\b|tex gyre|blank|barcode|math",
+    re.I,
+)
+# Noto has one family per script; the Latin letters that many of them carry along are all the same.
+_NOTO_LATIN = re.compile(r"^Noto (Sans|Serif)( Display| Mono)?$")
+_WEIGHT_WORDS = re.compile(
+    r"\b(Thin|Extra ?Light|Light|Medium|Semi ?bold|Black|Heavy|Condensed|Extra ?bold)\b.*$", re.I
+)
 
 
-class Typeface:
-    """One face of a font file, with its glyph outlines kept once flattened.
+@dataclass(frozen=True, slots=True)
+class FaceRecord:
+    """A face of a font file and what is recorded about it.
 
     Attributes:
         path: font file.
         index: face inside a collection.
-        name: file name without its ending, with "#index" where the file holds several faces.
+        family: family name, without weights.
+        name: full name.
+        licence: what the font says of its licence, shortened; "not stated" where it says nothing.
+        scripts: scripts it is used for; "icons" for one of symbols.
     """
 
-    def __init__(self, path: str | Path, index: int = 0):
-        self.path = str(path)
-        self.index = index
-        self._face = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(self.path), index)
-        if self._face.glyph_count == 0:
-            raise ValueError(f"{path}: not a font file, or no face {index} in it; remove it or name another")
-        self._font = uharfbuzz.Font(self._face)
-        self._units = float(self._face.upem)
-        self._codepoints = self._face.unicodes
-        self._glyphs: dict[int, tuple[Outline, tuple[float, ...]]] = {}
-        self.name = Path(path).stem + (f"#{index}" if index else "")
+    path: str
+    index: int
+    family: str
+    name: str
+    licence: str
+    scripts: frozenset[str]
 
-    @cached_property
-    def cap_height(self) -> float:
-        """Height of H in em, or of the first tall letter that there is."""
-        return self._letter_height(_TALL_LETTERS) or 0.7
 
-    @cached_property
-    def x_height(self) -> float:
-        """Height of x in em, or half of the capitals' where there is no x."""
-        return self._letter_height("x") or 0.5 * self.cap_height
+@dataclass(frozen=True, slots=True)
+class FontPool:
+    """Faces by script; within a script every family is as likely as any other.
 
-    def covers(self, text: str) -> bool:
-        """Whether the face has a glyph with ink for every character of a text (spaces and joiners aside).
+    Attributes:
+        families: per script, per family (sorted), its faces.
+        icons: faces that have icons and arrows rather than letters, for hard negatives.
+    """
 
-        Args:
-            text: any text.
+    families: dict[str, tuple[tuple[FaceRecord, ...], ...]]
+    icons: tuple[FaceRecord, ...]
 
-        Returns:
-            True where nothing of it would be drawn as an empty box.
-        """
-        return all(ord(sign) in self._codepoints for sign in text if not sign.isspace() and sign not in "\u200c\u200d")
-
-    def has_ink(self, character: str) -> bool:
-        """Whether the glyph of a character draws something.
-
-        Args:
-            character: one code point that the face covers.
-
-        Returns:
-            False for a space or a glyph left empty.
-        """
-        return bool(self._glyph(self._font.get_nominal_glyph(ord(character)))[1])
-
-    def names(self) -> dict[str, str]:
-        """What the face says of itself.
-
-        Returns:
-            "family", "full" (its full name) and "licence", the first 160 characters or "not stated".
-        """
-        identifiers = uharfbuzz.OTNameIdPredefined
-
-        def read(identifier: int) -> str:
-            return " ".join((self._face.get_name(identifier) or "").split())
-
-        family = read(identifiers.TYPOGRAPHIC_FAMILY) or read(identifiers.FONT_FAMILY) or self.name
-        full = read(identifiers.FULL_NAME) or self.name
-        return {"family": family, "full": full, "licence": read(identifiers.LICENSE)[:160] or "not stated"}
-
-    def shape(self, text: str, *, vertical: bool = False) -> ShapedText:
-        """Shape a text: joining, conjuncts, kerning and direction as its script asks.
-
-        Args:
-            text: one word or line, of one direction.
-            vertical: set it from top to bottom, with the font's vertical forms; x is then measured from the middle
-                of the column, y from its top.
-
-        Returns:
-            The shaped text.
-
-        Raises:
-            ValueError: the face lacks a glyph that the text needs.
-        """
-        buffer = uharfbuzz.Buffer()
-        buffer.add_str(text)
-        buffer.guess_segment_properties()
-        if vertical:
-            buffer.direction = "ttb"
-        uharfbuzz.shape(self._font, buffer, {})
-        clusters = _CLUSTER.findall(text)
-        starts = list(accumulate((len(cluster) for cluster in clusters), initial=0))
-        infos, positions = buffer.glyph_infos, buffer.glyph_positions
-        following = _following({info.cluster for info in infos}, len(text))
-        right_to_left = buffer.direction == "rtl"
-        boxes: list[tuple[float, ...]] = [_NO_INK] * len(clusters)
-        drawn: list[Outline] = []
-        places: list[tuple[float, float]] = []
-        pen_x, pen_y = 0.0, 0.0
-        for info, position in zip(infos, positions, strict=True):
-            if info.codepoint == 0:
-                raise ValueError(f"{self.path}: no glyph for {text!r}; choose a font that has it")
-            glyph, ink = self._glyph(info.codepoint)
-            if ink:
-                x = (pen_x + position.x_offset) / self._units
-                y = -(pen_y + position.y_offset) / self._units
-                drawn.append(glyph)
-                places.append((x, y))
-                first = bisect_right(starts, info.cluster) - 1
-                last = max(bisect_left(starts, following[info.cluster]), first + 1)
-                box = (ink[0] + x, ink[1] + y, ink[2] + x, ink[3] + y)
-                _add_ink(boxes, box, first, last, right_to_left=right_to_left)
-            pen_x += position.x_advance
-            pen_y += position.y_advance
-        advance = (-pen_y if vertical else pen_x) / self._units
-        return ShapedText(
-            _set_out(drawn, places), tuple(clusters), np.array(boxes, dtype=np.float64).reshape(-1, 4), advance
-        )
-
-    def _glyph(self, glyph: int) -> tuple[Outline, tuple[float, ...]]:
-        """Outline of a glyph and its ink box x1, y1, x2, y2 in em; the box is empty where there is no ink."""
-        found = self._glyphs.get(glyph)
-        if found is None:
-            points, ends = flattened_glyph(self._font, glyph, units=self._units)
-            box = extent(points) if len(points) else ()
-            found = self._glyphs[glyph] = Outline(points, ends), box
-        return found
-
-    def _letter_height(self, letters: str) -> float:
-        for letter in letters:
-            if ord(letter) in self._codepoints:
-                box = self._glyph(self._font.get_nominal_glyph(ord(letter)))[1]
-                if box:
-                    return -box[1]
-        return 0.0
+    def choose(self, generator: Generator, script: str) -> Typeface:
+        """Choose and open a face for a script in `families`."""
+        families = self.families[script]
+        faces = families[int(generator.integers(len(families)))]
+        face = faces[int(generator.integers(len(faces)))]
+        return load_typeface(face.path, face.index)
 
 
 @cache
-def load_typeface(path: str, index: int = 0) -> Typeface:
-    """Open a font file once per process.
+def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] = ()) -> FontPool:
+    """Find the fonts that scenes are written with, in an order that depends on their names only.
+
+    Fonts that come as packages (those of matplotlib and any with the entry points of `fonts`) are always there.
 
     Args:
-        path: font file.
-        index: face inside a collection.
-
-    Returns:
-        The face.
+        folders: folders searched, with what is below them.
+        system: search the system's font folders too.
+        only: beginnings of the families' names that may be used; empty for all.
 
     Raises:
-        ValueError: it is not a font.
+        ValueError: a named folder is missing or holds no font, or no font is left.
     """
-    return Typeface(path, index)
+    files = dict.fromkeys(_package_files())
+    for folder in folders:
+        found = _fonts_below(Path(folder).expanduser())
+        if not found:
+            raise ValueError(f"{folder}: no fonts ({', '.join(_ENDINGS)}) in this folder; name one that has some")
+        files.update(dict.fromkeys(found))
+    if system:
+        for folder in _SYSTEM_FOLDERS.get(sys.platform, ()):
+            files.update(dict.fromkeys(_fonts_below(Path(folder).expanduser())))
+    records = {(record.name, record.scripts): record for file in files for record in _records(file)}
+    wanted = [record for record in records.values() if not only or record.family.startswith(only)]
+    if not wanted:
+        raise ValueError(f"no font family begins with {' or '.join(only)}; install one, or name others in families")
+    ordered = sorted(wanted, key=lambda record: (record.family, record.name, record.path))
+    families: dict[str, tuple[tuple[FaceRecord, ...], ...]] = {}
+    for script in LANGUAGES:
+        of_script = [record for record in ordered if script in record.scripts]
+        names = sorted({record.family for record in of_script})
+        if names:
+            families[script] = tuple(tuple(r for r in of_script if r.family == name) for name in names)
+    return FontPool(families, tuple(record for record in ordered if "icons" in record.scripts))
 
 
-def _following(clusters: set[int], end: int) -> dict[int, int]:
-    """For each cluster of glyphs the first code point after it."""
-    ordered = sorted(clusters)
-    return dict(zip(ordered, [*ordered[1:], end], strict=True))
+def licences(pool: FontPool) -> dict[str, str]:
+    """Return the licence of every typeface, as the font states it, by `Typeface.name`."""
+    records = [record for families in pool.families.values() for faces in families for record in faces]
+    return {load_typeface(record.path, record.index).name: record.licence for record in records}
 
 
-def _set_out(glyphs: list[Outline], places_xy: list[tuple[float, float]]) -> Outline:
-    """Glyphs moved to their places, as one outline."""
-    if not glyphs:
-        return Outline(np.empty((0, 2)), np.empty(0, np.int64))
-    points = np.empty((sum(len(glyph.points_xy) for glyph in glyphs), 2))
-    ends, first = [], 0
-    for glyph, place in zip(glyphs, places_xy, strict=True):
-        last = first + len(glyph.points_xy)
-        np.add(glyph.points_xy, place, out=points[first:last])
-        ends.append(glyph.contour_ends + first)
-        first = last
-    return Outline(points, np.concatenate(ends))
+def _package_files() -> Iterator[Path]:
+    import matplotlib
+
+    yield from _fonts_below(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+    for group in ("fonts_ttf", "fonts_otf"):
+        for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+            yield from sorted({Path(path) for path in entry.load().values()})
 
 
-def _add_ink(
-    boxes: list[tuple[float, ...]],
-    ink: tuple[float, float, float, float],
-    first: int,
-    last: int,
-    *,
-    right_to_left: bool,
-) -> None:
-    """Grow the boxes of the characters that a glyph draws; the box of a ligature is cut evenly between its own."""
-    x1, y1, x2, y2 = ink
-    count = last - first
-    for part in range(count):
-        left, right = x1 + (x2 - x1) * part / count, x1 + (x2 - x1) * (part + 1) / count
-        at = last - 1 - part if right_to_left else first + part
-        box = boxes[at]
-        if box is _NO_INK:
-            boxes[at] = (left, y1, right, y2)
-        else:
-            boxes[at] = (min(box[0], left), min(box[1], y1), max(box[2], right), max(box[3], y2))
+def _fonts_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS) if folder.is_dir() else []
+
+
+@cache
+def _records(path: Path) -> list[FaceRecord]:
+    try:
+        count = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path))).count
+        return [record for index in range(count) if (record := _record(path, index)) is not None]
+    except (ValueError, uharfbuzz.HarfBuzzError):
+        return []  # a broken font among the system's is no reason to stop; the set's record shows what was used
+
+
+def _record(path: Path, index: int) -> FaceRecord | None:
+    typeface = load_typeface(str(path), index)
+    names = typeface.names()
+    family = _WEIGHT_WORDS.sub("", names["family"]).strip() or names["family"]
+    if re.search(r"brands", names["family"], re.I):
+        return None  # trade marks, half of which are letters
+    if re.search(r"awesome|icon", names["family"], re.I):
+        return FaceRecord(str(path), index, family, names["full"], names["licence"], frozenset({"icons"}))
+    if _UNFIT.search(names["family"] + " " + path.stem) or "Mono CJK" in family:
+        return None
+    scripts = frozenset(script for script in LANGUAGES if _serves(typeface, script, family))
+    return FaceRecord(str(path), index, family, names["full"], names["licence"], scripts) if scripts else None
+
+
+def _serves(typeface: Typeface, script: str, family: str) -> bool:
+    if script in _ALPHABETS:
+        own = not family.startswith("Noto") or _NOTO_LATIN.match(family) is not None
+        return own and typeface.covers(_ALPHABETS[script]) and typeface.has_ink(_ALPHABETS[script][0])
+    words = word_list(LANGUAGES[script][0][0])
+    return sum(typeface.covers(word) for word in words[:300]) >= 290

@@ -1,42 +1,33 @@
-"""The full preset: a background, hard negatives, blocks of text, things in front, light, a camera, and honest labels."""
+"""The full preset: a background, hard negatives, blocks of text, occluders, light, a camera, and honest labels."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from craft.geometry import visible_shares
 from craft.scene import Word
-from craft.synth.backgrounds import drawn_background
+from craft.synth.backgrounds import photograph_background, surface_background
 from craft.synth.blocks import add_block
 from craft.synth.camera import Shot, choose_shot, photograph
-from craft.synth.canvas import Canvas, DrawnWord, new_pose
+from craft.synth.canvas import CELL, Canvas, PaintedWord, new_pose
 from craft.synth.clutter import add_negative, add_occluder
-from craft.synth.photographs import photograph_background
+from craft.synth.fonts import font_pool
 from craft.synth.placement import letter_height
 from craft.synth.presets import FullSettings
-from craft.synth.rendered_scene import Picture, RenderedScene
+from craft.synth.rendered_scene import Image, RenderedScene
 from craft.synth.rooms import room_background
 from craft.synth.text import script_label
-from craft.synth.typefaces import font_pool
 
-# A word of which more than this is covered, or more than this lies outside the picture, is not read.
+# A word of which more than this is covered, or more than this lies outside the image, cannot be read.
 COVERED_LIMIT = 0.3
 OUTSIDE_LIMIT = 0.1
 
 
 def render_full(settings: FullSettings, seed: int, index: int) -> RenderedScene:
-    """Draw one scene of the full preset.
-
-    Args:
-        settings: of the preset.
-        seed: seed of the set.
-        index: number of the scene in the set, from 0.
-
-    Returns:
-        The scene, the same on every call with the same fonts installed.
-    """
+    """Render scene `index` of the full preset, the same on every call with the same fonts installed."""
     generator = np.random.default_rng([seed, index, 2])
     canvas, foreign = _new_canvas(generator, settings)
     shot = choose_shot(generator, settings.camera)
@@ -59,7 +50,7 @@ def render_full(settings: FullSettings, seed: int, index: int) -> RenderedScene:
     return RenderedScene(image, tuple(words), tuple(fonts))
 
 
-def _new_canvas(generator: np.random.Generator, settings: FullSettings) -> tuple[Canvas, list[NDArray[np.float32]]]:
+def _new_canvas(generator: Generator, settings: FullSettings) -> tuple[Canvas, list[NDArray[np.float32]]]:
     """An empty scene and the words that its photograph already has."""
     height, width = settings.size_hw
     foreign: list[NDArray[np.float32]] = []
@@ -70,19 +61,18 @@ def _new_canvas(generator: np.random.Generator, settings: FullSettings) -> tuple
     elif settings.rooms and generator.random() < settings.rooms:
         image = room_background(generator, settings.size_hw)
     else:
-        image = drawn_background(generator, settings.size_hw)
+        image = surface_background(generator, settings.size_hw)
     pool = font_pool(settings.font_folders, system=settings.system_fonts, only=settings.families)
-    middle = generator.uniform(0.3, 0.7, 2) * [width, height]
-    wall = new_pose(generator, settings, (float(middle[0]), float(middle[1])))
-    taken = np.zeros((height // 8, width // 8), np.uint8)
+    wall = new_pose(generator, settings, generator.uniform(0.3, 0.7, 2) * [width, height])
+    taken = np.zeros((height // CELL, width // CELL), np.uint8)
     canvas = Canvas(generator, settings, pool, np.ascontiguousarray(image), wall, np.array(np.linalg.inv(wall)), taken)
     for polygon in foreign:
-        cv2.fillConvexPoly(canvas.taken, cv2.convexHull(np.round(polygon / 8).astype(np.int32)), 1)
+        cv2.fillConvexPoly(canvas.taken, cv2.convexHull(np.round(polygon / CELL).astype(np.int32)), 1)
     return canvas, foreign
 
 
-def _label(word: DrawnWord, covered: Picture | None, settings: FullSettings, shot: Shot, gain: float) -> Word | None:
-    """The label a person would give a word: don't care where it cannot be read, none where it is out of the picture."""
+def _label(word: PaintedWord, covered: Image | None, settings: FullSettings, shot: Shot, gain: float) -> Word | None:
+    """The label a person would give a word: don't care where it cannot be read, none where it is outside the image."""
     placed = word.placed
     height, width = settings.size_hw
     inside = placed.polygon_xy.min() >= 0 and (placed.polygon_xy <= [width, height]).all()
@@ -99,7 +89,7 @@ def _label(word: DrawnWord, covered: Picture | None, settings: FullSettings, sho
     )
 
 
-def _readable(word: DrawnWord, settings: FullSettings, shot: Shot, gain: float) -> bool:
+def _readable(word: PaintedWord, settings: FullSettings, shot: Shot, gain: float) -> bool:
     if settings.readable_height > 0:
         height = letter_height(word.placed.polygon_xy) / shot.shrink
         blur = np.hypot(shot.blur, 0.3 * shot.motion) / shot.shrink
@@ -112,8 +102,8 @@ def _readable(word: DrawnWord, settings: FullSettings, shot: Shot, gain: float) 
     return True
 
 
-def _covered_share(polygon_xy: NDArray[np.float32], covered: Picture | None) -> float:
-    """Share of a word that something in front hides; None where nothing is in front."""
+def _covered_share(polygon_xy: NDArray[np.float32], covered: Image | None) -> float:
+    """Share of a word that an occluder hides."""
     if covered is None:
         return 0.0
     low = np.maximum(np.floor(polygon_xy.min(axis=0)).astype(int), 0)

@@ -1,7 +1,7 @@
-"""Things that look a little like text and are none: repeated strokes, structures, pictures, and letters that no one reads.
+"""Outlines of hard negatives: repeated strokes, structures, symbols and pseudo letters, which look a little like text.
 
-Online hard example mining lives on what a detector takes for text. Every kind is an outline around the origin of a
-plane, so that it is tilted, painted, blurred and lit exactly as text is: only its shape tells it apart.
+Every kind is an outline around the origin of a plane, so that it is tilted, painted, blurred and lit exactly as text
+is: only its shape tells it apart.
 """
 
 from __future__ import annotations
@@ -9,56 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
 
-from craft.synth.fonts import Outline, Typeface
-from craft.synth.rasterizer import extent
-from craft.synth.strokes import discs, joined, lines, polygons, polylines, rectangles
-
-Generator = np.random.Generator
+from craft.synth.outlines import Outline, discs, extent, join_outlines, lines, polygons, polylines, rectangles
+from craft.synth.placement import rotation
+from craft.synth.typeface import Typeface
 
 
 def negative_outline(kind: str, generator: Generator, *, size: float) -> Outline:
-    """A hard negative around the origin.
-
-    Args:
-        kind: a key of `KINDS`.
-        generator: source of randomness.
-        size: width of the whole in plane pixels.
-
-    Returns:
-        Its outline in plane pixels.
-    """
-    outline = KINDS[kind](generator)
-    return centred(outline, size=size)
+    """Outline a hard negative, `kind` a key of `KINDS`, around the origin; `size` is its larger side, plane pixels."""
+    return centred(KINDS[kind](generator), size=size)
 
 
 def centred(outline: Outline, *, size: float) -> Outline:
-    """Move an outline to the origin and bring it to a size.
-
-    Args:
-        outline: at least one corner.
-        size: its larger side afterwards, plane pixels.
-
-    Returns:
-        The outline, the middle of its box at the origin.
-    """
+    """Move the middle of an outline's box to the origin and scale the box's larger side to `size`."""
     x1, y1, x2, y2 = extent(outline.points_xy)
     scale = size / max(x2 - x1, y2 - y1, 1e-6)
     middle = np.array([0.5 * (x1 + x2), 0.5 * (y1 + y2)])
     return Outline((outline.points_xy - middle) * scale, outline.contour_ends)
 
 
-def glyph_outline(generator: Generator, typeface: Typeface, codepoints: tuple[int, ...]) -> Outline:
-    """One picture glyph of a font, or a row of a few.
-
-    Args:
-        generator: source of randomness.
-        typeface: font of symbols.
-        codepoints: those that may be drawn.
-
-    Returns:
-        Its outline in em.
-    """
+def symbol_row(generator: Generator, typeface: Typeface, codepoints: tuple[int, ...]) -> Outline:
+    """Outline a symbol among a typeface's `codepoints`, or a row of a few, in em."""
     count = 1 if generator.random() < 0.6 else int(generator.integers(2, 6))
     same = generator.random() < 0.4
     chosen = generator.integers(0, len(codepoints), count)
@@ -87,7 +59,7 @@ def _fence(generator: Generator) -> Outline:
     low = generator.uniform(0, 0.4, count) if generator.random() < 0.3 else np.zeros(count)
     pickets = rectangles(np.stack([x, low, x + width, np.full(count, height)], axis=1))
     rails = rectangles([[0, height * share, count * pitch, height * share + 0.3] for share in (0.2, 0.75)])
-    return joined([pickets, rails])
+    return join_outlines([pickets, rails])
 
 
 def _windows(generator: Generator) -> Outline:
@@ -113,14 +85,12 @@ def _leaves(generator: Generator) -> Outline:
 
 def _grille(generator: Generator) -> Outline:
     count, thick = int(generator.integers(5, 18)), float(generator.uniform(0.05, 0.3))
-    offsets, extent = np.arange(count, dtype=np.float64), float(count - 1)
-    zeros, ends = np.zeros(count), np.full(count, extent)
+    offsets, zeros, ends = np.arange(count, dtype=np.float64), np.zeros(count), np.full(count, float(count - 1))
     upright = lines(np.stack([offsets, zeros], 1), np.stack([offsets, ends], 1), thick)
     level = lines(np.stack([zeros, offsets], 1), np.stack([ends, offsets], 1), thick)
-    grid = joined([upright, level])
+    grid = join_outlines([upright, level])
     if generator.random() < 0.5:
-        turn = np.deg2rad(45 + generator.uniform(-10, 10))
-        turning = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        turning = rotation(np.deg2rad(45 + generator.uniform(-10, 10)))
         grid = Outline(grid.points_xy @ turning, grid.contour_ends)
     return grid
 
@@ -179,8 +149,7 @@ def _scribbles(generator: Generator) -> Outline:
 
 def _circuit(generator: Generator) -> Outline:
     """Traces that turn at right angles between pads."""
-    parts = []
-    pads = []
+    parts, pads = [], []
     for _ in range(int(generator.integers(4, 16))):
         start = generator.integers(0, 16, 2).astype(np.float64)
         path = [start]
@@ -190,7 +159,7 @@ def _circuit(generator: Generator) -> Outline:
             path.append(path[-1] + step)
         parts.append(polylines(np.array(path)[None], 0.22))
         pads += [path[0], path[-1]]
-    return joined([*parts, discs(np.array(pads), np.full(len(pads), 0.42), corners=10)])
+    return join_outlines([*parts, discs(np.array(pads), np.full(len(pads), 0.42), corners=10)])
 
 
 def _strokes(generator: Generator) -> Outline:
@@ -199,12 +168,12 @@ def _strokes(generator: Generator) -> Outline:
     corners = int(generator.integers(2, 5))
     shape = generator.uniform(-0.5, 0.5, (corners, 2)) * [0.7, 1.3]
     x, y = np.meshgrid(np.arange(count) * float(generator.uniform(0.6, 1.3)), np.arange(rows) * 2.0)
-    places = np.stack([x.ravel(), y.ravel()], axis=1)
-    return polylines(shape + places[:, None], float(generator.uniform(0.08, 0.3)))
+    offsets = np.stack([x.ravel(), y.ravel()], axis=1)
+    return polylines(shape + offsets[:, None], float(generator.uniform(0.08, 0.3)))
 
 
 def _pseudo_letters(generator: Generator) -> Outline:
-    """Signs of letters' height and spacing, three to five strokes each between the nodes of a grid."""
+    """Marks with the height and spacing of letters, three to five strokes each between the nodes of a grid."""
     nodes = np.array([[x, y] for x in (0.0, 0.3, 0.6) for y in (0.0, 0.35, 0.65, 1.0)])
     parts, left = [], 0.0
     thick = float(generator.uniform(0.06, 0.2))
@@ -213,7 +182,7 @@ def _pseudo_letters(generator: Generator) -> Outline:
         path = nodes[kept[int(generator.integers(len(kept)))]]
         parts.append(polylines((path + np.array([left, 0.0]))[None], thick))
         left += 0.85 + thick
-    return joined(parts)
+    return join_outlines(parts)
 
 
 def _shelf(generator: Generator) -> Outline:
@@ -229,7 +198,7 @@ def _shelf(generator: Generator) -> Outline:
             x += width
         boxes.append([-0.3, row * 3.2 + 0.06, 12.6, row * 3.2 + 0.25])
     bottles = [discs(np.array(discs_at), np.full(len(discs_at), 0.2))] if discs_at else []
-    return joined([rectangles(boxes), *bottles])
+    return join_outlines([rectangles(boxes), *bottles])
 
 
 def _cables(generator: Generator) -> Outline:
@@ -251,9 +220,11 @@ def _figures(generator: Generator) -> Outline:
     if kind == 1:
         angles = np.linspace(0, 2 * np.pi, 33)
         ring = polylines(np.stack([np.cos(angles), np.sin(angles)], axis=1)[None], 0.22)
-        return joined([ring, lines([[-0.7, 0.7]], [[0.7, -0.7]], 0.2)])
+        return join_outlines([ring, lines([[-0.7, 0.7]], [[0.7, -0.7]], 0.2)])
     body = rectangles([[-0.35, 0.3, 0.35, 1.6], [-0.32, 1.6, -0.06, 2.9], [0.06, 1.6, 0.32, 2.9]])
-    return joined([discs([[0, 0]], [0.26]), body, lines([[-0.4, 0.4], [0.4, 0.4]], [[-0.75, 1.4], [0.75, 1.4]], 0.18)])
+    return join_outlines(
+        [discs([[0, 0]], [0.26]), body, lines([[-0.4, 0.4], [0.4, 0.4]], [[-0.75, 1.4], [0.75, 1.4]], 0.18)]
+    )
 
 
 KINDS: dict[str, Callable[[Generator], Outline]] = {

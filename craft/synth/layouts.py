@@ -1,4 +1,4 @@
-"""Arrangements of text on a plane: signs, paragraphs, menus, columns, bent lines, plates."""
+"""Layouts: text arranged on a plane as signs, paragraphs, menus, columns, bent lines and plates."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from craft.synth.fonts import ShapedText, Typeface
-from craft.synth.text import UNSPACED, Writer
+from craft.synth.text import UNSPACED, TextSampler
+from craft.synth.typeface import ShapedText, Typeface
 
 BENDABLE = ("Latin", "Cyrillic", "Greek", "Korean", "Chinese", "Japanese")
 UPRIGHT_COLUMNS = ("Chinese", "Japanese", "Korean")
@@ -20,9 +20,7 @@ class Item:
     """One label on its plane.
 
     Attributes:
-        shaped: the text.
-        typeface: the face it is drawn with.
-        script: script of the list that it came from.
+        script: script of the word list that it came from.
         size: plane pixels per em.
         origin_xy: where its pen starts, plane pixels.
         bend: curvature of its baseline, 1 / plane pixels.
@@ -36,18 +34,14 @@ class Item:
     bend: float = 0.0
 
 
-def arrange(kind: str, writer: Writer, *, size: float) -> list[Item]:
-    """Lay out text of one kind around the plane's origin.
+def arrange(kind: str, sampler: TextSampler, *, size: float) -> list[Item]:
+    """Lay out text around the plane's origin; no items where nothing could be shaped.
 
     Args:
         kind: a key of `LAYOUTS`.
-        writer: chooses the words.
         size: plane pixels per em of the main text.
-
-    Returns:
-        Labels, centred on the origin; empty where nothing could be drawn.
     """
-    items = LAYOUTS[kind](writer, size)
+    items = LAYOUTS[kind](sampler, size)
     if not items or any(item.bend for item in items):
         return items
     boxes = np.concatenate([item.shaped.boxes_xyxy * item.size + np.tile(item.origin_xy, 2) for item in items])
@@ -56,85 +50,78 @@ def arrange(kind: str, writer: Writer, *, size: float) -> list[Item]:
 
 
 def _row(
-    writer: Writer,
-    texts: list[str],
-    size: float,
-    y: float,
-    *,
-    align: str = "left",
-    width: float = 0.0,
-    bend: float = 0.0,
+    sampler: TextSampler, texts: list[str], size: float, y: float, *, align: str = "left", width: float = 0.0
 ) -> list[Item]:
     """One line of labels, right to left where the script runs so."""
-    shaped = [found for text in texts if (found := writer.shaped(text)) is not None]
-    gap = (0.28 + 0.2 * writer.generator.random()) * size
+    shaped = [found for text in texts if (found := sampler.shaped(text)) is not None]
+    gap = (0.28 + 0.2 * sampler.generator.random()) * size
     advances = [text.advance * size for text in shaped]
     total = sum(advances) + gap * (len(shaped) - 1)
     x = {"left": 0.0, "centre": 0.5 * (width - total), "right": width - total}[align]
     items = []
     pairs = list(zip(shaped, advances, strict=True))
-    for text, advance in reversed(pairs) if writer.script == "Arabic" else pairs:
-        items.append(Item(text, writer.typeface, writer.script, size, (x, y), bend))
+    for text, advance in reversed(pairs) if sampler.script == "Arabic" else pairs:
+        items.append(Item(text, sampler.typeface, sampler.script, size, (x, y)))
         x += advance + gap
     return items
 
 
-def _word(writer: Writer, size: float) -> list[Item]:
-    return _row(writer, [writer.word()], size, 0.0)
+def _word(sampler: TextSampler, size: float) -> list[Item]:
+    return _row(sampler, [sampler.word()], size, 0.0)
 
 
-def _numbers(writer: Writer, size: float) -> list[Item]:
-    text = writer.number() if writer.generator.random() < 0.6 else writer.price()
-    return _row(writer, [text], size, 0.0)
+def _numbers(sampler: TextSampler, size: float) -> list[Item]:
+    text = sampler.number() if sampler.generator.random() < 0.6 else sampler.price()
+    return _row(sampler, [text], size, 0.0)
 
 
-def _plate(writer: Writer, size: float) -> list[Item]:
-    return _row(writer, [writer.plate()], size, 0.0)
+def _plate(sampler: TextSampler, size: float) -> list[Item]:
+    return _row(sampler, [sampler.plate()], size, 0.0)
 
 
-def _sign(writer: Writer, size: float) -> list[Item]:
+def _sign(sampler: TextSampler, size: float) -> list[Item]:
     """One to four lines, the first often larger, all to one side or all centred."""
-    draw = writer.generator
+    draw = sampler.generator
     align = "centre" if draw.random() < 0.6 else "left"
     items: list[Item] = []
     y = 0.0
     for line in range(int(draw.integers(1, 5))):
         scale = size if line == 0 else size * float(draw.choice([1.0, 1.0, 0.75, 0.5]))
-        address = line > 1 and writer.script == "Latin" and draw.random() < 0.15
-        texts = [writer.address()] if address else writer.line(int(draw.integers(1, 4)))
+        address = line > 1 and sampler.script == "Latin" and draw.random() < 0.15
+        texts = [sampler.address()] if address else sampler.line(int(draw.integers(1, 4)))
         y += scale * float(draw.uniform(1.05, 1.4))
-        items += _row(writer, texts, scale, y, align=align)
+        items += _row(sampler, texts, scale, y, align=align)
     return items
 
 
-def _paragraph(writer: Writer, size: float) -> list[Item]:
+def _paragraph(sampler: TextSampler, size: float) -> list[Item]:
     """Lines of running text, broken where they get too long."""
-    draw = writer.generator
+    draw = sampler.generator
     width = size * float(draw.uniform(8, 18))
     leading = size * float(draw.uniform(1.1, 1.6))
-    align = "centre" if draw.random() < 0.25 else "right" if writer.script == "Arabic" else "left"
+    align = "centre" if draw.random() < 0.25 else "right" if sampler.script == "Arabic" else "left"
     items: list[Item] = []
     for line in range(int(draw.integers(2, 8))):
-        count = max(int(width / (size * (4.0 if writer.script in UNSPACED else 2.9))), 1)
-        items += _row(writer, writer.line(count), size, line * leading, align=align, width=width)
+        count = max(int(width / (size * (4.0 if sampler.script in UNSPACED else 2.9))), 1)
+        items += _row(sampler, sampler.line(count), size, line * leading, align=align, width=width)
     return items
 
 
-def _menu(writer: Writer, size: float) -> list[Item]:
+def _menu(sampler: TextSampler, size: float) -> list[Item]:
     """Rows of an item at the left and its price at the right, now and then in two columns."""
-    draw = writer.generator
+    draw = sampler.generator
     items: list[Item] = []
     left = 0.0
     for _ in range(int(draw.integers(1, 3))):
         leading = size * float(draw.uniform(1.2, 1.9))
         names, prices = [], []
         for line in range(int(draw.integers(3, 8))):
-            names.append(_row(writer, writer.line(int(draw.integers(1, 3))), size, line * leading))
-            prices.append(_row(writer, [writer.price()], size, line * leading, align="right"))
+            names.append(_row(sampler, sampler.line(int(draw.integers(1, 3))), size, line * leading))
+            prices.append(_row(sampler, [sampler.price()], size, line * leading, align="right"))
         longest = max((_end(row) for row in names if row), default=0.0)
         width = longest + size * float(draw.uniform(3.5, 6.0))
-        items += [_shifted(item, left) for row in names for item in row]
-        items += [_shifted(item, left + width) for row in prices for item in row]
+        items += [_moved(item, left) for row in names for item in row]
+        items += [_moved(item, left + width) for row in prices for item in row]
         left += width + size
     return items
 
@@ -143,36 +130,33 @@ def _end(row: list[Item]) -> float:
     return max(item.origin_xy[0] + item.shaped.advance * item.size for item in row)
 
 
-def _shifted(item: Item, distance: float) -> Item:
+def _moved(item: Item, distance: float) -> Item:
     return replace(item, origin_xy=(item.origin_xy[0] + distance, item.origin_xy[1]))
 
 
-def _vertical(writer: Writer, size: float) -> list[Item]:
+def _vertical(sampler: TextSampler, size: float) -> list[Item]:
     """Columns from right to left for scripts that are written so; elsewhere a plain sign."""
-    if writer.script not in UPRIGHT_COLUMNS:
-        return _sign(writer, size)
-    draw = writer.generator
+    if sampler.script not in UPRIGHT_COLUMNS:
+        return _sign(sampler, size)
+    draw = sampler.generator
     items: list[Item] = []
     for column in range(int(draw.integers(1, 4))):
         y = 0.0
         for _ in range(int(draw.integers(1, 3))):
-            try:
-                shaped = writer.typeface.shape(writer.word(), vertical=True)
-            except ValueError:
+            shaped = sampler.shaped(sampler.word(), vertical=True)
+            if shaped is None:
                 continue
-            if np.isnan(shaped.boxes_xyxy).any():
-                continue
-            items.append(Item(shaped, writer.typeface, writer.script, size, (-column * size * 1.35, y)))
+            items.append(Item(shaped, sampler.typeface, sampler.script, size, (-column * size * 1.35, y)))
             y += (shaped.advance + 0.5) * size
     return items
 
 
-def _curved(writer: Writer, size: float) -> list[Item]:
+def _curved(sampler: TextSampler, size: float) -> list[Item]:
     """A line along an arc; scripts whose letters join are not bent."""
-    if writer.script not in BENDABLE:
-        return _sign(writer, size)
-    draw = writer.generator
-    row = _row(writer, writer.line(int(draw.integers(1, 4))), size, 0.0)
+    if sampler.script not in BENDABLE:
+        return _sign(sampler, size)
+    draw = sampler.generator
+    row = _row(sampler, sampler.line(int(draw.integers(1, 4))), size, 0.0)
     if not row:
         return row
     length = _end(row)
@@ -182,10 +166,10 @@ def _curved(writer: Writer, size: float) -> list[Item]:
     inwards = float(boxes[:, 3].max() if bend > 0 else -boxes[:, 1].min()) * size
     most = _MOST_SHRUNK / max(inwards, 1e-6)
     bend = min(max(bend, -most), most)
-    return [replace(_shifted(item, -0.5 * length), bend=bend) for item in row]
+    return [replace(_moved(item, -0.5 * length), bend=bend) for item in row]
 
 
-LAYOUTS: dict[str, Callable[[Writer, float], list[Item]]] = {
+LAYOUTS: dict[str, Callable[[TextSampler, float], list[Item]]] = {
     "word": _word,
     "sign": _sign,
     "paragraph": _paragraph,

@@ -1,4 +1,4 @@
-"""Colours and effects: how an outline becomes paint, print, metal or light on what is behind it."""
+"""Paint: how an outline becomes print, metal or light on what is behind it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
-from craft.synth.blending import mix_flat, mix_picture
-from craft.synth.fonts import Outline
-from craft.synth.palette import LUMINANCE, Colour, contrasting_colour, natural_colour, with_luminance
+from craft.synth.colours import (
+    LUMINANCE,
+    Colour,
+    blend_colour,
+    blend_image,
+    contrasting_colour,
+    natural_colour,
+    with_luminance,
+)
+from craft.synth.outlines import Outline, coverage
 from craft.synth.placement import pixel_window
 from craft.synth.presets import StyleSettings
-from craft.synth.rasterizer import coverage
-from craft.synth.rendered_scene import Picture
+from craft.synth.rendered_scene import Image
 from craft.synth.textures import add_texture, texture_patch
 
 
@@ -22,16 +29,13 @@ class Style:
     """How one block is painted. Lengths are shares of the letters' height.
 
     Attributes:
-        colour: (3,) fill, RGB 0 to 255.
-        second: (3,) colour at the other end of a gradient, or None.
-        edge: (3,) colour of an edge, or None.
-        edge_width: its width.
-        shadow_xy: how far a shadow falls, or None.
+        colour: of the fill.
+        second: colour at the other end of a gradient.
+        shadow_xy: how far a shadow falls.
         glow: whether the fill shines on what is around it.
         emboss: strength of relief; below 0 carved.
         texture: strength of texture inside.
         wear: share of the paint that is rubbed off.
-        opacity: 0 to 1.
     """
 
     colour: Colour
@@ -48,30 +52,15 @@ class Style:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Painted:
-    """Where paint went.
+    """Where paint went: (H, W) uint8, 255 where the letters are, its first pixel at row `top` and column `left`."""
 
-    Attributes:
-        rows: rows of the picture that the mask covers.
-        columns: columns of the picture that the mask covers.
-        mask: (H, W) uint8 over that window, 255 where the letters are.
-    """
-
-    rows: slice
-    columns: slice
-    mask: Picture
+    mask: Image
+    top: int
+    left: int
 
 
-def choose_style(generator: np.random.Generator, settings: StyleSettings, behind: Colour) -> Style:
-    """A style for a block of text or a hard negative.
-
-    Args:
-        generator: source of randomness.
-        settings: how often each effect comes.
-        behind: (3,) mean colour behind the block.
-
-    Returns:
-        The style.
-    """
+def choose_style(generator: Generator, settings: StyleSettings, behind: Colour) -> Style:
+    """Choose a style for a block of text or a hard negative that contrasts with the mean colour behind it."""
     level = float(LUMINANCE @ behind)
     colour = contrasting_colour(generator, level, low_contrast=settings.low_contrast)
     own = float(LUMINANCE @ colour)
@@ -98,27 +87,16 @@ def choose_style(generator: np.random.Generator, settings: StyleSettings, behind
 
 
 def effect_contrast(style: Style, behind: Colour) -> float:
-    """How far edge and relief alone set letters off from what is behind them.
-
-    Args:
-        style: how they are painted.
-        behind: (3,) mean colour behind.
-
-    Returns:
-        Levels, 0 for plain letters.
-    """
+    """Return by how many levels edge and relief alone set letters off from the mean colour behind them."""
     edge = 0.0 if style.edge is None else 0.7 * abs(float(LUMINANCE @ (style.edge - behind)))
     return max(edge, 40 * abs(style.emboss))
 
 
-def paint(generator: np.random.Generator, image: Picture, outline: Outline, style: Style, *, height: float) -> Painted:
-    """Paint an outline into a picture, in place.
+def paint(generator: Generator, image: Image, outline: Outline, style: Style, *, height: float) -> Painted:
+    """Paint an outline over an image, in place.
 
     Args:
-        generator: source of randomness.
-        image: (H, W, 3) uint8, changed.
         outline: contours in image pixels.
-        style: how.
         height: height of the letters, image pixels.
 
     Returns:
@@ -128,7 +106,7 @@ def paint(generator: np.random.Generator, image: Picture, outline: Outline, styl
     rows, columns = pixel_window(outline.points_xy, margin=2 + spread, size_hw=image.shape[:2])
     patch = image[rows, columns]
     if patch.size == 0:
-        return Painted(rows, columns, np.zeros(patch.shape[:2], np.uint8))
+        return Painted(np.zeros(patch.shape[:2], np.uint8), rows.start, columns.start)
     mask = coverage(outline.points_xy - [columns.start, rows.start], outline.contour_ends, size_hw=patch.shape[:2])
     if style.wear:
         mask = _worn(generator, mask, style.wear)
@@ -136,22 +114,22 @@ def paint(generator: np.random.Generator, image: Picture, outline: Outline, styl
         shift = np.array([[1, 0, style.shadow_xy[0] * height], [0, 1, style.shadow_xy[1] * height]])
         cast = cv2.warpAffine(mask, shift, (mask.shape[1], mask.shape[0]))
         cast = cv2.GaussianBlur(cast, (0, 0), max(0.04 * height, 0.4))
-        mix_flat(patch, cast, np.zeros(3), 0.6)
+        blend_colour(patch, cast, np.zeros(3), 0.6)
     if style.glow:
         halo = cv2.GaussianBlur(mask, (0, 0), max(0.15 * height, 0.6))
-        mix_flat(patch, cv2.addWeighted(halo, 2.0, halo, 0.0, 0.0), style.colour, 0.6)
+        blend_colour(patch, cv2.addWeighted(halo, 2.0, halo, 0.0, 0.0), style.colour, 0.6)
     if style.edge is not None:
         width = 2 * max(round(style.edge_width * height), 1) + 1
         grown = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width)))
-        mix_flat(patch, grown, style.edge, style.opacity)
+        blend_colour(patch, grown, style.edge, style.opacity)
     if style.second is None and not style.texture and not style.emboss:
-        mix_flat(patch, mask, style.colour, style.opacity)
+        blend_colour(patch, mask, style.colour, style.opacity)
     else:
-        mix_picture(patch, mask, _fill(generator, mask, style, height), style.opacity)
-    return Painted(rows, columns, mask)
+        blend_image(patch, mask, _fill(generator, mask, style, height), style.opacity)
+    return Painted(mask, rows.start, columns.start)
 
 
-def _fill(generator: np.random.Generator, mask: Picture, style: Style, height: float) -> Picture:
+def _fill(generator: Generator, mask: Image, style: Style, height: float) -> Image:
     """The colours inside the letters."""
     size_hw = (mask.shape[0], mask.shape[1])
     second = style.colour if style.second is None else style.second
@@ -168,7 +146,7 @@ def _fill(generator: np.random.Generator, mask: Picture, style: Style, height: f
     return filled
 
 
-def _worn(generator: np.random.Generator, mask: Picture, share: float) -> Picture:
+def _worn(generator: Generator, mask: Image, share: float) -> Image:
     noise = texture_patch(generator, (mask.shape[0], mask.shape[1]))
     threshold = 128 - 42 * (1.3 - 2.2 * share)
     kept = np.clip((noise.astype(np.float32) - threshold) * 8, 0, 255).astype(np.uint8)

@@ -1,8 +1,9 @@
-"""Shaped text on a plane sent into the picture: outlines, character quads and word quads move through one matrix."""
+"""Geometry: planes seen by a camera, and shaped text sent through them as outlines, character quads and polygons."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,20 +12,22 @@ from numba import njit
 from numpy.typing import NDArray
 
 from craft.geometry import clockwise
-from craft.synth.fonts import Outline, ShapedText, Typeface
-from craft.synth.rasterizer import extent
+from craft.synth.outlines import Outline, extent
+from craft.synth.typeface import ShapedText, Typeface
 
+Matrix = NDArray[np.float64]  # (3, 3) homography, plane pixels to image pixels
+Point = Sequence[float] | NDArray[np.float64]
 _CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedText:
-    """A word in the picture.
+    """A word in the image.
 
     Attributes:
         outline: its contours, image pixels.
         character_quads_xy: (C, 4, 2) float32, image pixels, in reading order; characters without ink have none.
-        polygon_xy: (P, 2) float32, the word's ink box on its plane, sent into the picture; a quad unless bent.
+        polygon_xy: (P, 2) float32, the word's ink box on its plane, sent into the image; a quad unless bent.
         text: the characters that have a quad, in reading order.
     """
 
@@ -34,42 +37,8 @@ class PlacedText:
     text: str
 
 
-def character_boxes(shaped: ShapedText, typeface: Typeface, *, word_height: bool = False) -> NDArray[np.float64]:
-    """Ink boxes of the characters that have ink, none narrower or lower than half the x-height.
-
-    Args:
-        shaped: the text, in em.
-        typeface: the face it was shaped with.
-        word_height: make every box as high as the whole text's, for comparison.
-
-    Returns:
-        (C, 4) float64, x1, y1, x2, y2 in em.
-    """
-    return _character_boxes(shaped.boxes_xyxy, 0.5 * typeface.x_height, word_height)
-
-
-@njit(cache=True, nogil=True)
-def _character_boxes(inked, least, word_height):
-    boxes = inked[~np.isnan(inked[:, 0])].copy()
-    for index in range(len(boxes)):
-        for low in range(2):
-            lacking = max(least - (boxes[index, low + 2] - boxes[index, low]), 0.0)
-            boxes[index, low] -= 0.5 * lacking
-            boxes[index, low + 2] += 0.5 * lacking
-    if word_height and len(boxes):
-        boxes[:, 1], boxes[:, 3] = boxes[:, 1].min(), boxes[:, 3].max()
-    return boxes
-
-
 def box_corners(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corners of axis-aligned boxes, clockwise from the top-left.
-
-    Args:
-        boxes_xyxy: (..., 4).
-
-    Returns:
-        (..., 4, 2) float64.
-    """
+    """Return the corners (..., 4, 2) of axis-aligned boxes (..., 4), clockwise from the top-left."""
     return np.asarray(boxes_xyxy, dtype=np.float64)[..., _CORNERS]
 
 
@@ -78,26 +47,23 @@ def place_text(
     typeface: Typeface,
     *,
     size: float,
-    matrix: NDArray[np.float64],
+    matrix: Matrix,
     origin_xy: tuple[float, float] = (0.0, 0.0),
     bend: float = 0.0,
     word_height: bool = False,
 ) -> PlacedText:
     """Send shaped text through a bend and a homography.
 
+    Character boxes are ink boxes, none narrower or lower than half the x-height.
+
     Args:
         shaped: text with at least one character that has ink.
-        typeface: the face it was shaped with.
         size: plane pixels per em.
-        matrix: (3, 3) float64, plane pixels to image pixels.
         origin_xy: where the pen starts, plane pixels.
         bend: curvature of the baseline, 1 / plane pixels, around the plane's x = 0; above 0 its middle is highest.
-        word_height: character boxes as high as the word.
-
-    Returns:
-        The text in the picture.
+        word_height: make character boxes as high as the word, for comparison.
     """
-    boxes = character_boxes(shaped, typeface, word_height=word_height) * size
+    boxes = _character_boxes(shaped.boxes_xyxy, 0.5 * typeface.x_height, word_height) * size
     whole = np.array([*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)])
     polygon = box_corners(whole)
     if bend:
@@ -119,15 +85,29 @@ def place_text(
     )
 
 
+@njit(cache=True, nogil=True)
+def _character_boxes(inked, least, word_height):
+    boxes = inked[~np.isnan(inked[:, 0])].copy()
+    for index in range(len(boxes)):
+        for low in range(2):
+            lacking = max(least - (boxes[index, low + 2] - boxes[index, low]), 0.0)
+            boxes[index, low] -= 0.5 * lacking
+            boxes[index, low + 2] += 0.5 * lacking
+    if word_height and len(boxes):
+        boxes[:, 1], boxes[:, 3] = boxes[:, 1].min(), boxes[:, 3].max()
+    return boxes
+
+
+def _bent(points: NDArray[np.float64], origin_xy: tuple[float, float], bend: float) -> NDArray[np.float64]:
+    """Points relative to the pen, moved to where it starts and onto the bent baseline."""
+    radius = 1.0 / bend
+    angle = (points[..., 0] + origin_xy[0]) * bend
+    reach = radius - points[..., 1]
+    return np.stack([reach * np.sin(angle), origin_xy[1] + radius - reach * np.cos(angle)], axis=-1)
+
+
 def quad_around(polygon_xy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The smallest rectangle around a polygon, beginning at the corner nearest to the polygon's first.
-
-    Args:
-        polygon_xy: (P, 2) float32; a quad is returned as it is.
-
-    Returns:
-        (4, 2) float32, clockwise.
-    """
+    """Return the smallest rectangle around a polygon, clockwise from the corner nearest to its first; a quad as is."""
     if len(polygon_xy) == 4:
         return polygon_xy
     corners = clockwise(cv2.boxPoints(cv2.minAreaRect(polygon_xy)))
@@ -136,13 +116,10 @@ def quad_around(polygon_xy: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def letter_height(polygon_xy: NDArray[np.float32]) -> float:
-    """Height of a word, or its width where that is less.
+    """Return the smaller of a word's height and width, image pixels.
 
     Args:
         polygon_xy: (P, 2), P even, upper chain and then the lower one backwards.
-
-    Returns:
-        Image pixels.
     """
     if len(polygon_xy) == 4:
         return float(_quad_height(polygon_xy))
@@ -163,31 +140,19 @@ def _quad_height(quad):
     return min(height, np.sqrt(across[0] ** 2 + across[1] ** 2))
 
 
-def _bent(points: NDArray[np.float64], origin_xy: tuple[float, float], bend: float) -> NDArray[np.float64]:
-    """Points relative to the pen, moved to where it starts and onto the bent baseline."""
-    radius = 1.0 / bend
-    angle = (points[..., 0] + origin_xy[0]) * bend
-    reach = radius - points[..., 1]
-    return np.stack([reach * np.sin(angle), origin_xy[1] + radius - reach * np.cos(angle)], axis=-1)
+def rotation(radians: float) -> NDArray[np.float64]:
+    """Return the (2, 2) matrix that turns rows of points clockwise on the screen: points @ matrix."""
+    return np.array([[np.cos(radians), np.sin(radians)], [-np.sin(radians), np.cos(radians)]])
 
 
-def plane_matrix(
-    centre_xy: NDArray[np.float64],
-    *,
-    target_xy: tuple[float, float],
-    degrees: float,
-    tilt: tuple[float, float] = (0.0, 0.0),
-) -> NDArray[np.float64]:
-    """Homography that turns and tilts a plane around one of its points.
+def plane_matrix(centre_xy: Point, *, target_xy: Point, degrees: float, tilt: Point) -> Matrix:
+    """Return the homography that turns and tilts a plane around one of its points.
 
     Args:
-        centre_xy: (2,) float64, the point of the plane that stays the middle, plane pixels.
+        centre_xy: the point of the plane that stays the middle, plane pixels.
         target_xy: where it goes, image pixels.
         degrees: rotation, clockwise on the screen.
         tilt: how much the distance grows per plane pixel along x and y; 0 keeps parallels parallel.
-
-    Returns:
-        (3, 3) float64.
     """
     angle = np.deg2rad(degrees)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -197,10 +162,8 @@ def plane_matrix(
     return turning @ tilting @ to_centre
 
 
-def plane_in_space(
-    *, target_xy: tuple[float, float], yaw: float, pitch: float, roll: float, distance: float
-) -> NDArray[np.float64]:
-    """Homography of a flat thing seen by a camera; its origin is seen at its true size.
+def plane_in_space(*, target_xy: Point, yaw: float, pitch: float, roll: float, distance: float) -> Matrix:
+    """Return the homography of a plane seen by a camera; its origin is seen at its true size.
 
     Args:
         target_xy: where the plane's origin is seen, image pixels.
@@ -209,13 +172,11 @@ def plane_in_space(
         roll: turn around the line of sight, degrees, clockwise on the screen.
         distance: from the camera to the plane's origin, plane pixels; small makes the perspective strong.
 
-    Returns:
-        (3, 3) float64, plane pixels to image pixels.
-
     Source: R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, section 8.1 (image of a plane).
     """
     matrix = np.empty((3, 3))
-    _plane_in_space(math.radians(yaw), math.radians(pitch), math.radians(roll), distance, *target_xy, matrix)
+    x, y = target_xy
+    _plane_in_space(math.radians(yaw), math.radians(pitch), math.radians(roll), distance, x, y, matrix)
     return matrix
 
 
@@ -232,17 +193,13 @@ def _plane_in_space(yaw, pitch, roll, distance, x, y, matrix):
     matrix[0, 2], matrix[1, 2], matrix[2, 2] = x, y, 1.0
 
 
+def shifted(matrix: Matrix, at_xy: Point) -> Matrix:
+    """Return the homography of the plane whose origin is the point `at_xy` of the given one."""
+    return matrix @ np.array([[1, 0, at_xy[0]], [0, 1, at_xy[1]], [0, 0, 1]])
+
+
 def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the picture that points, and a margin around them, lie in.
-
-    Args:
-        points_xy: (P, 2) image pixels, P > 0.
-        margin: image pixels added on every side.
-        size_hw: size of the picture.
-
-    Returns:
-        Slices of rows and of columns, empty where nothing is inside.
-    """
+    """Return the rows and columns of the image around (P, 2) points and a margin, empty where nothing is inside."""
     x1, y1, x2, y2 = extent(points_xy)
     height, width = size_hw
     # clipped before they become whole numbers: corners near the horizon may be infinitely far
@@ -251,29 +208,13 @@ def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tup
     return slice(top, bottom), slice(left, right)
 
 
-def send_outline(outline: Outline, matrix: NDArray[np.float64]) -> Outline:
-    """Send an outline through a homography.
-
-    Args:
-        outline: contours in plane pixels.
-        matrix: (3, 3) float64.
-
-    Returns:
-        The contours in image pixels.
-    """
+def send_outline(outline: Outline, matrix: Matrix) -> Outline:
+    """Send an outline through a homography."""
     return Outline(send(outline.points_xy, matrix), outline.contour_ends)
 
 
-def send(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Send points through a homography, in float64.
-
-    Args:
-        points: (..., 2).
-        matrix: (3, 3).
-
-    Returns:
-        (..., 2) float64.
-    """
+def send(points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]:
+    """Send points (..., 2) through a homography, in float64."""
     return _send(points.reshape(-1, 2), matrix).reshape(points.shape)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the generator's presets: typed, ranged and documented."""
+"""Presets: the settings of the generator."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ NEGATIVES = {
 
 
 class QuickstartSettings(Settings):
-    """The quickstart's preset. Frozen: its defaults do not change, so that results stay comparable."""
+    """The quickstart preset. Frozen: its defaults do not change, so that results stay comparable."""
 
     preset: Literal["quickstart"] = "quickstart"
-    size: int = Field(512, ge=64, multiple_of=4, description="Side of the square picture, pixels.")
+    size: int = Field(512, ge=64, multiple_of=4, description="Side of the square image, pixels.")
     words: tuple[int, int] = Field((4, 14), description="Fewest and most words tried for a scene.")
     cap_height: tuple[float, float] = Field((11.0, 48.0), description="Range of the capitals' height, pixels.")
     rotation: float = Field(15.0, ge=0, le=180, description="Largest rotation of nine words in ten, degrees.")
     perspective: float = Field(
-        0.15, ge=0, le=0.4, description="Largest change of size from a word's middle to its end."
+        0.15, ge=0, le=0.4, description="Largest change of scale from a word's middle to its end."
     )
-    unreadable: float = Field(0.06, ge=0, le=1, description="Share of words drawn too small to read: don't care.")
+    unreadable: float = Field(0.06, ge=0, le=1, description="Share of words that are too small to read: don't care.")
     shapes: int = Field(10, ge=0, description="Most flat shapes behind the text.")
     clutter: int = Field(6, ge=0, description="Most groups of repeated strokes.")
 
@@ -83,27 +83,27 @@ class StyleSettings(Settings):
 
 
 class CameraSettings(Settings):
-    """What happens between the scene and the file. Numbers are shares of scenes unless they say otherwise."""
+    """What the camera does. Numbers are shares of scenes unless they say otherwise."""
 
     lighting: float = Field(0.7, ge=0, le=1, description="Uneven light over the scene.")
-    resample: float = Field(0.2, ge=0, le=1, description="Taken small and enlarged, by a factor of up to 2.5.")
+    resample: float = Field(0.2, ge=0, le=1, description="Captured small and enlarged, by a factor of up to 2.5.")
     defocus: float = Field(0.3, ge=0, le=1, description="Out of focus.")
-    motion: float = Field(0.08, ge=0, le=1, description="Moved while exposed.")
+    motion: float = Field(0.08, ge=0, le=1, description="Motion blur.")
     dark: float = Field(0.12, ge=0, le=1, description="Low light, with its noise.")
     bright: float = Field(0.08, ge=0, le=1, description="Over-exposed.")
-    colour_cast: float = Field(0.4, ge=0, le=1, description="Tinted light.")
-    grey: float = Field(0.03, ge=0, le=1, description="Without colour.")
+    colour_cast: float = Field(0.4, ge=0, le=1, description="A colour cast.")
+    grey: float = Field(0.03, ge=0, le=1, description="Greyscale.")
     noise: float = Field(10.0, ge=0, le=60, description="Largest standard deviation of sensor noise, levels.")
-    jpeg: float = Field(0.3, ge=0, le=1, description="Compressed and opened again.")
-    jpeg_quality: tuple[int, int] = Field((25, 90), description="Range of that compression's quality.")
+    jpeg: float = Field(0.3, ge=0, le=1, description="JPEG compression.")
+    jpeg_quality: tuple[int, int] = Field((25, 90), description="Range of the JPEG quality.")
 
 
 class FullSettings(Settings):
     """Scenes to pretrain on: many scripts, layouts, appearances and hard negatives."""
 
     preset: Literal["full"] = "full"
-    size_hw: tuple[int, int] = Field((768, 768), description="Height and width of the picture, multiples of 8.")
-    words: tuple[int, int] = Field((4, 36), description="Range of the number of words aimed at.")
+    size_hw: tuple[int, int] = Field((768, 768), description="Height and width of the image, multiples of 8.")
+    words: tuple[int, int] = Field((4, 36), description="Range of the number of words aimed for.")
     cap_height: tuple[float, float] = Field((9.0, 60.0), description="Range of capitals' height, pixels; log-uniform.")
     scripts: dict[str, float] = Field(SCRIPTS, description="Weight of each script; those without a font are left out.")
     layouts: dict[str, float] = Field(LAYOUTS, description="Weight of each layout.")
@@ -120,23 +120,30 @@ class FullSettings(Settings):
     )
     occluders: float = Field(0.25, ge=0, le=1, description="Share of scenes with things in front of the text.")
     readable_height: float = Field(
-        8.0, ge=0, description="Words lower than this (pixels, before enlarging) become don't care; 0 keeps all."
+        8.0,
+        ge=0,
+        description="Words smaller than this (height in pixels, before enlarging) become don't care; 0 keeps all.",
     )
     readable_contrast: float = Field(
-        14.0, ge=0, description="Words whose ink differs less than this from what is around (levels) become don't care."
+        14.0,
+        ge=0,
+        description="Words whose ink differs from its surroundings by fewer levels than this become don't care.",
     )
     word_height_boxes: bool = Field(False, description="Character boxes as high as their word, for comparison.")
     rooms: float = Field(
-        0.6, ge=0, le=1, description="Share of drawn backgrounds that are halls, shops and shop fronts, not walls."
+        0.6,
+        ge=0,
+        le=1,
+        description="Share of rendered backgrounds that are halls, shops and shop fronts rather than walls.",
     )
-    photographs: str | None = Field(None, description="Folder of pictures to write on; without it, drawn backgrounds.")
+    photographs: str | None = Field(None, description="Folder of images to write on; without it, rendered backgrounds.")
     photograph_labels: bool = Field(
-        False, description="The folder is a labelled set: its words are kept clear and become don't care."
+        False, description="The folder is a labelled dataset: its words are kept clear and become don't care."
     )
-    font_folders: tuple[str, ...] = Field((), description="Folders of fonts beside those of packages.")
-    system_fonts: bool = Field(True, description="Use the system's fonts too.")
+    font_folders: tuple[str, ...] = Field((), description="Folders of fonts to use besides those of packages.")
+    system_fonts: bool = Field(True, description="Use the system's fonts as well.")
     families: tuple[str, ...] = Field(
-        (), description="Only fonts whose family begins with one of these, so that machines agree; empty: all."
+        (), description="Use only fonts whose family begins with one of these, so that machines agree; empty: all."
     )
     style: StyleSettings = StyleSettings()
     camera: CameraSettings = CameraSettings()
@@ -157,7 +164,7 @@ class FullSettings(Settings):
 
 GeneratorSettings = QuickstartSettings | FullSettings
 
-# What `sample` changes in `full`: small pictures from a kind camera, for data/sample, tests and the README. The fonts
+# What `sample` changes in `full`: small images from a kind camera, for data/sample, tests and the README. The fonts
 # are those of the `synth` extra, matplotlib's STIX, and Noto, whatever else a machine has.
 _SAMPLE: dict[str, Any] = {
     "rooms": 0.0,
@@ -176,14 +183,11 @@ PRESETS = get_args(Preset)
 
 
 def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSettings:
-    """The settings of a preset.
+    """Return the settings of a preset.
 
     Args:
         name: one of `PRESETS`.
         changes: settings that differ from the preset's, nested: {"camera": {"noise": 4.0}}.
-
-    Returns:
-        The settings.
 
     Raises:
         ValueError: no such preset, an unknown setting (the nearest known one is named), or a value out of range.
@@ -195,8 +199,8 @@ def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSetting
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        told = [f"preset {name}: {explain_error(item, kind)}" for item in error.errors()]
-        raise ValueError("\n".join(told)) from None
+        problems = [f"preset {name}: {explain_error(item, kind)}" for item in error.errors()]
+        raise ValueError("\n".join(problems)) from None
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

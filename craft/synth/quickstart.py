@@ -1,7 +1,7 @@
-"""The quickstart's preset: small, plain scenes that a narrow network learns in minutes. Frozen.
+"""The quickstart preset: small, plain scenes that a narrow network learns in minutes.
 
-Results are compared across versions on these scenes, so nothing here changes: fonts, ranges, clutter and the order in
-which random numbers are drawn stay as they are. Better scenes are the business of the `full` preset.
+Frozen: results are compared across versions on these scenes, so fonts, ranges, clutter and the order in which random
+numbers are drawn stay as they are. Better scenes are the business of the `full` preset.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from statistics import NormalDist
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from craft.scene import Word
-from craft.synth.fonts import Typeface, load_typeface
-from craft.synth.lexicon import word_list
+from craft.synth.outlines import coverage
 from craft.synth.placement import PlacedText, pixel_window, place_text, plane_matrix
 from craft.synth.presets import QuickstartSettings
-from craft.synth.rasterizer import coverage
-from craft.synth.rendered_scene import Picture, RenderedScene
+from craft.synth.rendered_scene import Image, RenderedScene
+from craft.synth.text import word_list
+from craft.synth.typeface import Typeface, load_typeface
 
 # The fonts that come with matplotlib, under their own free licences (DejaVu, STIX under the OFL, Computer Modern).
 FONTS = (
@@ -31,16 +32,7 @@ FONTS = (
 
 
 def render_quickstart(settings: QuickstartSettings, seed: int, index: int) -> RenderedScene:
-    """Draw one scene of the quickstart's preset.
-
-    Args:
-        settings: ranges and clutter.
-        seed: seed of the set.
-        index: number of the scene in the set, from 0.
-
-    Returns:
-        The scene, the same on every call.
-    """
+    """Render scene `index` of the quickstart preset, the same on every call."""
     generator = np.random.default_rng([seed, index, 1])
     image = _background(generator, settings)
     taken = np.zeros((settings.size // 4, settings.size // 4), np.uint8)
@@ -49,32 +41,18 @@ def render_quickstart(settings: QuickstartSettings, seed: int, index: int) -> Re
     for number in range(int(generator.integers(settings.words[0], settings.words[1] + 1))):
         unreadable = number > 0 and generator.random() < settings.unreadable
         typeface = quickstart_face(FONTS[int(generator.integers(len(FONTS)))])
-        placed = _find_place(generator, settings, typeface, taken, unreadable=unreadable)
+        placed = _find_room(generator, settings, typeface, taken, unreadable=unreadable)
         if placed is None:
             continue
-        _draw_word(generator, image, placed)
-        words.append(
-            Word(
-                placed.polygon_xy,
-                placed.text,
-                "Latin",
-                dont_care=unreadable,
-                character_quads_xy=placed.character_quads_xy,
-            )
-        )
+        _paint_word(generator, image, placed)
+        quads = placed.character_quads_xy
+        words.append(Word(placed.polygon_xy, placed.text, "Latin", dont_care=unreadable, character_quads_xy=quads))
         fonts.append(typeface.name)
     return RenderedScene(_photograph(generator, image), tuple(words), tuple(fonts))
 
 
 def quickstart_face(name: str) -> Typeface:
-    """Open one of the preset's fonts.
-
-    Args:
-        name: one of `FONTS`.
-
-    Returns:
-        The face.
-    """
+    """Open one of `FONTS`."""
     return load_typeface(_font_path(name))
 
 
@@ -85,7 +63,7 @@ def _font_path(name: str) -> str:
     return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf")
 
 
-def _word_text(generator: np.random.Generator) -> str:
+def _word_text(generator: Generator) -> str:
     kind = generator.random()
     if kind < 0.15:
         return str(generator.integers(0, 10 ** int(generator.integers(1, 6))))
@@ -96,11 +74,11 @@ def _word_text(generator: np.random.Generator) -> str:
     return text + (str(generator.integers(0, 100)) if kind > 0.92 else "")
 
 
-def _find_place(
-    generator: np.random.Generator,
+def _find_room(
+    generator: Generator,
     settings: QuickstartSettings,
     typeface: Typeface,
-    taken: Picture,
+    taken: Image,
     *,
     unreadable: bool,
 ) -> PlacedText | None:
@@ -117,9 +95,9 @@ def _find_place(
         tilt = generator.uniform(-settings.perspective, settings.perspective, 2) / np.maximum(half, 1.0)
         matrix = plane_matrix(
             centre,
-            target_xy=(float(target[0]), float(target[1])),
+            target_xy=target,
             degrees=float(generator.uniform(-spread, spread)),
-            tilt=(float(tilt[0]), float(tilt[1])),
+            tilt=tilt,
         )
         placed = place_text(shaped, typeface, size=size, matrix=matrix)
         if placed.polygon_xy.min() < 2 or placed.polygon_xy.max() > settings.size - 2:
@@ -133,7 +111,7 @@ def _find_place(
     return None
 
 
-def _draw_word(generator: np.random.Generator, image: Picture, placed: PlacedText) -> None:
+def _paint_word(generator: Generator, image: Image, placed: PlacedText) -> None:
     size_hw = image.shape[:2]
     height = float(np.linalg.norm(placed.polygon_xy[3] - placed.polygon_xy[0]))
     rows, columns = pixel_window(placed.polygon_xy, margin=3 + 0.4 * height, size_hw=size_hw)
@@ -145,7 +123,7 @@ def _draw_word(generator: np.random.Generator, image: Picture, placed: PlacedTex
         cv2.fillConvexPoly(patch, np.round(panel).astype(np.int32), _colour(generator), cv2.LINE_AA)
     mask = coverage(placed.outline.points_xy - origin, placed.outline.contour_ends, size_hw=patch.shape[:2])
     behind = patch.reshape(-1, 3).mean(axis=0)
-    colour = _contrasting(generator, behind, least=70.0)
+    colour = _contrasting(generator, behind)
     style = generator.random()
     if style < 0.1:
         step = max(round(0.06 * height), 1)
@@ -157,26 +135,26 @@ def _draw_word(generator: np.random.Generator, image: Picture, placed: PlacedTex
     _blend(patch, mask, colour, float(generator.uniform(0.8, 1.0)))
 
 
-def _blend(patch: Picture, mask: Picture, colour: tuple[int, ...], opacity: float) -> None:
+def _blend(patch: Image, mask: Image, colour: tuple[int, ...], opacity: float) -> None:
     share = mask[..., None].astype(np.float32) * np.float32(opacity / 255)
     patch[:] = (patch + share * (np.array(colour, np.float32) - patch) + 0.5).astype(np.uint8)
 
 
-def _colour(generator: np.random.Generator) -> tuple[int, int, int]:
+def _colour(generator: Generator) -> tuple[int, int, int]:
     red, green, blue = generator.integers(0, 256, 3)
     return int(red), int(green), int(blue)
 
 
-def _contrasting(generator: np.random.Generator, behind: NDArray[np.float64], *, least: float) -> tuple[int, int, int]:
+def _contrasting(generator: Generator, behind: NDArray[np.float64]) -> tuple[int, int, int]:
     weights = np.array([0.299, 0.587, 0.114])
     for _ in range(20):
         colour = _colour(generator)
-        if abs(float(weights @ (np.array(colour) - behind))) >= least:
+        if abs(float(weights @ (np.array(colour) - behind))) >= 70.0:
             return colour
     return (0, 0, 0) if float(weights @ behind) > 127 else (255, 255, 255)
 
 
-def _background(generator: np.random.Generator, settings: QuickstartSettings) -> Picture:
+def _background(generator: Generator, settings: QuickstartSettings) -> Image:
     """A gradient with soft noise, flat shapes, and things that look a little like text but are none."""
     size = settings.size
     corners = generator.uniform(20, 235, (2, 2, 3)).astype(np.float32)
@@ -184,15 +162,15 @@ def _background(generator: np.random.Generator, settings: QuickstartSettings) ->
     for cells, strength in ((4, 25), (16, 14), (64, 8)):
         noise = generator.normal(0, strength, (cells, cells)).astype(np.float32)
         coarse = coarse + cv2.resize(noise, (64, 64), interpolation=cv2.INTER_CUBIC)[..., None]
-    picture = cv2.resize(np.clip(coarse, 0, 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(np.clip(coarse, 0, 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
     for _ in range(int(generator.integers(0, settings.shapes + 1))):
-        _add_shape(generator, picture)
+        _add_shape(generator, image)
     for _ in range(int(generator.integers(0, settings.clutter + 1))):
-        _add_clutter(generator, picture)
-    return cv2.GaussianBlur(picture, (0, 0), 0.8) if generator.random() < 0.5 else picture
+        _add_clutter(generator, image)
+    return cv2.GaussianBlur(image, (0, 0), 0.8) if generator.random() < 0.5 else image
 
 
-def _add_shape(generator: np.random.Generator, image: Picture) -> None:
+def _add_shape(generator: Generator, image: Image) -> None:
     size = image.shape[0]
     kind, colour = generator.integers(3), _colour(generator)
     x, y = (int(value) for value in generator.integers(0, size, 2))
@@ -206,7 +184,7 @@ def _add_shape(generator: np.random.Generator, image: Picture) -> None:
         cv2.fillPoly(image, [points.astype(np.int32)], colour, cv2.LINE_AA)
 
 
-def _add_clutter(generator: np.random.Generator, image: Picture) -> None:
+def _add_clutter(generator: Generator, image: Image) -> None:
     """Repeated strokes: a grille, bricks, a row of windows, circles, or crossing lines."""
     size = image.shape[0]
     kind, colour, thick = generator.integers(5), _colour(generator), int(generator.integers(1, 5))
@@ -230,7 +208,7 @@ def _add_clutter(generator: np.random.Generator, image: Picture) -> None:
             cv2.line(image, (x + ends[0], y + ends[1]), (x + ends[2], y + ends[3]), colour, thick, cv2.LINE_AA)
 
 
-def _photograph(generator: np.random.Generator, image: Picture) -> Picture:
+def _photograph(generator: Generator, image: Image) -> Image:
     """Add a little blur and sensor noise."""
     if generator.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), float(generator.uniform(0.4, 1.0)))

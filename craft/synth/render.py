@@ -1,4 +1,4 @@
-"""One scene by preset, seed and number."""
+"""One scene by preset, seed and index."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from craft.synth.rendered_scene import RenderedScene
 
 
 def render_scene(settings: GeneratorSettings, seed: int, index: int) -> RenderedScene:
-    """Draw one scene.
+    """Render scene `index`, from 0, of a dataset.
 
-    Args:
-        settings: settings of a preset, as `preset("quickstart")` returns them.
-        seed: seed of the set, >= 0.
-        index: number of the scene in the set, from 0.
-
-    Returns:
-        The scene; the same settings, seed, index and fonts give the same bytes, in any process and order.
+    The same settings, seed >= 0, index and fonts give the same bytes, in any process and order.
     """
     if isinstance(settings, QuickstartSettings):
         return render_quickstart(settings, seed, index)

@@ -1,4 +1,4 @@
-"""What the generator makes: a picture and its words, with exact character quads."""
+"""What the generator makes: an image and its words, with exact character quads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from craft.scene import Word
 
-Picture = NDArray[Any]  # (H, W) or (H, W, 3) uint8; OpenCV's type stubs promise less
+Image = NDArray[Any]  # (H, W) or (H, W, 3) uint8; OpenCV's type stubs promise less
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,8 +19,8 @@ class RenderedScene:
 
     Attributes:
         image: (H, W, 3) uint8, RGB.
-        words: its words in pixels of `image`, each with its character quads; those of a don't-care word too.
-        fonts: name of the typeface of each word, for the counts that are written with a set.
+        words: in image pixels, each with its character quads, don't-care words too.
+        fonts: name of the typeface of each word.
     """
 
     image: NDArray[np.uint8]

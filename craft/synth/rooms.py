@@ -1,29 +1,21 @@
-"""Backgrounds seen in depth: halls and shops with floors, ceiling lights, shelves of goods, shop fronts and people."""
+"""Backgrounds in depth: halls and shops with floors, ceiling lights, shelves of goods, shop fronts and people."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from craft.synth.backgrounds import defocused
-from craft.synth.palette import Colour, natural_colour
-from craft.synth.rendered_scene import Picture
-from craft.synth.room_walls import SHIFT, UNIT, Plane, add_bays, wall_colour
+from craft.synth.colours import Colour, natural_colour
+from craft.synth.placement import rotation
+from craft.synth.rendered_scene import Image
 from craft.synth.textures import add_texture, texture_patch
+from craft.synth.walls import SHIFT, UNIT, Plane, add_bays, wall_colour
 
-Generator = np.random.Generator
 
-
-def room_background(generator: Generator, size_hw: tuple[int, int]) -> Picture:
-    """A hall, a shop or a shop front without text.
-
-    Args:
-        generator: source of randomness.
-        size_hw: height and width.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+def room_background(generator: Generator, size_hw: tuple[int, int]) -> Image:
+    """Render a hall, a shop or a shop front without text."""
     height, width = size_hw
     image = np.empty((height, width, 3), np.uint8)
     cv2.rectangle(image, (0, 0), (width, height), np.clip(wall_colour(generator), 0, 255).tolist(), -1)
@@ -43,14 +35,12 @@ def room_background(generator: Generator, size_hw: tuple[int, int]) -> Picture:
     return image
 
 
-def _hall(generator: Generator, image: Picture, lights: Picture) -> None:
+def _hall(generator: Generator, image: Image, lights: Image) -> None:
     """One-point perspective: far wall, floor, ceiling, and two side walls with what stands along them."""
     height, width = image.shape[:2]
     vanishing = np.array([generator.uniform(0.1, 0.9) * width, generator.uniform(0.25, 0.65) * height])
     outer = np.array([[-0.1, -0.25], [1.1, -0.25], [1.1, 1.25], [-0.1, 1.25]]) * [width, height]
-    roll = np.deg2rad(generator.normal(0, 4))
-    turning = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    outer = (outer - vanishing) @ turning + vanishing
+    outer = (outer - vanishing) @ rotation(np.deg2rad(generator.normal(0, 4))) + vanishing
     inner = vanishing + (outer - vanishing) * generator.uniform(0.1, 0.45)
     far = Plane(inner)
     ceiling = Plane(np.array([outer[0], outer[1], inner[1], inner[0]]))
@@ -76,7 +66,7 @@ def _hall(generator: Generator, image: Picture, lights: Picture) -> None:
     _lamps(generator, image, lights, ceiling)
 
 
-def _front(generator: Generator, image: Picture) -> None:
+def _front(generator: Generator, image: Image) -> None:
     """A wall of shelves, a shop front or a cabinet, nearly from the front."""
     height, width = image.shape[:2]
     corners = UNIT * [width, height] * 1.1 - np.array([0.05 * width, 0.05 * height])
@@ -111,11 +101,11 @@ def _panels(generator: Generator, plane: Plane) -> None:
     if generator.random() < 0.6:
         rows = int(generator.integers(2, 9))
         shade = plane.colours[0][0] * generator.uniform(0.7, 0.97)
-        places = np.arange(rows) / rows
-        plane.add(0, places, 1, places + generator.uniform(0.01, 0.4, rows) / rows, shade)
+        edges = np.arange(rows) / rows
+        plane.add(0, edges, 1, edges + generator.uniform(0.01, 0.4, rows) / rows, shade)
 
 
-def _reflect(generator: Generator, image: Picture, floor: Plane) -> None:
+def _reflect(generator: Generator, image: Image, floor: Plane) -> None:
     """A polished floor mirrors what is above it, upside down and blurred."""
     height, width = image.shape[:2]
     line = int(np.clip(floor.corners_xy[:2, 1].mean(), 1, height - 1))
@@ -129,7 +119,7 @@ def _reflect(generator: Generator, image: Picture, floor: Plane) -> None:
     image[line : line + deep] = cv2.addWeighted(image[line : line + deep], 1 - share, above, share, 0)
 
 
-def _lamps(generator: Generator, image: Picture, lights: Picture, ceiling: Plane) -> None:
+def _lamps(generator: Generator, image: Image, lights: Image, ceiling: Plane) -> None:
     """Spots, tubes or panels of light in rows on the ceiling; `lights` takes them for the glow."""
     columns, rows = int(generator.integers(1, 5)), int(generator.integers(1, 8))
     wide = generator.uniform(0.02, 0.12)
@@ -144,14 +134,14 @@ def _lamps(generator: Generator, image: Picture, lights: Picture, ceiling: Plane
     lamps.paint(lights, share=lights.shape[0] / image.shape[0], level=255)
 
 
-def _with_bloom(image: Picture, lights: Picture) -> Picture:
+def _with_bloom(image: Image, lights: Image) -> Image:
     """The glow of lamps in lens and air."""
     glow = cv2.addWeighted(cv2.blur(lights, (9, 9)), 0.5, cv2.blur(cv2.blur(lights, (41, 41)), (41, 41)), 0.8, 0)
     wide = cv2.resize(glow, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
     return cv2.add(image, cv2.cvtColor(wide, cv2.COLOR_GRAY2RGB))
 
 
-def _person(generator: Generator, image: Picture) -> None:
+def _person(generator: Generator, image: Image) -> None:
     """Somebody, from behind or in front: head, hair, trunk, arms and legs, large and cut off or small and whole."""
     height, width = image.shape[:2]
     tall = float(np.exp(generator.uniform(np.log(0.15), np.log(1.3)))) * height

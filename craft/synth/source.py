@@ -1,4 +1,4 @@
-"""Synthetic scenes that are drawn when they are asked for and never lie on a disk. No torch."""
+"""Synthetic scenes rendered on the fly, for training. No torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ from craft.config import DatasetSettings
 from craft.datasets.labels import SetReading
 from craft.images.reader import read_image
 from craft.scene import Scene
-
-if TYPE_CHECKING:  # what draws is imported where it is used: most sets are read from files
-    from craft.synth import GeneratorSettings
+from craft.synth.presets import GeneratorSettings, preset
 
 DEFAULT_COUNT = 1_000_000
 
@@ -64,7 +62,7 @@ class DrawnScenes(Sequence[Scene]):
         """Draw one scene, or name some of them without drawing."""
         if isinstance(index, slice):
             return DrawnScenes(self._settings, seed=self._seed, numbers=self._numbers[index])
-        from craft.synth import render_scene
+        from craft.synth.render import render_scene  # loads fonts and kernels: most datasets are read from files
 
         number = self._numbers[index]
         rendered = render_scene(self._settings, self._seed, number)
@@ -119,8 +117,6 @@ def drawn_scenes(settings: DatasetSettings) -> DrawnScenes:
         ValueError: the preset does not know one of the settings, a value is out of range, or there are no fonts or
             photographs to draw with.
     """
-    from craft.synth import preset
-
     assert settings.preset is not None, "settings with format synth name a preset"
     try:
         chosen = preset(settings.preset, settings.settings)

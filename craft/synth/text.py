@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 
-from craft.synth.fonts import ShapedText, Typeface
-from craft.synth.lexicon import LANGUAGES, word_list
+from craft.synth.typeface import ShapedText, Typeface
 
+_FOLDER = Path(__file__).parent / "word_lists"
+
+# Languages of each script, with the share of its words that each gives.
+LANGUAGES: dict[str, tuple[tuple[str, float], ...]] = {
+    "Latin": (("en", 0.6), ("fr", 0.1), ("de", 0.1), ("it", 0.08), ("es", 0.06), ("pl", 0.03), ("tr", 0.03)),
+    "Chinese": (("zh", 1.0),),
+    "Japanese": (("ja", 1.0),),
+    "Korean": (("ko", 1.0),),
+    "Arabic": (("ar", 1.0),),
+    "Bangla": (("bn", 1.0),),
+    "Hindi": (("hi", 1.0),),
+    "Cyrillic": (("ru", 1.0),),
+    "Greek": (("el", 1.0),),
+}
 # Scripts whose lines have no spaces: several listed words make one label, as ICDAR's labels have it.
 UNSPACED = ("Chinese", "Japanese")
 _PUNCTUATION = {
@@ -21,24 +37,33 @@ _PUNCTUATION = {
 }
 
 
+@cache
+def word_list(language: str) -> tuple[str, ...]:
+    """Return the frequent words of a language, most frequent first; ValueError where there is no list for its code."""
+    path = _FOLDER / f"{language}.txt"
+    if not path.is_file():
+        known = ", ".join(sorted(item.stem for item in _FOLDER.glob("*.txt")))
+        raise ValueError(f"no word list for language {language!r}; there are lists for {known}")
+    return tuple(path.read_text(encoding="utf-8").split())
+
+
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """Chooses words of one script that one typeface can draw.
+class TextSampler:
+    """Chooses text of one script that one typeface can draw.
 
     Attributes:
-        generator: source of randomness.
         script: a key of `LANGUAGES`.
         typeface: covers the script.
         case: "lower", "capital", "upper" or "mixed".
     """
 
-    generator: np.random.Generator
+    generator: Generator
     script: str
     typeface: Typeface
     case: str
 
     def word(self) -> str:
-        """One label's worth of text without punctuation; a number where nothing could be drawn."""
+        """Choose one label's worth of text without punctuation; a number where the typeface lacks six others."""
         for _ in range(6):
             text = self._listed()
             if self.script in UNSPACED and self.generator.random() < 0.6:
@@ -49,14 +74,7 @@ class Writer:
         return str(self.generator.integers(10, 1000))
 
     def line(self, count: int) -> list[str]:
-        """Labels of one line of running text, punctuation kept with its word.
-
-        Args:
-            count: number of labels, >= 1.
-
-        Returns:
-            `count` texts in reading order.
-        """
+        """Choose the `count` labels of one line of running text, punctuation kept with its word."""
         texts = [self.word() if self.generator.random() > 0.06 else self.number() for _ in range(count)]
         marks = _PUNCTUATION.get(self.script, ".,!?:")
         for position in range(count):
@@ -66,7 +84,7 @@ class Writer:
         return texts
 
     def number(self) -> str:
-        """Digits, a price, a time, a date, a percentage, or a telephone number."""
+        """Make up digits, a price, a time, a date, a percentage, or a telephone number."""
         draw = self.generator.integers
         kind = int(draw(9))
         if kind <= 2:
@@ -84,7 +102,7 @@ class Writer:
         return text if self.typeface.covers(text) else str(draw(0, 1000))
 
     def price(self) -> str:
-        """A price with or without a sign of currency that the typeface has."""
+        """Make up a price, with or without a currency sign that the typeface has."""
         amount = f"{self.generator.integers(1, 100)}{'.' if self.generator.random() < 0.7 else ','}"
         amount += ("99", "95", "50", "00", "49")[int(self.generator.integers(5))]
         sign = ("$", "€", "£", "¥", "₩", "৳", "")[int(self.generator.integers(7))]
@@ -93,33 +111,26 @@ class Writer:
         return amount + sign if sign == "€" and self.generator.random() < 0.6 else sign + amount
 
     def plate(self) -> str:
-        """Letters and digits as number plates, room numbers and codes have them."""
+        """Make up letters and digits as number plates, room numbers and codes have them."""
         pattern = ("AA00AAA", "AAA000", "000AAA", "A-000", "00-00", "AA000", "A00", "0000AA")
-        signs = []
-        for place in pattern[int(self.generator.integers(len(pattern)))]:
-            alphabet = {"A": "ABCDEFGHJKLMNPRSTUVWXYZ", "0": "0123456789"}.get(place, place)
-            signs.append(alphabet[int(self.generator.integers(len(alphabet)))])
-        return "".join(signs)
+        text = ""
+        for slot in pattern[int(self.generator.integers(len(pattern)))]:
+            alphabet = {"A": "ABCDEFGHJKLMNPRSTUVWXYZ", "0": "0123456789"}.get(slot, slot)
+            text += alphabet[int(self.generator.integers(len(alphabet)))]
+        return text
 
     def address(self) -> str:
-        """A web or mail address."""
+        """Make up a web or mail address."""
         words = word_list("en")
         first, second = (words[int(self.generator.integers(200, len(words)))] for _ in range(2))
         ending = (".com", ".org", ".net", ".de", ".fr", ".it")[int(self.generator.integers(6))]
         joint = ("www." + first + second, first + "@" + second)[int(self.generator.integers(2))]
         return joint + ending if self.typeface.covers("@") else first
 
-    def shaped(self, text: str) -> ShapedText | None:
-        """Shape a text, or None where a character of it would have no ink.
-
-        Args:
-            text: one label.
-
-        Returns:
-            The shaped text, every character of which draws something.
-        """
+    def shaped(self, text: str, *, vertical: bool = False) -> ShapedText | None:
+        """Shape a label, or return None where a character of it would have no ink."""
         try:
-            shaped = self.typeface.shape(text)
+            shaped = self.typeface.shape(text, vertical=vertical)
         except ValueError:  # a cluster that the font has no glyph for although it has every code point
             return None
         return shaped if not np.isnan(shaped.boxes_xyxy).any() else None
@@ -144,20 +155,15 @@ class Writer:
 
 
 def script_label(text: str, script: str) -> str:
-    """The script field of a label, as ICDAR's multilingual sets name it.
+    """Name the script of a label as ICDAR's multilingual datasets do.
 
-    Args:
-        text: the transcription.
-        script: script of the list that it came from.
-
-    Returns:
-        "Symbols" where there is neither a letter nor a digit, "Latin" for ASCII, "Mixed" where letters of another
-        script stand beside ASCII letters, else `script`.
+    "Symbols" where there is neither a letter nor a digit, "Latin" for ASCII letters or digits alone, "Mixed" where
+    letters of another script stand beside ASCII letters, else `script`, that of the word list.
     """
-    letters = [sign for sign in text if unicodedata.category(sign)[0] in "LM"]
-    plain = [sign for sign in letters if sign.isascii()]
+    letters = [char for char in text if unicodedata.category(char)[0] in "LM"]
+    plain = [char for char in letters if char.isascii()]
     if not letters:
-        return "Latin" if any(sign.isdigit() for sign in text) else "Symbols"
+        return "Latin" if any(char.isdigit() for char in text) else "Symbols"
     if len(plain) == len(letters):
         return "Latin"
     return "Mixed" if plain and script != "Latin" else script

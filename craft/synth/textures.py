@@ -1,4 +1,4 @@
-"""Noise at many scales, made once per process and cut, stretched and mixed into pictures."""
+"""Textures: noise at many scales, made once per process, then cropped, stretched and added to images."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ from functools import cache
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
-from craft.synth.rendered_scene import Picture
+from craft.synth.rendered_scene import Image
 
 _SIDE = 1024
 KINDS = ("grain", "fractal", "rough", "fibres", "blotches", "scratches")
 
 
 @cache
-def texture(kind: str) -> Picture:
-    """A tile of noise whose mean is 128.
-
-    Args:
-        kind: one of `KINDS`.
-
-    Returns:
-        (1024, 1024) uint8, or (1024, 1024, 3) for "grain", the same in every process; not to be written to.
-    """
+def texture(kind: str) -> Image:
+    """Make a tile of noise, (1024, 1024) uint8 or, for "grain", (1024, 1024, 3); mean 128, deviation 42, read-only."""
     generator = np.random.default_rng([KINDS.index(kind), 77])
     if kind == "grain":
         values = generator.normal(0, 1, (_SIDE, _SIDE, 3)).astype(np.float32)
@@ -35,14 +29,14 @@ def texture(kind: str) -> Picture:
 
 
 @cache
-def _turned_texture(kind: str) -> Picture:
-    """The tile with rows and columns exchanged, kept so because cutting across the rows of the other is slow."""
+def _turned_texture(kind: str) -> Image:
+    """The tile with rows and columns exchanged, kept because cropping across the rows of the other is slow."""
     tile = np.ascontiguousarray(texture(kind).T)
     tile.flags.writeable = False
     return tile
 
 
-def _octaves(generator: np.random.Generator, first: int, count: int, *, fall: float) -> np.ndarray:
+def _octaves(generator: Generator, first: int, count: int, *, fall: float) -> np.ndarray:
     total = np.zeros((_SIDE, _SIDE), np.float32)
     for octave in range(count):
         cells = min(first * 2**octave, _SIDE)
@@ -51,13 +45,13 @@ def _octaves(generator: np.random.Generator, first: int, count: int, *, fall: fl
     return total
 
 
-def _fibres(generator: np.random.Generator) -> np.ndarray:
+def _fibres(generator: Generator) -> np.ndarray:
     noise = generator.normal(0, 1, (_SIDE, 48)).astype(np.float32)
     streaks = cv2.resize(noise, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
     return streaks + 0.8 * _octaves(generator, 4, 4, fall=0.6)
 
 
-def _scratches(generator: np.random.Generator) -> np.ndarray:
+def _scratches(generator: Generator) -> np.ndarray:
     plane = np.zeros((_SIDE, _SIDE), np.float32)
     for _ in range(350):
         start = generator.integers(0, _SIDE, 2)
@@ -76,37 +70,19 @@ _PLANES = {
 }
 
 
-def texture_patch(generator: np.random.Generator, size_hw: tuple[int, int], *, stretch: float = 1.0) -> Picture:
-    """A random cut of a random texture.
-
-    Args:
-        generator: source of randomness.
-        size_hw: size wanted.
-        stretch: largest magnification, >= 1; the two axes are magnified apart.
-
-    Returns:
-        (H, W) uint8, mean about 128; perhaps a part of a tile, not to be written to.
-    """
+def texture_patch(generator: Generator, size_hw: tuple[int, int], *, stretch: float = 1.0) -> Image:
+    """Crop a random texture, each axis magnified by up to `stretch`; (H, W) uint8, mean about 128, read-only."""
     kind = KINDS[1 + int(generator.integers(len(KINDS) - 1))]
     tile = texture(kind) if generator.random() >= 0.5 else _turned_texture(kind)
     magnify = np.exp(generator.uniform(0, np.log(max(stretch, 1.0)) + 1e-9, 2)) if stretch > 1 else np.ones(2)
     high, wide = (min(max(int(side / by), 2), _SIDE) for side, by in zip(size_hw, magnify, strict=True))
     top, left = int(generator.integers(_SIDE - high + 1)), int(generator.integers(_SIDE - wide + 1))
-    cut = tile[top : top + high, left : left + wide]
+    crop = tile[top : top + high, left : left + wide]
     if (high, wide) == size_hw:
-        return cut
-    return cv2.resize(cut, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        return crop
+    return cv2.resize(crop, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def add_texture(image: Picture, patch: Picture, strength: float) -> Picture:
-    """Add a texture to a picture.
-
-    Args:
-        image: (H, W, 3) uint8.
-        patch: (H, W) uint8 of `texture_patch`.
-        strength: 0 to 1; 1 adds the noise as it is, a standard deviation of about 42 levels.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+def add_texture(image: Image, patch: Image, strength: float) -> Image:
+    """Add a patch of `texture_patch`, scaled by `strength`, to an (H, W, 3) image."""
     return cv2.addWeighted(image, 1.0, cv2.cvtColor(patch, cv2.COLOR_GRAY2RGB), strength, -128.0 * strength)

@@ -1,4 +1,4 @@
-"""Synthetic sets on disk: the ICDAR2017 layout, the exact characters beside it, and what they were made with."""
+"""Synthetic datasets on disk: the ICDAR2017 layout, the exact characters beside it, and how they were made."""
 
 from __future__ import annotations
 
@@ -19,35 +19,26 @@ from tqdm import tqdm
 from craft.datasets.jsonlines import write_scenes
 from craft.memory import keep_freed_memory
 from craft.scene import Scene, Word
+from craft.synth.fonts import font_pool, licences
 from craft.synth.placement import letter_height, quad_around
 from craft.synth.presets import GeneratorSettings, QuickstartSettings
 from craft.synth.quickstart import FONTS as QUICKSTART_FONTS
 from craft.synth.quickstart import quickstart_face
 from craft.synth.render import render_scene
 from craft.synth.rendered_scene import RenderedScene
-from craft.synth.typefaces import font_pool, licences
 
 FOLDERS = {
     "train": ("ch8_training_images_1", "ch8_training_localization_transcription_gt_v2"),
     "validation": ("ch8_validation_images", "ch8_validation_localization_transcription_gt_v2"),
 }
 WORD_LISTS = "frequent words from wordfreq 3.1.1 by Robyn Speer, CC BY-SA 4.0"
-HEIGHT_EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+_JPEG_QUALITY = 92
+_HEIGHT_EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
 @dataclass(frozen=True, slots=True)
-class SetSummary:
-    """Counts over a written set.
-
-    Attributes:
-        scenes: scenes written.
-        words: words in them.
-        dont_care: of these, don't care.
-        characters: characters of the cared-for words.
-        scripts: words per script.
-        fonts: words per typeface.
-        heights: cared-for words per height in pixels, keyed "12-16".
-    """
+class DatasetSummary:
+    """Counts over a written dataset: words per script and typeface, cared-for words per height ("12-16" pixels)."""
 
     scenes: int = 0
     words: int = 0
@@ -58,7 +49,7 @@ class SetSummary:
     heights: dict[str, int] = field(default_factory=dict)
 
 
-def write_set(
+def write_dataset(
     out: str | Path,
     *,
     settings: GeneratorSettings,
@@ -66,25 +57,16 @@ def write_set(
     seed: int,
     workers: int = 1,
     split: Literal["train", "validation"] = "train",
-    quality: int = 92,
     progress: bool = False,
-) -> SetSummary:
+) -> DatasetSummary:
     """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
 
-    `generator.json` records settings, counts, and the fonts and word lists used, with their licences.
+    `generator.json` records settings, counts, and the fonts and word lists used, with their licences. The bytes do not
+    depend on `workers`, the processes that render.
 
     Args:
         out: folder, made where it is missing; files of the same name are replaced.
-        settings: settings of a preset.
-        count: number of scenes.
-        seed: seed of the set; the bytes do not depend on `workers`.
-        workers: processes that draw, >= 1.
         split: which of the official folders are filled.
-        quality: of the JPEG files, 1 to 100.
-        progress: show a progress bar.
-
-    Returns:
-        Counts of what was written.
 
     Raises:
         ValueError: `count` or `workers` is below 1.
@@ -94,10 +76,10 @@ def write_set(
     folder = Path(out)
     for name in FOLDERS[split]:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    task = _Task(folder, settings, seed, split, quality)
+    task = _Task(folder, settings, seed, split)
     tally: Counter[tuple[str, str]] = Counter()
     scenes: list[Scene] = []
-    for scene, counts in tqdm(_written(task, count, workers), total=count, disable=not progress):
+    for scene, counts in tqdm(_write_scenes(task, count, workers), total=count, disable=not progress):
         scenes.append(scene)
         tally.update(counts)
     write_scenes(folder / "scenes.jsonl", scenes)
@@ -116,16 +98,15 @@ def write_set(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What is the same for every scene of a set; the fields are the arguments of `write_set`."""
+    """What is the same for every scene of a dataset; the fields are arguments of `write_dataset`."""
 
     folder: Path
     settings: GeneratorSettings
     seed: int
     split: str
-    quality: int
 
 
-def _written(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Counter[tuple[str, str]]]]:
+def _write_scenes(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Counter[tuple[str, str]]]]:
     if workers == 1:
         yield from map(_write_scene, repeat(task), range(count))
         return
@@ -139,10 +120,10 @@ def _write_scene(task: _Task, index: int) -> tuple[Scene, Counter[tuple[str, str
     rendered = render_scene(task.settings, task.seed, index)
     images, labels = FOLDERS[task.split]
     name = f"img_{index + 1}"
-    encoded = cv2.imencode(".jpg", rendered.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, task.quality])[1]
+    encoded = cv2.imencode(".jpg", rendered.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     image_path = task.folder / images / f"{name}.jpg"
     image_path.write_bytes(encoded.tobytes())
-    lines = "".join(label_line(word) + "\n" for word in rendered.words)
+    lines = "".join(_label_line(word) + "\n" for word in rendered.words)
     (task.folder / labels / f"gt_{name}.txt").write_text(lines, encoding="utf-8")
     words = tuple(_rounded(word) for word in rendered.words)
     return Scene(str(image_path), words, name), _tally(rendered)
@@ -170,7 +151,7 @@ def _rounded(word: Word) -> Word:
     )
 
 
-def _licences(settings: GeneratorSettings, summary: SetSummary) -> dict[str, str]:
+def _licences(settings: GeneratorSettings, summary: DatasetSummary) -> dict[str, str]:
     """Licences of the fonts that were used."""
     if isinstance(settings, QuickstartSettings):
         known = {face.name: face.names()["licence"] for face in map(quickstart_face, QUICKSTART_FONTS)}
@@ -179,33 +160,26 @@ def _licences(settings: GeneratorSettings, summary: SetSummary) -> dict[str, str
     return {name: known[name] for name in summary.fonts}
 
 
-def label_line(word: Word) -> str:
-    """A word as a line of an ICDAR2017 label file: eight integers, script, transcription.
-
-    Args:
-        word: any word.
-
-    Returns:
-        The line, without its end.
-    """
+def _label_line(word: Word) -> str:
+    """A word as a line of an ICDAR2017 label file: eight integers, script, transcription."""
     corners = ",".join(str(round(float(value))) for value in quad_around(word.polygon_xy).ravel())
     return f"{corners},{word.script or 'None'},{'###' if word.dont_care else word.text}"
 
 
 def _height_key(height: float) -> str:
-    for low, high in zip((0, *HEIGHT_EDGES), HEIGHT_EDGES, strict=False):
+    for low, high in zip((0, *_HEIGHT_EDGES), _HEIGHT_EDGES, strict=False):
         if height < high:
             return f"{low}-{high}"
-    return f"{HEIGHT_EDGES[-1]}-"
+    return f"{_HEIGHT_EDGES[-1]}-"
 
 
-def _summary(tally: Counter[tuple[str, str]], count: int) -> SetSummary:
+def _summary(tally: Counter[tuple[str, str]], count: int) -> DatasetSummary:
     def of(kind: str) -> dict[str, int]:
         return {name: number for (key, name), number in sorted(tally.items()) if key == kind and number}
 
     counts = of("count")
     heights = of("height")
-    return SetSummary(
+    return DatasetSummary(
         scenes=count,
         words=counts.get("dont_care", 0) + counts.get("cared", 0),
         dont_care=counts.get("dont_care", 0),

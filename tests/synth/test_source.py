@@ -15,7 +15,8 @@ from craft.datasets.loader import SceneDataset, build_loader
 from craft.datasets.order import DRAWN_PER_EPOCH, epoch_order, sample_seed
 from craft.datasets.reading import read_set
 from craft.scene import Scene
-from craft.synth import preset, render_scene
+from craft.synth.presets import preset
+from craft.synth.render import render_scene
 from craft.synth.source import DrawnScene, DrawnScenes, JoinedScenes, drawn_scenes, picture_of
 
 AUGMENT = AugmentSettings(scale=(0.8, 1.25))
@@ -162,7 +163,7 @@ def test_parts_of_drawn_and_joined_scenes_are_named_without_drawing(monkeypatch)
 
     assert [scene.name for scene in joined] == ["file_0", "file_1", "file_2", "img_6", "img_7", "img_8"]
     assert [scene.name for scene in joined[1::2]] == ["file_1", "img_6", "img_8"]
-    monkeypatch.setattr("craft.synth.render_scene", None)
+    monkeypatch.setattr("craft.synth.render.render_scene", None)
     assert (len(joined), len(joined[1::2]), len(drawn[::2]), len(JoinedScenes([]))) == (6, 3, 5 * 10**8, 0)
     with pytest.raises(IndexError):
         joined[6]
@@ -181,7 +182,7 @@ def test_the_picture_of_a_scene_is_its_own_or_its_files(tmp_path):
     [
         ({"settings": {"nosie": 1}}, r"synth \(full, seed 4\): preset full: unknown setting 'nosie'; did you mean"),
         ({"settings": {"size_hw": [100, 100]}}, "size_hw must be multiples of 8 from 128 up"),
-        ({"settings": {"photographs": "/nowhere"}}, "no pictures here"),
+        ({"settings": {"photographs": "/nowhere"}}, "no images here"),
         ({"settings": {"families": ["No Such Family"]}}, "no font family begins with No Such Family"),
     ],
 )

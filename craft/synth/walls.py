@@ -1,4 +1,4 @@
-"""Planes of rooms, and what stands along walls: shelves of goods, windows, clothes and posters, none of it with letters."""
+"""Walls of rooms as planes, with shelves of goods, windows, clothes and posters along them, none with letters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from craft.synth.palette import Colour, natural_colour, natural_colours
-from craft.synth.rendered_scene import Picture
+from craft.synth.colours import Colour, natural_colour, natural_colours
+from craft.synth.rendered_scene import Image
 
-Generator = np.random.Generator
 SHIFT = 4  # OpenCV counts sixteenths of a pixel
 UNIT = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
 _CORNERS = [0, 1, 2, 1, 2, 3, 0, 3]  # of a box x1, y1, x2, y2, clockwise
@@ -24,7 +24,7 @@ class Plane:
     """Rectangles painted on one plane, in its own coordinates: 0 to 1 to the right and 0 to 1 downwards.
 
     Attributes:
-        corners_xy: (4, 2) where the plane's corners are in the picture.
+        corners_xy: (4, 2) where the plane's corners are in the image.
         boxes: (N, 4) arrays of left, top, right and bottom, in the order in which they are painted.
         colours: an (N, 3) array for each of them, RGB 0 to 255.
     """
@@ -34,26 +34,18 @@ class Plane:
     colours: list[NDArray[np.float64]] = field(default_factory=list)
 
     def add(self, left: ArrayLike, top: ArrayLike, right: ArrayLike, bottom: ArrayLike, colour: ArrayLike) -> None:
-        """Add one rectangle or many.
-
-        Args:
-            left: one number, or (N,) for N rectangles.
-            top: likewise.
-            right: likewise.
-            bottom: likewise.
-            colour: (3,) RGB 0 to 255 for all, or (N, 3).
-        """
+        """Add one rectangle, or N where any side is (N,); `colour` is (3,) for all or (N, 3), RGB 0 to 255."""
         sides = np.broadcast_arrays(left, top, right, bottom)
         boxes = np.stack([side.reshape(-1) for side in sides], axis=1).astype(np.float64)
         self.boxes.append(boxes)
         self.colours.append(np.broadcast_to(np.asarray(colour, dtype=np.float64), (len(boxes), 3)))
 
-    def paint(self, image: Picture, *, share: float = 1.0, level: int | None = None) -> None:
-        """Bring everything into a picture, in place.
+    def paint(self, image: Image, *, share: float = 1.0, level: int | None = None) -> None:
+        """Paint everything over an image, in place.
 
         Args:
             image: (H, W, 3) uint8, or (H, W) where a level is given.
-            share: size of this picture as a share of the one that the corners are in.
+            share: size of this image as a share of the one that the corners are in.
             level: what to paint instead of colours.
         """
         boxes = np.concatenate(self.boxes) if self.boxes else np.empty((0, 4))
@@ -69,26 +61,14 @@ class Plane:
 
 
 def wall_colour(generator: Generator) -> Colour:
-    """Paint, stone or panels: light and hardly coloured, mostly.
-
-    Args:
-        generator: source of randomness.
-
-    Returns:
-        (3,) RGB 0 to 255.
-    """
+    """Choose the colour of paint, stone or panels: mostly light and hardly coloured."""
     if generator.random() < 0.3:
         return natural_colour(generator, vivid=0.1)
     return np.clip(generator.uniform(90, 245) + generator.normal(0, 7, 3) + generator.uniform(0, 18) * _WARM, 0, 255)
 
 
 def add_bays(generator: Generator, plane: Plane) -> None:
-    """Cut a wall into bays, and put something into each.
-
-    Args:
-        generator: source of randomness.
-        plane: the wall, changed.
-    """
+    """Divide a wall into bays and add goods, glass, clothes, a poster or nothing to each."""
     edges = np.concatenate([[0.0], np.cumsum(generator.uniform(0.5, 1.5, int(generator.integers(1, 5))))])
     edges /= edges[-1]
     top, bottom = generator.uniform(0.0, 0.3), generator.uniform(0.75, 1.0)
@@ -130,14 +110,14 @@ def _goods(
     kind = np.repeat(np.arange(start.size), count.ravel())
     nth = np.arange(kind.size) - np.repeat(np.cumsum(count) - count.ravel(), count.ravel())
     wide = wide.ravel()[kind]
-    place = start[kind] + nth * wide
-    on_board = place + wide <= right
-    kind, place, wide = kind[on_board], place[on_board], wide[on_board]
+    x = start[kind] + nth * wide
+    on_board = x + wide <= right
+    kind, x, wide = kind[on_board], x[on_board], wide[on_board]
     ground = np.repeat(grounds, shape[1])[kind]
     tall = high.ravel()[kind] * generator.uniform(0.96, 1.0, kind.size)
     shade = generator.uniform(0.85, 1.1, (kind.size, 1))
-    packets = (place, ground - tall, place + 0.93 * wide, ground)
-    labels = (place + 0.1 * wide, ground - label[1, kind] * tall, place + 0.83 * wide, ground - label[0, kind] * tall)
+    packets = (x, ground - tall, x + 0.93 * wide, ground)
+    labels = (x + 0.1 * wide, ground - label[1, kind] * tall, x + 0.83 * wide, ground - label[0, kind] * tall)
     plane.add(*packets, colours[0, kind] * shade)
     plane.add(*labels, colours[1, kind] * shade)
 
@@ -162,11 +142,11 @@ def _clothes(generator: Generator, plane: Plane, left: float, top: float, right:
         plane.add(left, rail - 0.006, right, rail, np.full(3, generator.uniform(30, 220)))
         most = int((right - left) / (0.008 * (1 + right - left))) + 1
         wide = generator.uniform(0.01, 0.05, most) * (1 + right - left)
-        place = left + np.cumsum(0.8 * wide) - 0.8 * wide
-        wide, place = wide[place < right], place[place < right]
-        high = generator.uniform(0.2, 0.42, len(place)) * (bottom - top)
-        colours = natural_colours(generator, len(place), vivid=0.2)
-        plane.add(place, rail, np.minimum(place + wide, right), rail + high, colours)
+        x = left + np.cumsum(0.8 * wide) - 0.8 * wide
+        wide, x = wide[x < right], x[x < right]
+        high = generator.uniform(0.2, 0.42, len(x)) * (bottom - top)
+        colours = natural_colours(generator, len(x), vivid=0.2)
+        plane.add(x, rail, np.minimum(x + wide, right), rail + high, colours)
 
 
 def _poster(generator: Generator, plane: Plane, left: float, top: float, right: float, bottom: float) -> None:

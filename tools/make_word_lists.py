@@ -1,7 +1,7 @@
-"""Makes the word lists beside this file from the package wordfreq, which is needed only for that.
+"""Make the word lists of craft/synth/word_lists from the package wordfreq, which is needed only for that.
 
     pip install wordfreq jieba mecab-python3 ipadic
-    python -m craft.synth.make_word_lists
+    python tools/make_word_lists.py
 
 The lists hold the most frequent words of a language that are written in its own script, most frequent first.
 wordfreq's data is under CC BY-SA 4.0 (Robyn Speer, wordfreq 3.1.1, 2022); so are the lists: see word_lists/README.md.
@@ -45,14 +45,7 @@ UNWANTED = regex.compile(
 
 
 def make_list(language: str) -> list[str]:
-    """The most frequent words of a language, as its entry in `LISTS` asks.
-
-    Args:
-        language: a key of `LISTS`.
-
-    Returns:
-        Words, most frequent first.
-    """
+    """Return the most frequent words of a language in `LISTS`, most frequent first."""
     wordfreq = importlib.import_module("wordfreq")
     count, pattern = LISTS[language]
     found = (
@@ -65,7 +58,7 @@ def make_list(language: str) -> list[str]:
 
 def main() -> None:
     """Write every list into word_lists/, one word a line."""
-    folder = Path(__file__).parent / "word_lists"
+    folder = Path(__file__).parents[1] / "craft" / "synth" / "word_lists"
     for language in LISTS:
         words = make_list(language)
         (folder / f"{language}.txt").write_text("\n".join(words) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Glyphs as HarfBuzz draws them to corners: curves are cut into segments too short to be seen."""
+"""Glyphs: HarfBuzz gives lines and curves, which are flattened to segments too short to be seen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import uharfbuzz
 from numba import njit
 from numpy.typing import NDArray
 
+from craft.synth.outlines import Outline
+
 # Greatest distance between a curve and the segments it is flattened to, in em.
 FLATNESS = 0.0015
 
@@ -16,22 +18,12 @@ _MOST_QUADRATIC, _MOST_CUBIC = 12, 16  # segments of a curve
 _LINE, _QUADRATIC, _CUBIC, _CLOSE = 0.0, 1.0, 2.0, 3.0
 
 
-def flattened_glyph(font: uharfbuzz.Font, glyph: int, *, units: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draw one glyph.
-
-    Args:
-        font: the font, at its own scale.
-        glyph: number of the glyph in it.
-        units: units per em.
-
-    Returns:
-        (P, 2) float64, corners of all contours in em, x to the right and y DOWN, and (K,) int64, the index after the
-        last corner of each contour; both empty for a glyph without ink.
-    """
+def flatten_glyph(font: uharfbuzz.Font, glyph: int, *, units: float) -> Outline:
+    """Flatten glyph number `glyph` of a font with `units` per em to corners, in em; no contours without ink."""
     recording: list[float] = []
     font.draw_glyph(glyph, _draw_functions(), recording)
-    points, ends = _flatten(np.array(recording, dtype=np.float64), units, *_shares())
-    return points / units * np.array([1.0, -1.0]), ends
+    points, ends = _flatten(np.array(recording, dtype=np.float64), units, *_curve_weights())
+    return Outline(points / units * np.array([1.0, -1.0]), ends)
 
 
 @cache
@@ -40,19 +32,17 @@ def _draw_functions() -> uharfbuzz.DrawFuncs:
     functions = uharfbuzz.DrawFuncs()
     functions.set_move_to_func(lambda x, y, recording: recording.extend((_LINE, x, y)))
     functions.set_line_to_func(lambda x, y, recording: recording.extend((_LINE, x, y)))
-    functions.set_quadratic_to_func(
-        lambda cx, cy, x, y, recording: recording.extend((_QUADRATIC, cx, cy, x, y)),
-    )
+    functions.set_quadratic_to_func(lambda cx, cy, x, y, recording: recording.extend((_QUADRATIC, cx, cy, x, y)))
     functions.set_cubic_to_func(
-        lambda ax, ay, bx, by, x, y, recording: recording.extend((_CUBIC, ax, ay, bx, by, x, y)),
+        lambda ax, ay, bx, by, x, y, recording: recording.extend((_CUBIC, ax, ay, bx, by, x, y))
     )
     functions.set_close_path_func(lambda recording: recording.append(_CLOSE))
     return functions
 
 
 @cache
-def _shares() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of start, control points and end in point `step` of a curve of `steps` segments: [steps, step]."""
+def _curve_weights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights of start, control points and end in point `step` of a curve of `steps` segments: [steps, step]."""
     quadratic = np.zeros((_MOST_QUADRATIC + 1, _MOST_QUADRATIC + 1, 3))
     cubic = np.zeros((_MOST_CUBIC + 1, _MOST_CUBIC + 1, 4))
     for steps in range(1, _MOST_CUBIC + 1):
@@ -66,7 +56,7 @@ def _shares() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @njit(cache=True, nogil=True)
 def _flatten(recording, units, quadratic, cubic):
-    points = np.empty((_room(recording), 2))
+    points = np.empty((_most_corners(recording), 2))
     ends = np.empty(len(recording), np.int64)
     size, contours, at = 0, 0, 0
     while at < len(recording):
@@ -103,8 +93,7 @@ def _flatten(recording, units, quadratic, cubic):
 
 
 @njit(cache=True, nogil=True)
-def _room(recording):
-    """The most corners that a recording can become."""
+def _most_corners(recording):
     most, at = 0, 0
     while at < len(recording):
         kind = recording[at]
