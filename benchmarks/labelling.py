@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from craft.config import DatasetSettings
+from craft.datasets.collection import read_scenes
 from craft.images.reader import read_image
 from craft.models.device import choose_device, computes_bf16
 from craft.models.weights import build_model, read_weights
@@ -49,7 +50,6 @@ from craft.teacher.crop_batches import Attempt, reading_frames, teachable_length
 from craft.teacher.labelling import label_scenes
 from craft.teacher.splitting import split_map
 from craft.training import crops, teacher
-from craft.training.datasets import read_scenes
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from splitters import SPLITTERS
 
 from craft.config import DatasetSettings
+from craft.datasets.collection import read_scenes
 from craft.geometry import transform_points
 from craft.images.drawing import draw_polygons, overlay_map
 from craft.images.reader import read_image
@@ -30,7 +31,6 @@ from craft.targets.characters import split_evenly
 from craft.teacher.crop_batches import Attempt, reading_frames, teachable_length
 from craft.teacher.labelling import region_maps, split_attempt
 from craft.teacher.word_crops import crop_word
-from craft.training.datasets import read_scenes
 
 COLOUR = (255, 220, 0)
 ENLARGED = 3

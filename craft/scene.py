@@ -38,17 +38,19 @@ class Word:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """One picture and its words.
+    """One image and its words.
 
     Attributes:
-        image_path: path of the picture.
+        image_path: path of the image; of a rendered scene, words that say where it comes from.
         words: its words, in the order of the label file.
-        name: what results are filed under: the picture's file name without its ending, "img_12".
+        name: what results are filed under: the image's file name without its ending, "img_12".
+        image: (H, W, 3) uint8, RGB, of a rendered scene; None where the pixels are in a file.
     """
 
     image_path: str
     words: tuple[Word, ...]
     name: str
+    image: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -55,9 +55,15 @@ def add_check(verbs: argparse._SubParsersAction) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from craft.datasets.check import check_set, format_report
+    from craft.datasets.check import check_set, format_report, report_on
 
-    report = check_set(_read_or_rendered(options), decode=options.decode)
+    settings = _read_or_rendered(options)
+    if settings.format == "synth":
+        from craft.synth.source import read_drawn
+
+        report = report_on(read_drawn(settings), path=settings.title, format="synth")
+    else:
+        report = check_set(settings, decode=options.decode)
     print(format_report(report))
     return 1 if report.has_errors else 0
 

@@ -2,6 +2,7 @@
 
 A file imports only from files above it:
 
+    scene_source   Scenes that are rendered or read when they are asked for, and the pixels of any scene.
     labels         What the label readers share: a set as read, a word checked, a label file's text.
     noise          Sensor noise from normal numbers that are drawn once and read from random places. No torch.
     order          Which scene comes when: a weighted mix of sets that follows from (seed, epoch, position) alone. No
@@ -17,6 +18,7 @@ A file imports only from files above it:
     folders        Folders of labelled sets: which ones the official sets have, and which picture belongs to which lab
     loader         Batches of training crops for one process, in an order that follows from (seed, epoch, position) al
     reading        A labelled set from its settings: picks the reader, gathers what is wrong, looks at every picture's
+    collection     One dataset to train on or to score: refused, or read without the scenes that have errors.
     check          What is in a labelled set and what is wrong with it, for `craft check`.
     shard_writer   Packs a labelled set into tar shards with an index, whole or not at all. No torch.
 """

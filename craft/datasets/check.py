@@ -13,7 +13,6 @@ from craft.config import DatasetSettings
 from craft.datasets.reading import SetReading, read_set, set_format
 from craft.geometry import polygon_to_strips, quad_sides
 from craft.scene import Problem, Word
-from craft.synth.source import read_drawn
 
 # Edges of the histogram of word heights, source pixels.
 HEIGHT_EDGES = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
@@ -72,7 +71,7 @@ class CheckReport:
 
 
 def check_set(settings: DatasetSettings, *, decode: bool = False) -> CheckReport:
-    """Read a set, or draw all of its scenes where it is drawn, and count what is in it.
+    """Read a set and count what is in it.
 
     Args:
         settings: of the set.
@@ -84,8 +83,6 @@ def check_set(settings: DatasetSettings, *, decode: bool = False) -> CheckReport
     Raises:
         ValueError: the set as a whole cannot be read: no such folder, unknown format.
     """
-    if settings.format == "synth":
-        return report_on(read_drawn(settings), path=settings.title, format="synth")
     return report_on(read_set(settings, decode=decode), path=settings.path, format=set_format(settings))
 
 

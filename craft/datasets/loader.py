@@ -25,12 +25,11 @@ from craft.datasets.augment import Left, make_sample
 from craft.datasets.colours import load_transforms
 from craft.datasets.order import DRAWN_PER_EPOCH, StreamSampler, default_epoch_length, epoch_order, sample_seed
 from craft.datasets.packed_labels import PackedScenes
-from craft.datasets.shards import ShardScenes
+from craft.datasets.scene_source import SceneSource
 from craft.images.reader import EncodedPicture
 from craft.images.tar_members import parse_member, read_member
 from craft.memory import keep_freed_memory
 from craft.scene import Change, Sample, Scene
-from craft.synth.source import DrawnScene, DrawnScenes
 
 SceneSets = Sequence[tuple[Sequence[Scene], float]]
 """Sets to mix: the scenes of each, with the characters of their cared-for words, and its weight, > 0."""
@@ -179,15 +178,9 @@ class SceneDataset(Dataset[Sample]):
         """
         if not sets:
             raise ValueError("no training set; name at least one")
-        self._sets = [
-            scenes if isinstance(scenes, DrawnScenes | ShardScenes) else PackedScenes(scenes) for scenes, _ in sets
-        ]
+        self._sets = [scenes if isinstance(scenes, SceneSource) else PackedScenes(scenes) for scenes, _ in sets]
         self._weights = [weight for _, weight in sets]
-        self._drawn = [isinstance(scenes, DrawnScenes) for scenes in self._sets]
-        sizes = [
-            min(len(scenes), DRAWN_PER_EPOCH) if drawn else len(scenes)
-            for scenes, drawn in zip(self._sets, self._drawn, strict=True)
-        ]
+        sizes = [min(len(scenes), DRAWN_PER_EPOCH) if scenes.in_order else len(scenes) for scenes in self._sets]
         self.epoch_length = default_epoch_length(sizes) if epoch_length is None else epoch_length
         self._seed = seed
         self._crop_size = crop_size
@@ -220,7 +213,7 @@ class SceneDataset(Dataset[Sample]):
         epoch, position = place
         scene = self.scene(epoch, position)
         image: NDArray[np.uint8] | EncodedPicture
-        if isinstance(scene, DrawnScene):
+        if scene.image is not None:
             image = scene.image
         else:
             image = EncodedPicture(self._files.read(scene.image_path), name=scene.image_path)
@@ -237,7 +230,14 @@ class SceneDataset(Dataset[Sample]):
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
             sizes = [len(scenes) for scenes in self._sets]
-            order = epoch_order(self._seed, epoch, sizes, self._weights, self.epoch_length, in_turn=self._drawn)
+            order = epoch_order(
+                self._seed,
+                epoch,
+                sizes,
+                self._weights,
+                self.epoch_length,
+                in_turn=[scenes.in_order for scenes in self._sets],
+            )
             # Batches around the end of an epoch need two orders; older ones are dropped.
             self._orders = {kept: self._orders[kept] for kept in self._orders if kept == epoch - 1} | {epoch: order}
         return self._orders[epoch]

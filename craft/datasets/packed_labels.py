@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.datasets.scene_source import SceneSource
 from craft.scene import Scene, Word
 
 
-class PackedScenes:
+class PackedScenes(SceneSource):
     """Scenes as arrays, one scene unpacked at a time.
 
     A forked process shares its parent's memory until one of them writes to it, and merely looking at a Python object
@@ -21,6 +22,7 @@ class PackedScenes:
     """
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
+        super().__init__(range(len(scenes)))
         words = [word for scene in scenes for word in scene.words]
         characters = [word.character_quads_xy for word in words]
         self._first_word = _offsets([len(scene.words) for scene in scenes])
@@ -35,17 +37,10 @@ class PackedScenes:
         self._dont_care = np.array([word.dont_care for word in words], dtype=bool)
         self._confidence = np.array([word.confidence for word in words], dtype=np.float32)
 
-    def __len__(self) -> int:
-        return len(self._first_word) - 1
-
-    def __getitem__(self, index: int) -> Scene:
+    def scene(self, number: int) -> Scene:
         """Unpack one scene; its arrays are views that must not be written to."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"scene {index} of {len(self)}")
-        words = range(self._first_word[index], self._first_word[index + 1])
-        return Scene(
-            image_path=self._paths[index], words=tuple(self._word(word) for word in words), name=self._names[index]
-        )
+        words = range(self._first_word[number], self._first_word[number + 1])
+        return Scene(self._paths[number], tuple(self._word(word) for word in words), self._names[number])
 
     def _word(self, index: int) -> Word:
         characters = None

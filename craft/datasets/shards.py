@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from craft.config import DatasetSettings
 from craft.datasets.jsonlines import scene_of_line
 from craft.datasets.labels import SetReading
+from craft.datasets.scene_source import SceneSource
 from craft.images.tar_members import REMEDY, Member, read_member
 from craft.scene import Problem, Scene
 
@@ -27,7 +28,7 @@ VERSION = 1
 COLUMNS = ("shard", "label_start", "label_bytes", "label_sum", "picture_start", "picture_bytes", "picture_sum")
 
 
-class ShardScenes(Sequence[Scene]):
+class ShardScenes(SceneSource):
     """The scenes of a packed set, each read when it is asked for; in memory are some numbers a scene, shared by processes.
 
     A scene's `image_path` names a member of a shard, which whatever reads pictures understands.
@@ -49,25 +50,15 @@ class ShardScenes(Sequence[Scene]):
             index: (N, 7) int64, the scenes' rows of the index.
             prepare: done to each scene that is read, such as giving words their characters; None for nothing.
         """
+        super().__init__(range(len(index)))
         self._folder = folder
         self._shards = list(shards)
         self._index = index
         self._prepare = prepare
 
-    def __len__(self) -> int:
-        return len(self._index)
-
-    @overload
-    def __getitem__(self, index: int) -> Scene: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> ShardScenes: ...
-
-    def __getitem__(self, index: int | slice) -> Scene | ShardScenes:
-        """Read one scene's label, or name some scenes without reading."""
-        if isinstance(index, slice):
-            return ShardScenes(self._folder, self._shards, self._index[index], prepare=self._prepare)
-        scene, problems = self.read(index)
+    def scene(self, number: int) -> Scene:
+        """Read one scene's label."""
+        scene, problems = self.read(number)
         if problems:
             raise ValueError(str(problems[0]))
         return scene if self._prepare is None else self._prepare(scene)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from craft.config import RegionSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.loader import Batch, collate
+from craft.datasets.scene_source import read_scene_image
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import region_path
 from craft.ohem.region import hardest_rois
 from craft.region.batch_rois import batch_rois
 from craft.region.loss import roi_losses, text_losses
 from craft.scene import Scene
-from craft.synth.source import picture_of
 
 _SCENES_SHOWN = 4
 _ROIS_SHOWN = 64  # of each scene, the worst
@@ -43,7 +43,7 @@ def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
         A batch of at most four.
     """
     samples = [
-        make_sample(picture_of(scene), scene.words, seed=0, crop_size=crop_size, settings=None, name=scene.name)
+        make_sample(read_scene_image(scene), scene.words, seed=0, crop_size=crop_size, settings=None, name=scene.name)
         for scene in scenes[:_SCENES_SHOWN]
     ]
     return collate(samples)

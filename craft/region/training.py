@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from craft.config import Config, RegionSettings
+from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import Batch, build_loader
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
@@ -18,7 +19,6 @@ from craft.region.bootstrapping import FalsePositives, draw_share, look_again, r
 from craft.region.figures import preview_batch, write_roi_pictures
 from craft.region.loss import head_loss
 from craft.region.meter import RegionMeter
-from craft.training.datasets import WeightedScenes
 
 
 def architecture_of(settings: RegionSettings) -> RegionArchitecture:

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from craft.config_files import read_yaml
+from craft.datasets.collection import read_scenes
 from craft.models.device import choose_device
 from craft.studies.execute import Executor, Failure, Task, default_jobs, execute
 from craft.studies.report import write_report
@@ -18,7 +19,6 @@ from craft.studies.study import Run, Study, resolved, run_config, study_runs, sy
 from craft.studies.viewer_data import write_scene_views
 from craft.synth.presets import preset
 from craft.synth.writer import write_dataset
-from craft.training.datasets import read_scenes
 from craft.training.loop import train
 from craft.training.run_log import describe_environment, read_metrics
 

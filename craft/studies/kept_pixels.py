@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from craft.config import Config
+from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import Batch, build_loader
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
@@ -20,7 +21,6 @@ from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.ohem.pixel import POSITIVE_TARGET
 from craft.studies.pixel_locations import PLACES, map_places, place_shares
 from craft.targets.heatmaps import Targets
-from craft.training.datasets import WeightedScenes
 from craft.training.preview import batch_targets
 from craft.training.step import forward_maps, maps_loss
 

@@ -21,13 +21,14 @@ import torch
 from craft.atomic_files import write_atomic
 from craft.config import Config, DatasetSettings
 from craft.config_files import read_yaml
+from craft.datasets.collection import read_scenes
 from craft.detection.detector import Detector
 from craft.scene import Scene
 from craft.studies.kept_pixels import probe_batches, probe_run
 from craft.studies.scoring import score_set, write_scores
 from craft.studies.study import Run, Study, resolved, run_config, snapshot_steps, validate_study
 from craft.studies.viewer_data import write_run_views
-from craft.training.datasets import read_scenes, read_training_sets
+from craft.training.datasets import read_training_sets
 from craft.training.loop import train
 
 DONE = "run.json"

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from craft.config import Config, DetectionSettings
 from craft.datasets.augment import make_sample
+from craft.datasets.collection import read_scenes
 from craft.datasets.loader import collate
 from craft.detection.detector import Detector, network_size, resize_and_pad
 from craft.images.reader import read_image
@@ -26,7 +27,6 @@ from craft.studies.kept_pixels import load_snapshot
 from craft.studies.scoring import find_words_of
 from craft.studies.study import Study, resolved
 from craft.targets.characters import with_characters
-from craft.training.datasets import read_scenes
 from craft.training.preview import batch_targets
 from craft.training.step import forward_loss
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from craft.config import DatasetSettings
+from craft.datasets.collection import read_scenes
 from craft.models.device import choose_device, choose_precision
 from craft.models.digest import weights_digest
 from craft.models.weights import build_model, read_weights
@@ -13,7 +14,6 @@ from craft.teacher.crop_batches import teachable_length
 from craft.teacher.label_files import Origin, origin_of, write_labels
 from craft.teacher.labelling import label_scenes
 from craft.teacher.splitting import Splitter
-from craft.training.datasets import read_scenes
 
 
 def label_set(

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from craft.config import Config
+from craft.datasets.collection import WeightedScenes
 from craft.distributed.processes import Processes, gather_objects, share_buffers
 from craft.models.device import choose_precision
 from craft.models.digest import weights_digest
@@ -27,7 +28,6 @@ from craft.scene import Scene
 from craft.targets.characters import with_characters
 from craft.teacher.label_files import Origin, origin_of, read_labels, write_labels
 from craft.teacher.labelling import LabelCounts, label_scenes
-from craft.training.datasets import WeightedScenes
 
 _Share = list[tuple[list[Scene], LabelCounts]]  # this process's scenes of every set, labelled
 

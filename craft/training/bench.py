@@ -14,13 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from craft.config import Config, effective_settings
+from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import Batch
 from craft.distributed.processes import Processes, start_processes, stop_processes, wait_for_all
 from craft.models.craft import CRAFT
 from craft.models.device import choose_precision
 from craft.region.training import RegionTraining
 from craft.training.bench_report import BenchReport, summarise_times
-from craft.training.datasets import WeightedScenes, read_training_sets
+from craft.training.datasets import read_training_sets
 from craft.training.finite_check import FiniteWatch
 from craft.training.loop import training_batches
 from craft.training.meter import IntervalMeter

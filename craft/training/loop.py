@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from craft.config import Config
+from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import Batch, build_loader
 from craft.distributed.processes import (
     Processes,
@@ -25,7 +26,7 @@ from craft.models.weights import save_safetensors
 from craft.region.training import RegionTraining
 from craft.scene import Scene
 from craft.teacher.relabelling import Relabelling
-from craft.training.datasets import WeightedScenes, read_training_sets, read_validation_scenes
+from craft.training.datasets import read_training_sets, read_validation_scenes
 from craft.training.device_pixels import left_to_device
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter

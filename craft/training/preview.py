@@ -14,16 +14,17 @@ from tqdm import tqdm
 
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
+from craft.datasets.collection import read_scenes
 from craft.datasets.loader import Batch, SceneDataset, collate
+from craft.datasets.scene_source import read_scene_image
 from craft.images.drawing import CHARACTER_COLOUR, WORD_COLOUR, draw_polygons, heat_map, overlay_map
 from craft.models.craft import normalise_images
 from craft.ohem.pixel import POSITIVE_TARGET
 from craft.scene import Sample, Scene
-from craft.synth.source import picture_of
 from craft.targets.characters import with_characters
 from craft.targets.heatmaps import Targets, draw_targets
 from craft.teacher.label_files import read_labels
-from craft.training.datasets import open_drawn, read_scenes
+from craft.training.datasets import open_drawn
 
 DONT_CARE_COLOUR = (255, 40, 40)
 
@@ -128,7 +129,7 @@ def whole_scene(scene: Scene) -> Sample:
     Returns:
         The picture with all its words; a last row or column of black where its height or width is odd.
     """
-    image = picture_of(scene)
+    image = read_scene_image(scene)
     height, width = image.shape[:2]
     size_hw = (height + height % 2, width + width % 2)
     return make_sample(image, scene.words, seed=0, crop_size=size_hw, settings=None, name=scene.name)

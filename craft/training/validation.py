@@ -8,13 +8,13 @@ from typing import Any
 from tqdm import tqdm
 
 from craft.config import DetectionSettings
+from craft.datasets.scene_source import read_scene_image
 from craft.detection.detector import Detector
 from craft.distributed.processes import Processes, gather_objects
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.matching import score_scene
 from craft.evaluation.summary import Scores, summarise
 from craft.scene import Scene
-from craft.synth.source import picture_of
 
 
 def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *, processes: Processes) -> Scores:
@@ -34,7 +34,7 @@ def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *
     progress = tqdm(own, desc="validate", leave=False, disable=not processes.writes)
     scored: list[ImageScore] = []
     for scene in progress:
-        found = detector.detect(picture_of(scene))
+        found = detector.detect(read_scene_image(scene))
         scored.append(score_scene(scene, found.quads_xy, found.scores, protocol="icdar2015"))
     shares = gather_objects(scored, processes)
     in_order = [shares[index % processes.world_size][index // processes.world_size] for index in range(len(scenes))]

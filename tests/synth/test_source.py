@@ -10,14 +10,15 @@ import torch
 
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
-from craft.datasets.check import check_set, format_report
+from craft.datasets.check import format_report, report_on
 from craft.datasets.loader import SceneDataset, build_loader
 from craft.datasets.order import DRAWN_PER_EPOCH, epoch_order, sample_seed
 from craft.datasets.reading import read_set
+from craft.datasets.scene_source import JoinedScenes, read_scene_image
 from craft.scene import Scene
 from craft.synth.presets import preset
 from craft.synth.render import render_scene
-from craft.synth.source import DrawnScene, DrawnScenes, JoinedScenes, drawn_scenes, picture_of
+from craft.synth.source import DrawnScenes, drawn_scenes, read_drawn
 
 AUGMENT = AugmentSettings(scale=(0.8, 1.25))
 SMALL = {"size": 128, "words": [1, 3]}
@@ -171,10 +172,10 @@ def test_parts_of_drawn_and_joined_scenes_are_named_without_drawing(monkeypatch)
 
 def test_the_picture_of_a_scene_is_its_own_or_its_files(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 6, 3), 9, np.uint8))
-    scene = DrawnScene("drawn", (), "img_1", np.zeros((2, 2, 3), np.uint8))
+    scene = Scene("drawn", (), "img_1", np.zeros((2, 2, 3), np.uint8))
 
-    assert picture_of(scene) is scene.image
-    assert picture_of(Scene(str(tmp_path / "a.png"), (), "a")).shape == (4, 6, 3)
+    assert read_scene_image(scene) is scene.image
+    assert read_scene_image(Scene(str(tmp_path / "a.png"), (), "a")).shape == (4, 6, 3)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,8 @@ def test_settings_that_cannot_be_drawn_are_refused_before_training(changes, mess
 
 
 def test_drawn_scenes_are_counted_like_others():
-    report = check_set(synth_set(count=3))
+    settings = synth_set(count=3)
+    report = report_on(read_drawn(settings), path=settings.title, format="synth")
 
     words = [word for scene in drawn_scenes(synth_set(count=3)) for word in scene.words]
     assert report.num_scenes == 3

@@ -11,10 +11,11 @@ import torch
 
 from craft.cli.command import main
 from craft.config import DatasetSettings, validate_config
+from craft.datasets.collection import read_scenes
 from craft.models.weights import save_safetensors
 from craft.teacher.label_files import read_labels
 from craft.training.checkpoint import read_checkpoint
-from craft.training.datasets import read_scenes, read_training_sets
+from craft.training.datasets import read_training_sets
 from craft.training.loop import train
 from craft.training.run_log import read_metrics
 from tests.networks import lively_network
