@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from craft.scene import Scene
-from craft.teacher.crop_batches import reading_frames, teachable_length
+from craft.targets.characters import num_missing_characters
+from craft.teacher.crop_batches import reading_frames
 from craft.teacher.word_crops import crop_word
 
 THEIR_HEIGHT = 128  # pixels, of every crop
@@ -80,7 +81,7 @@ class EasyOcr:
         if self._calls == len(self._maps):  # the run that warms up
             if self._drawn:
                 height, width = image.shape[0] // 2, image.shape[1] // 2
-                length = teachable_length(self._words[self._calls][1])
+                length = num_missing_characters(self._words[self._calls][1])
                 levels = drawn_map((height, width), (0, 0, width, height), length)
                 self._maps.append(torch.from_numpy(levels / np.float32(255))[None, :, :, None])
             else:

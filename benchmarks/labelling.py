@@ -46,10 +46,11 @@ from craft.images.reader import read_image
 from craft.models.device import choose_device, computes_bf16
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
-from craft.teacher.crop_batches import Attempt, reading_frames, teachable_length
-from craft.teacher.labelling import label_scenes
-from craft.teacher.splitting import split_map
-from craft.training import crops, teacher
+from craft.targets.characters import num_missing_characters
+from craft.teacher import crop_batches, labeller
+from craft.teacher.crop_batches import WordCrop, reading_frames
+from craft.teacher.labeller import label_scenes
+from craft.teacher.splitter import split_map
 
 
 def main() -> int:
@@ -68,7 +69,7 @@ def main() -> int:
         f"{options.clock} time"
     )
     pictures = {scene.image_path: read_image(scene.image_path) for scene in chosen}
-    crops.read_image = lambda path: pictures[str(path)]  # both sides are given pixels
+    crop_batches.read_image = lambda path: pictures[str(path)]  # both sides are given pixels
     theirs = (
         None if options.easyocr is None else EasyOcr(options.easyocr, model, chosen, pictures, device, options.drawn)
     )
@@ -116,7 +117,9 @@ def first_words(scenes: list[Scene], count: int) -> list[Scene]:
     """The first scenes with `count` readable words of quads among them."""
     chosen: list[Scene] = []
     for scene in scenes:
-        words = tuple(word for word in scene.words if teachable_length(word) and len(word.polygon_xy) == 4)[:count]
+        words = tuple(word for word in scene.words if num_missing_characters(word) and len(word.polygon_xy) == 4)[
+            :count
+        ]
         count -= len(words)
         if words:
             chosen.append(replace(scene, words=words))
@@ -134,25 +137,25 @@ class Replay:
         self._maps: list[NDArray[np.uint8]] = []
         self._calls = 0
         self.drawn = drawn
-        self._region_maps = teacher.region_maps
+        self._region_maps = labeller.region_maps
         self._label = lambda: label_scenes(model, scenes, device=device, height=height, splitter=splitter, workers=0)  # type: ignore[arg-type]
 
     def run(self) -> list[Scene]:
         self._calls = 0
-        teacher.region_maps = self._replayed
+        labeller.region_maps = self._replayed
         try:
             return self._label()[0]
         finally:
-            teacher.region_maps = self._region_maps
+            labeller.region_maps = self._region_maps
 
-    def _replayed(self, model: nn.Module, batch: list[Attempt], *others: Any) -> NDArray[np.uint8]:
+    def _replayed(self, model: nn.Module, batch: list[WordCrop], *others: Any) -> NDArray[np.uint8]:
         if self._calls == len(self._maps):  # the run that warms up
             self._maps.append(ideal_maps(batch) if self.drawn else self._region_maps(model, batch, *others))
         self._calls += 1
         return self._maps[self._calls - 1]
 
 
-def ideal_maps(batch: list[Attempt]) -> NDArray[np.uint8]:
+def ideal_maps(batch: list[WordCrop]) -> NDArray[np.uint8]:
     return np.stack(
         [
             drawn_map(
@@ -181,7 +184,7 @@ def splits(theirs: EasyOcr, scenes: list[Scene]) -> dict[str, Callable[[], objec
     """Splitting alone, of one drawn map a word, which everyone must count right."""
     maps = []
     for word in (word for scene in scenes for word in scene.words):
-        length = teachable_length(word)
+        length = num_missing_characters(word)
         [frame, *_] = reading_frames(word.polygon_xy, 1, height=THEIR_HEIGHT)
         height, width = frame.size_hw[0] // 2, frame.size_hw[1] // 2
         maps.append((drawn_map((height, width), (4, 4, width - 4, height - 4), length), length))
@@ -256,7 +259,7 @@ def show(group: str, times: dict[str, list[float]]) -> None:
 
 
 def label_all(model: nn.Module, scenes: list[Scene], device: torch.device, options: argparse.Namespace) -> None:
-    crops.read_image = read_image
+    crop_batches.read_image = read_image
     precision = torch.bfloat16 if options.bf16 else torch.float32
     start = time.process_time()
     _, counts = label_scenes(

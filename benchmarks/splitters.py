@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from craft.config import Splitter
 from craft.geometry import polygon_iou, quad_sides
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
@@ -30,9 +31,9 @@ from craft.scene import Word
 from craft.synth.presets import preset
 from craft.synth.render import render_scene
 from craft.targets.characters import grapheme_clusters, split_evenly
-from craft.teacher.crop_batches import Attempt, reading_frames
-from craft.teacher.labelling import region_maps, split_attempt
-from craft.teacher.splitting import TRUSTED, Splitter
+from craft.teacher.crop_batches import WordCrop, reading_frames
+from craft.teacher.labeller import region_maps, split_crop
+from craft.teacher.splitter import LEAST_CONFIDENCE
 from craft.teacher.word_crops import crop_word
 
 SPLITTERS: tuple[Splitter, ...] = ("length", "cuts", "watershed")
@@ -88,7 +89,7 @@ def usable(word: Word) -> bool:
 
 
 def even(word: Word) -> Result:
-    return Result(overlaps(word, split_evenly(word.polygon_xy, word.text or "")), True, TRUSTED)
+    return Result(overlaps(word, split_evenly(word.polygon_xy, word.text or "")), True, LEAST_CONFIDENCE)
 
 
 def taught(
@@ -96,12 +97,12 @@ def taught(
 ) -> dict[str, Result]:
     length = len(grapheme_clusters(word.text or ""))
     frames = reading_frames(word.polygon_xy, length, height=height)
-    attempts = [Attempt(0, 0, rank, length, frame, crop_word(image, frame)) for rank, frame in enumerate(frames)]
-    maps = [region_maps(model, [attempt], device, torch.float32)[0] for attempt in attempts]
+    crops = [WordCrop(0, 0, rank, length, frame, crop_word(image, frame)) for rank, frame in enumerate(frames)]
+    maps = [region_maps(model, [crop], device, torch.float32)[0] for crop in crops]
     found = {}
     for splitter in SPLITTERS:
-        tries = [split_attempt(attempt, levels, splitter) for attempt, levels in zip(attempts, maps, strict=True)]
-        best = max(tries, key=lambda one: one.goodness)
+        tries = [split_crop(crop, levels, splitter) for crop, levels in zip(crops, maps, strict=True)]
+        best = max(tries, key=lambda one: one.preference)
         found[splitter] = Result(overlaps(word, best.quads_xy), best.num_found == length, best.confidence)
     return found
 
@@ -134,10 +135,12 @@ def show(words: list[Word], results: dict[str, list[Result]]) -> None:
         for name in ("even", *SPLITTERS):
             own = [result for result, take in zip(results[name], chosen, strict=True) if take]
             evenly = [result for result, take in zip(results["even"], chosen, strict=True) if take]
-            trained = [one if one.confidence >= TRUSTED else other for one, other in zip(own, evenly, strict=True)]
+            trained = [
+                one if one.confidence >= LEAST_CONFIDENCE else other for one, other in zip(own, evenly, strict=True)
+            ]
             counts = "-" if name == "even" else f"{np.mean([one.right for one in own]):.3f}"
             trust = "-" if name == "even" else f"{np.mean([one.confidence for one in own]):.3f}"
-            under = "-" if name == "even" else f"{np.mean([one.confidence < TRUSTED for one in own]):.3f}"
+            under = "-" if name == "even" else f"{np.mean([one.confidence < LEAST_CONFIDENCE for one in own]):.3f}"
             mean = np.concatenate([one.ious for one in own]).mean()
             used = np.concatenate([one.ious for one in trained]).mean()
             print(f"| {label} ({len(own)}) | {name} | {mean:.3f} | {counts} | {trust} | {under} | {used:.3f} |")

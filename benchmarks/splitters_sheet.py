@@ -27,9 +27,9 @@ from craft.images.drawing import draw_polygons, overlay_map
 from craft.images.reader import read_image
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene, Word
-from craft.targets.characters import split_evenly
-from craft.teacher.crop_batches import Attempt, reading_frames, teachable_length
-from craft.teacher.labelling import region_maps, split_attempt
+from craft.targets.characters import num_missing_characters, split_evenly
+from craft.teacher.crop_batches import WordCrop, reading_frames
+from craft.teacher.labeller import region_maps, split_crop
 from craft.teacher.word_crops import crop_word
 
 COLOUR = (255, 220, 0)
@@ -69,24 +69,26 @@ def main() -> int:
 
 def choose(scenes: list[Scene], options: argparse.Namespace) -> list[tuple[Scene, Word]]:
     """Words drawn by lot, each with its scene."""
-    words = [(scene, word) for scene in scenes for word in scene.words if 0 < teachable_length(word) <= options.longest]
+    words = [
+        (scene, word) for scene in scenes for word in scene.words if 0 < num_missing_characters(word) <= options.longest
+    ]
     lot = np.random.default_rng(options.seed).permutation(len(words))[: options.words]
     return [words[index] for index in lot]
 
 
 def drawn(model: torch.nn.Module, scene: Scene, word: Word, height: int) -> list[tuple[NDArray[np.uint8], str]]:
     """A row's pictures with what is written below them."""
-    length = teachable_length(word)
+    length = num_missing_characters(word)
     image = read_image(scene.image_path)
     frame = reading_frames(word.polygon_xy, length, height=height)[0]
-    attempt = Attempt(0, 0, 0, length, frame, crop_word(image, frame))
-    levels = region_maps(model, [attempt], torch.device("cpu"), torch.float32)[0]
-    crop = enlarged(np.asarray(attempt.crop))
+    word_crop = WordCrop(0, 0, 0, length, frame, crop_word(image, frame))
+    levels = region_maps(model, [word_crop], torch.device("cpu"), torch.float32)[0]
+    crop = enlarged(np.asarray(word_crop.pixels))
     pictures = [(crop, word.text or ""), (overlay_map(crop, enlarged(levels) / 255.0), "")]
     quads = [split_evenly(word.polygon_xy, word.text or "")]
     captions = [f"{length} characters"]
     for splitter in SPLITTERS:
-        found = split_attempt(attempt, levels, splitter)
+        found = split_crop(word_crop, levels, splitter)
         quads.append(found.quads_xy)
         captions.append(f"counts {found.num_found}, sure of {found.confidence:.2f}")
     to_crop = np.linalg.inv(frame.matrices[0])

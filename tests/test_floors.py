@@ -161,7 +161,7 @@ def test_every_file_imports_from_lower_floors_or_from_files_above_it_in_its_fold
         ("craft.evaluation.matching", "from craft.datasets.icdar import read", True),
         ("craft.decode.decode", "import craft.models.craft", True),
         ("craft.detection.detector", "from craft.decode.decode import decode_maps", False),
-        ("craft.teacher.labelling", "def run():\n    from craft.studies.compare import compare", True),
+        ("craft.teacher.labeller", "def run():\n    from craft.studies.compare import compare", True),
         ("craft.cli.command", "from craft.studies.compare import compare", False),
         ("craft.training.loop", "import craft\nimport torch", False),
     ],

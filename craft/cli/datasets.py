@@ -134,9 +134,9 @@ def add_label(verbs: argparse._SubParsersAction) -> None:
 
 
 def _label(options: argparse.Namespace) -> int:
-    from craft.teacher.label_dataset import label_set
+    from craft.teacher.labeller import label_dataset
 
-    origin = label_set(
+    origin = label_dataset(
         dataset_settings(options, options.folder),
         options.weights,
         options.out,

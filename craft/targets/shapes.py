@@ -11,6 +11,8 @@ from craft.targets.shape_kernels import connect_neighbours, fit_ellipses, grow_s
 
 SIGMA = 0.4  # of the Gaussian, in half sides of an enlarged quad
 ENLARGEMENT = 1.5  # of a quad, around where its diagonals cross
+# A target at a character's own width is exp(-FALLOFF t^2), t from -1 to 1 across the character.
+FALLOFF = 0.5 * (1.0 / ENLARGEMENT / SIGMA) ** 2
 GROWTH = 0.25  # of a word's strips on every side, as a share of their shorter side
 
 ONE_BITS = 0x3F800000  # the bits of 1.0 in float32

@@ -1,15 +1,14 @@
-"""Weak supervision: characters of words that are labelled as words only.
+"""Weak supervision: the characters of words that are labelled as words only.
 
 A file imports only from files above it:
 
-    crop_kernels     The arithmetic of a word's crop, word by word without numpy's overhead: where it lies, its pixels
-    watershed        The watershed of a word's region map, as the paper splits words into characters.
-    character_spans  The most likely characters of an upright word of known length, from its region map: numba kernels
-    word_crops       Words as upright pictures of one height for the teacher, and the way back from there to the scene
-    crop_batches     Gathers the crops of many scenes' words into batches of one size, while others are being worked o
-    splitting        Where the characters of an upright word are, from its region map: by watershed, or by the cuts th
-    labelling        Labels the characters of words with a network: crops in batches on its device, splitting on other
-    label_files      Label files: the characters that a teacher found for one set, with what they came from, refused w
-    label_dataset    Labels one set with given weights: what `craft label` does.
-    relabelling      Labels the training words anew with the moving average, every so many steps, and says when the la
+    crop_kernels     Compiled arithmetic of word crops.
+    watershed        Splits a region map by watershed, as the paper does.
+    character_spans  Finds the most likely characters of a word of known length in its region map.
+    splitter         Splits a word's region map into characters by a splitter's name.
+    word_crops       Crops words upright out of their scene, and sends characters back to the scene.
+    crop_batches     Gathers the word crops of many scenes into batches of one size.
+    label_files      Reads and writes label files: a dataset's characters and where they came from.
+    labeller         Labels scenes, or a dataset, with a network; does the work of `craft label`.
+    relabeller       Labels the training words again with the moving average during training.
 """

@@ -1,6 +1,6 @@
-"""The most likely characters of an upright word of known length, from its region map: numba kernels.
+"""Finds the most likely characters of an upright word of known length in its region map, in compiled loops.
 
-Region scores come in 255ths; a score is compared as levels * float32(1 / 255), as it leaves the network's map.
+Region scores come in 255ths; they are compared as levels * float32(1 / 255), as they leave the network's map.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from craft.teacher.watershed import TARGET_FALL
+from craft.targets.shapes import FALLOFF
 
 _LEAST_BINS, _MOST_BINS = 8, 20  # of the profile, per character
 _LEAST_WIDTH, _MOST_WIDTH = 0.2, 3.0  # of a character, as a share of the mean
-_FAINTEST = 0.0  # of a character where the network misses it: nothing seen is split evenly
+_FAINTEST = 0.0  # strength of a character that the network misses: an empty map is split evenly
 _GAP_COST = 0.02  # per bin that belongs to no character
 _EVENNESS = 0.04  # cost per bin of mean width, times the squared logarithm of a character's share of it
-_LEAST_PEAK = 0.35  # a peak of the profile lower than this is no character
+_LEAST_PEAK = 0.35  # a lower peak of the profile is no character
 _PROMINENCE = 0.1  # nor is one that rises less above the valley on its way to a higher one
 _HALF_PEAK = 0.5  # level at which a character's height is measured
-_REACH = math.sqrt(math.log(1 / _HALF_PEAK) / TARGET_FALL)  # where a target falls to it
+_REACH = math.sqrt(math.log(1 / _HALF_PEAK) / FALLOFF)  # where a target falls to it
 _LEAST_HEIGHT = 0.35  # of a character, as a share of the word's
 _ONE_LEVEL = np.float32(1 / 255)
 
@@ -30,7 +30,7 @@ _ONE_LEVEL = np.float32(1 / 255)
 def likely_boxes(
     levels: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float], length: int
 ) -> tuple[NDArray[np.float64], int]:
-    """Find the most likely characters of an upright word, and count them without knowing how many there are.
+    """Find the `length` most likely characters of a word; count its peaks, which does not depend on `length`.
 
     Args:
         levels: (H, W) uint8, region scores around the word, in 255ths.
@@ -42,30 +42,26 @@ def likely_boxes(
     """
     boxes = np.empty((length, 4))
     left, top, right, bottom = box_xyxy
-    targets = target_table(math.ceil(_MOST_BINS * _MOST_WIDTH), TARGET_FALL)
+    targets = target_table(math.ceil(_MOST_BINS * _MOST_WIDTH), FALLOFF)
     return boxes, int(_split_upright(np.ascontiguousarray(levels), left, top, right, bottom, targets, boxes))
 
 
 @lru_cache(maxsize=4)
-def target_table(most: int, fall: float) -> NDArray[np.float32]:
-    """The targets of characters of every width in bins.
-
-    Args:
-        most: largest width.
-        fall: a target is exp(-fall t^2), t from -1 to 1 over the character.
+def target_table(most: int, falloff: float) -> NDArray[np.float32]:
+    """Tabulate the targets exp(-falloff t^2), t from -1 to 1, of characters up to `most` bins wide.
 
     Returns:
         (most + 1, most) float32; row w holds the w values of a character w bins wide, then zeros.
     """
     table = np.zeros((most + 1, most), np.float32)
     for width in range(1, most + 1):
-        table[width, :width] = np.exp(-fall * ((2 * np.arange(width) + 1) / width - 1) ** 2)
+        table[width, :width] = np.exp(-falloff * ((2 * np.arange(width) + 1) / width - 1) ** 2)
     return table
 
 
 @njit(cache=True, nogil=True)
 def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):
-    """Fill boxes (C, 4) with the most likely C characters; returns the number of peaks."""
+    """Fill in boxes (C, 4) of the most likely C characters; return the number of peaks."""
     length = len(boxes_xyxy)
     num_bins = length * min(max(round((right - left) / length), _LEAST_BINS), _MOST_BINS)
     profile = row_profile(levels, left, top, right, bottom, num_bins)
@@ -84,7 +80,7 @@ def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):
 
 @njit(cache=True, nogil=True)
 def row_profile(levels, left, top, right, bottom, num_bins):
-    """The highest score of a word's columns (num_bins,) float64 at the middles of equal parts; linear between columns."""
+    """The highest score across a word (num_bins,) float64 at the middles of equal parts, interpolated between columns."""
     height, width = levels.shape
     first = min(max(round(top), 0), height - 1)  # rows whose centres lie in the word; the nearest where none does
     last = max(min(round(bottom), height), first + 1)
@@ -96,17 +92,17 @@ def row_profile(levels, left, top, right, bottom, num_bins):
     profile = np.empty(num_bins)
     step = (right - left) / num_bins
     for index in range(num_bins):
-        place = left + (index + 0.5) * step - 0.5
-        column = min(max(math.floor(place), 0), width - 1)
+        x = left + (index + 0.5) * step - 0.5
+        column = min(max(math.floor(x), 0), width - 1)
         here = np.float64(np.float32(highest[column]) * _ONE_LEVEL)
         following = np.float64(np.float32(highest[min(column + 1, width - 1)]) * _ONE_LEVEL)
-        profile[index] = here + (following - here) * min(max(place - column, 0.0), 1.0)
+        profile[index] = here + (following - here) * min(max(x - column, 0.0), 1.0)
     return profile
 
 
 @njit(cache=True, nogil=True)
 def count_peaks(profile, least_peak, prominence):
-    """Number of peaks of at least `least_peak` with a valley at least `prominence` lower between any two of them."""
+    """Count the peaks of at least `least_peak` with a valley at least `prominence` lower between any two of them."""
     count = 0
     highest, lowest = 0.0, 0.0  # since the last valley, since the last peak
     rising = True
@@ -129,8 +125,8 @@ def count_peaks(profile, least_peak, prominence):
 def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenness):
     """Spans (length, 2), in bins, of the characters whose targets differ least from a profile, in squares.
 
-    A bin in no character should score 0. A character's width may be `least` to `most` bins; `targets` as in
-    `target_table`. The loops run along bins, so that they become vector instructions.
+    A bin in no character should score 0. A character is `least` to `most` bins wide; `targets` as in `target_table`.
+    The loops run along bins, so that they become vector instructions.
     """
     num_bins = len(profile)
     fits = np.empty((most + 1, num_bins), np.float32)  # what a character of some width costs, by its first bin
@@ -139,7 +135,7 @@ def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenne
         unevenness = evenness * math.log(width / (num_bins / length)) ** 2
         for first in range(num_bins - width + 1):
             fits[width, first] = np.float32(fits[width, first] + unevenness)
-    before = np.zeros(num_bins + 1)  # least cost of one character fewer, by where it ends
+    before = np.zeros(num_bins + 1)  # least cost with one character fewer, by the bin where they end
     for end in range(1, num_bins + 1):
         before[end] = before[end - 1] + profile[end - 1] * profile[end - 1] + gap_cost
     widths = np.zeros((length + 1, num_bins + 1), np.int32)  # of the character that ends here; 0 for a gap
@@ -149,19 +145,21 @@ def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenne
         chosen = widths[number]
         for width in range(least, min(most, last) + 1):
             start = max(first - width, first - least)
-            num_places = last - width - start + 1
-            _take_cheaper(
-                before[start : start + num_places],
-                fits[width, start : start + num_places],
-                width,
-                costs[start + width : start + width + num_places],
-                chosen[start + width : start + width + num_places],
-            )
+            stop = last - width + 1
+            ends = slice(start + width, stop + width)
+            _take_cheaper(before[start:stop], fits[width, start:stop], width, costs[ends], chosen[ends])
         for end in range(first + 1, last + 1):
             waiting = costs[end - 1] + profile[end - 1] * profile[end - 1] + gap_cost
             if waiting <= costs[end]:
                 costs[end], chosen[end] = waiting, 0
         before = costs
+    return _spans_of(widths)
+
+
+@njit(cache=True, nogil=True)
+def _spans_of(widths):
+    """Follow the widths chosen (length + 1, num_bins + 1) back from the last bin."""
+    length, num_bins = widths.shape[0] - 1, widths.shape[1] - 1
     spans = np.empty((length, 2))
     number, end = length, num_bins
     while number > 0:
@@ -177,7 +175,7 @@ def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenne
 
 @njit(cache=True, nogil=True)
 def _take_cheaper(before, fits, width, costs, chosen):
-    """Put a character of one width wherever that costs less than what is there; changes costs and chosen."""
+    """Choose a character of one width wherever it costs less; changes costs and chosen in place."""
     for index in range(len(before)):
         cost = before[index] + fits[index]
         cheaper = cost < costs[index]
@@ -187,7 +185,7 @@ def _take_cheaper(before, fits, width, costs, chosen):
 
 @njit(cache=True, nogil=True)
 def _fit_characters(profile, least, most, targets, faintest, fits):
-    """Squared differences of a character of every width at every first bin from the profile, into fits (width, first)."""
+    """Fill in fits (width, first bin): squared differences between the profile and a character of every width there."""
     num_bins = len(profile)
     squares = np.zeros(num_bins + 1, np.float32)
     for index in range(num_bins):
@@ -211,7 +209,7 @@ def _fit_characters(profile, least, most, targets, faintest, fits):
 
 @njit(cache=True, nogil=True)
 def _fit_heights(levels, boxes_xyxy, level, reach, least_peak, least_height):
-    """Narrow boxes (C, 4) from the word's height to each character's own, measured at a share of its peak."""
+    """Narrow boxes (C, 4) in place from the word's height to each character's own, measured at a share of its peak."""
     rows = np.zeros(levels.shape[0])
     for index in range(len(boxes_xyxy)):
         top, bottom = boxes_xyxy[index, 1], boxes_xyxy[index, 3]

@@ -1,4 +1,4 @@
-"""Gathers the crops of many scenes' words into batches of one size, while others are being worked on."""
+"""Gathers the word crops of many scenes into batches of one size, reading scenes ahead in other threads."""
 
 from __future__ import annotations
 
@@ -16,83 +16,56 @@ from tqdm import tqdm
 
 from craft.geometry import polygon_to_strips
 from craft.images.reader import read_image
-from craft.scene import Scene, Word
-from craft.targets.characters import VERTICAL_RATIO, grapheme_clusters
+from craft.scene import Scene
+from craft.targets.characters import VERTICAL_RATIO, num_missing_characters
 from craft.teacher.crop_kernels import mean_sides
-from craft.teacher.word_crops import Frame, crop_word, crop_words_on_device, word_frame
+from craft.teacher.word_crops import CropFrame, crop_word, crop_words_on_device, word_frame
 
 _WAITING_PIXELS = 1 << 26  # crop pixels that wait for others of their size, at most
-_BATCH_PIXELS = {"cpu": 1 << 17, "cuda": 1 << 21}  # crop pixels of a pass of the network, about
+_BATCH_PIXELS = {"cpu": 1 << 17, "cuda": 1 << 21}  # crop pixels in a batch, about
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Attempt:
-    """One way to read a word.
+class WordCrop:
+    """A word crop in one of the directions in which the word may read.
 
     Attributes:
         scene: index of its scene.
         word: index of the word in the scene.
-        rank: 0 for the likeliest way to read it, then 1, 2, ...
+        rank: 0 for the most likely direction, then 1, 2, ...
         length: characters to find.
         frame: where the crop lies in the scene.
-        crop: (height, width, 3) uint8 array, or (3, height, width) uint8 tensor on the device.
+        pixels: (height, width, 3) uint8 array, or (3, height, width) uint8 tensor on the device.
     """
 
     scene: int
     word: int
     rank: int
     length: int
-    frame: Frame
-    crop: NDArray[np.uint8] | Tensor
+    frame: CropFrame
+    pixels: NDArray[np.uint8] | Tensor
 
 
-class CallingThread(Executor):
-    """An executor without threads: what is submitted is done at once, by the caller."""
+class InlineExecutor(Executor):
+    """An executor without threads, which runs what is submitted at once."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **names: Any) -> Future[Any]:
-        """Do it.
-
-        Args:
-            function: what to do.
-            arguments: of the function.
-            names: of the function.
-
-        Returns:
-            A future that is done.
-
-        Raises:
-            Exception: what the function raised, at once.
-        """
+        """Run the function in the calling thread and return its finished future."""
         future: Future[Any] = Future()
         future.set_result(function(*arguments, **names))
         return future
 
 
-def teachable_length(word: Word) -> int:
-    """How many characters a teacher has to find in a word.
+def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int) -> list[CropFrame]:
+    """List the directions in which a word may read as crop frames, the most likely first.
 
-    Args:
-        word: as read.
-
-    Returns:
-        Its grapheme clusters without spaces; 0 for a word that is don't care or whose characters are known.
-    """
-    if word.dont_care or word.character_quads_xy is not None:
-        return 0
-    return len(grapheme_clusters(word.text or ""))
-
-
-def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int) -> list[Frame]:
-    """The ways in which a word may be read, the likeliest first.
+    A word wider than tall, or of one character, has one frame. Others may also read downwards, and one more than 1.5
+    times taller than wide may be turned either way, since labels of sideways text often start at the image's top-left.
 
     Args:
         polygon_xy: (P, 2) corners, source pixels, clockwise from the start of the text.
-        length: its characters.
+        length: characters of the word.
         height: of the crops, pixels.
-
-    Returns:
-        One frame for a word wider than tall or of one character. For others also downwards, and where it is more than
-        1.5 times taller than wide, turned either way: labels of sideways text often start at the picture's top-left.
     """
     wide, tall = mean_sides(polygon_to_strips(polygon_xy).astype(np.float64))
     frames = [word_frame(polygon_xy, height=height)]
@@ -106,81 +79,82 @@ def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int)
 
 def gather_batches(
     pool: Executor, scenes: Sequence[Scene], *, device: torch.device, height: int, ahead: int, bar: tqdm
-) -> Iterator[list[Attempt]]:
-    """Gather crops of one size across scenes.
+) -> Iterator[list[WordCrop]]:
+    """Gather the crops of words whose characters are missing, one size per batch, across scenes.
 
     Args:
-        pool: what reads pictures and, for the CPU, draws crops.
+        pool: reads images and, for the CPU, crops words.
         scenes: as read.
         device: where the crops are wanted.
         height: of the crops, pixels.
         ahead: scenes read before they are needed.
-        bar: moves on with every scene.
+        bar: advances with every scene.
 
     Yields:
-        Batches of one size of crop; which ones are together depends on the scenes alone.
+        Batches; which crops are together depends on the scenes alone.
 
     Raises:
-        ValueError: a picture cannot be read.
+        ValueError: an image cannot be read.
     """
     limit = _BATCH_PIXELS.get(device.type, _BATCH_PIXELS["cpu"])
-    waiting: dict[tuple[int, int], list[Attempt]] = {}
+    waiting: dict[tuple[int, int], list[WordCrop]] = {}
     waiting_pixels = 0
-    for attempts in _in_order(pool, scenes, device=device, height=height, ahead=ahead):
+    for crops in _crops_by_scene(pool, scenes, device=device, height=height, ahead=ahead):
         bar.update()
-        for attempt in attempts:
-            size_hw = attempt.frame.size_hw
-            pixels = size_hw[0] * size_hw[1]
-            group = waiting.setdefault(size_hw, [])
-            group.append(attempt)
-            waiting_pixels += pixels
-            if len(group) * pixels >= limit:
+        for crop in crops:
+            size_hw = crop.frame.size_hw
+            num_pixels = size_hw[0] * size_hw[1]
+            batch = waiting.setdefault(size_hw, [])
+            batch.append(crop)
+            waiting_pixels += num_pixels
+            if len(batch) * num_pixels >= limit:
                 yield waiting.pop(size_hw)
-                waiting_pixels -= len(group) * pixels
+                waiting_pixels -= len(batch) * num_pixels
         if waiting_pixels > _WAITING_PIXELS:
             yield from waiting.values()
             waiting, waiting_pixels = {}, 0
     yield from waiting.values()
 
 
-def _in_order(
+def _crops_by_scene(
     pool: Executor, scenes: Sequence[Scene], *, device: torch.device, height: int, ahead: int
-) -> Iterator[list[Attempt]]:
-    """The attempts of each scene, in order, with some scenes read ahead."""
-    draw_here = device.type == "cpu"
-    futures: deque[Future[tuple[list[Attempt], NDArray[np.uint8] | None]]] = deque()
+) -> Iterator[list[WordCrop]]:
+    """Yield the crops of each scene in order."""
+    on_cpu = device.type == "cpu"
+    futures: deque[Future[tuple[list[WordCrop], NDArray[np.uint8]]]] = deque()
+
+    def next_crops() -> list[WordCrop]:
+        crops, image = futures.popleft().result()
+        return crops if on_cpu else _crop_on_device(crops, image, device)
+
     for index, scene in enumerate(scenes):
-        futures.append(pool.submit(_read_attempts, index, scene, height, draw_crops=draw_here))
+        futures.append(pool.submit(_crop_on_cpu if on_cpu else _read_scene, index, scene, height))
         if len(futures) > ahead:
-            yield _on_device(*futures.popleft().result(), device=device)
+            yield next_crops()
     while futures:
-        yield _on_device(*futures.popleft().result(), device=device)
+        yield next_crops()
 
 
-def _read_attempts(
-    index: int, scene: Scene, height: int, *, draw_crops: bool
-) -> tuple[list[Attempt], NDArray[np.uint8] | None]:
-    """The attempts at a scene's words, with their crops or with the picture that they are to be drawn from."""
-    wanted = [
-        (number, rank, length, frame)
+def _read_scene(index: int, scene: Scene, height: int) -> tuple[list[WordCrop], NDArray[np.uint8]]:
+    """Crops without pixels, and the image to take them from, empty where there are none."""
+    empty = np.empty(0, np.uint8)
+    crops = [
+        WordCrop(index, number, rank, length, frame, empty)
         for number, word in enumerate(scene.words)
-        if (length := teachable_length(word))
+        if (length := num_missing_characters(word))
         for rank, frame in enumerate(reading_frames(word.polygon_xy, length, height=height))
     ]
-    if not wanted:
-        return [], None
-    image = read_image(scene.image_path)
-    empty = np.empty(0, np.uint8)
-    attempts = [
-        Attempt(index, number, rank, length, frame, crop_word(image, frame) if draw_crops else empty)
-        for number, rank, length, frame in wanted
-    ]
-    return attempts, None if draw_crops else image
+    return crops, read_image(scene.image_path) if crops else empty
 
 
-def _on_device(attempts: list[Attempt], image: NDArray[np.uint8] | None, *, device: torch.device) -> list[Attempt]:
-    if image is None:
-        return attempts
-    picture = torch.from_numpy(image).to(device, non_blocking=True).permute(2, 0, 1)
-    crops = crop_words_on_device(picture, [attempt.frame for attempt in attempts])
-    return [replace(attempt, crop=crop) for attempt, crop in zip(attempts, crops, strict=True)]
+def _crop_on_cpu(index: int, scene: Scene, height: int) -> tuple[list[WordCrop], NDArray[np.uint8]]:
+    crops, image = _read_scene(index, scene, height)
+    return [replace(crop, pixels=crop_word(image, crop.frame)) for crop in crops], np.empty(0, np.uint8)
+
+
+def _crop_on_device(crops: list[WordCrop], image: NDArray[np.uint8], device: torch.device) -> list[WordCrop]:
+    if not crops:
+        return []
+    on_device = torch.from_numpy(image).to(device, non_blocking=True).permute(2, 0, 1)
+    pixels = crop_words_on_device(on_device, [crop.frame for crop in crops])
+    return [replace(crop, pixels=own) for crop, own in zip(crops, pixels, strict=True)]

@@ -1,4 +1,4 @@
-"""The arithmetic of a word's crop, word by word without numpy's overhead: where it lies, its pixels, and the way back."""
+"""Compiled arithmetic of word crops: where they lie, their pixels, and the way back to the scene."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 import numpy as np
 from numba import njit
 
-_FRACTION_BITS = 6  # of a place between two source pixels: 12 bits of weight and 8 of colour fit a lane of 20
+_FRACTION_BITS = 6  # of a position between two source pixels: 12 bits of weight and 8 of colour fit a lane of 20
 _LANE = 20  # bits from one channel to the next in a packed pixel
-_LEAST_AREA = 1e-3  # of a character, and of what a clear turn spans, square source pixels
+_LEAST_AREA = 1e-3  # of a character, square source pixels
 
 
 @njit(cache=True, nogil=True)
 def mean_sides(strips_xy):
-    """Length along a word's strips (S, 4, 2) and the mean height across it, weighted by the strips' lengths."""
+    """Length of a word along its strips (S, 4, 2), and its mean height, weighted by the strips' lengths."""
     wide, tall, plain = 0.0, 0.0, 0.0
     for strip in strips_xy:
         width, height = _sides(strip)
@@ -26,6 +26,7 @@ def mean_sides(strips_xy):
 
 @njit(cache=True, nogil=True)
 def _sides(strip):
+    """Mean width and mean height of a quad."""
     lengths = np.empty(4)
     for corner in range(4):
         following = (corner + 1) % 4
@@ -37,11 +38,11 @@ def _sides(strip):
 
 @njit(cache=True, nogil=True)
 def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width, least_denominator):
-    """Matrices (S, 3, 3) from crop to source pixels and first columns (S,) of the strips that have a width.
+    """Matrices (S, 3, 3) from crop to source pixels, and first columns (S,), of the strips that have a width.
 
-    Strip by strip, rectangles side by side from `left` on, `scale` times as wide, land on the strips. One whose
-    homography's denominator falls below `least_denominator` of its middle's at a corner becomes affine; a word of one
-    strip is asked at the crop's own sides.
+    They send rectangles side by side from `left` on, `scale` times as wide as the strips, to the strips. A matrix
+    becomes affine where its denominator at a corner falls below `least_denominator` of that in the middle; a word of
+    one strip is tested at the crop's own corners.
     """
     matrices = np.empty((len(strips_xy), 3, 3))
     starts = np.empty(len(strips_xy), np.int64)
@@ -70,7 +71,7 @@ def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width,
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rectangle_to_quad(quad, left, top, right, bottom, matrix):
-    """Fill a matrix (3, 3) that sends an upright rectangle to a quad, corner for corner (Heckbert 1989, 2.2.3)."""
+    """Fill in the matrix (3, 3) from an upright rectangle to a quad, corner for corner (Heckbert 1989, 2.2.3)."""
     right_x, right_y = quad[1, 0] - quad[2, 0], quad[1, 1] - quad[2, 1]
     left_x, left_y = quad[3, 0] - quad[2, 0], quad[3, 1] - quad[2, 1]
     excess_x = quad[0, 0] - quad[1, 0] + quad[2, 0] - quad[3, 0]
@@ -91,7 +92,7 @@ def _rectangle_to_quad(quad, left, top, right, bottom, matrix):
 
 @njit(cache=True, nogil=True)
 def _rectangle_to_parallelogram(quad, left, top, right, bottom, matrix):
-    """Fill a matrix (3, 3) that sends an upright rectangle to the parallelogram of a quad's middle lines."""
+    """Fill in the matrix (3, 3) from an upright rectangle to the parallelogram of a quad's middle lines."""
     matrix[2, 0], matrix[2, 1], matrix[2, 2] = 0.0, 0.0, 1.0
     for axis in range(2):
         first, second, third, fourth = quad[0, axis], quad[1, axis], quad[2, axis], quad[3, axis]
@@ -102,13 +103,22 @@ def _rectangle_to_parallelogram(quad, left, top, right, bottom, matrix):
 
 
 @njit(cache=True, nogil=True)
+def _transform(matrix, x, y):
+    """Where a homography sends a point, and its denominator there."""
+    scale = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    return (
+        (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / scale,
+        (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / scale,
+        scale,
+    )
+
+
+@njit(cache=True, nogil=True)
 def least_source_step(matrix, left, right, height):
-    """Fewest source pixels that one crop pixel covers in any direction, at the corners and the middle of columns."""
+    """Fewest source pixels that a crop pixel covers in any direction, at the corners and in the middle of columns."""
     least = np.inf
     for x, y in ((left, 0.0), (right, 0.0), (left, height), (right, height), (0.5 * (left + right), 0.5 * height)):
-        scale = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-        source_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / scale
-        source_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / scale
+        source_x, source_y, scale = _transform(matrix, x, y)
         a, b = (matrix[0, 0] - source_x * matrix[2, 0]) / scale, (matrix[0, 1] - source_x * matrix[2, 1]) / scale
         c, d = (matrix[1, 0] - source_y * matrix[2, 0]) / scale, (matrix[1, 1] - source_y * matrix[2, 1]) / scale
         total, area = a * a + b * b + c * c + d * d, a * d - b * c
@@ -118,25 +128,23 @@ def least_source_step(matrix, left, right, height):
 
 
 @njit(cache=True, nogil=True)
-def draw_columns(image, matrix, crop):
-    """Fill columns of a crop (h, w, 3) uint8 from an image, bilinear in 64ths of a pixel, black outside.
+def warp_columns(image, matrix, crop):
+    """Fill in columns of a crop (h, w, 3) uint8 from an image, bilinear in 64ths of a pixel, black outside.
 
-    `matrix` (3, 3) sends the crop's points to the image's, with positive denominators all over the crop.
+    `matrix` (3, 3) sends points of the crop to the image, with positive denominators everywhere in the crop.
     """
-    left, top, right, bottom = _columns_reach(matrix, crop.shape[0], crop.shape[1], image.shape[0], image.shape[1])
-    packed = _packed_part(image, left, top, right, bottom)
+    left, top, right, bottom = _source_bounds(matrix, crop.shape[0], crop.shape[1], image.shape[0], image.shape[1])
+    packed = _packed_region(image, left, top, right, bottom)
     _interpolate(packed.ravel(), packed.shape[0], packed.shape[1], matrix, left, top, crop)
 
 
 @njit(cache=True, nogil=True)
-def _columns_reach(matrix, height, width, image_height, image_width):
-    """First and last source pixels, x1, y1, x2, y2, between which a crop reads; from -1 to one beyond the image."""
+def _source_bounds(matrix, height, width, image_height, image_width):
+    """First and last source pixels that a crop reads, x1, y1, x2, y2; from -1 to one beyond the image."""
     low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
     for x in (0.0, float(width)):
         for y in (0.0, float(height)):
-            scale = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-            source_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / scale
-            source_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / scale
+            source_x, source_y, _scale = _transform(matrix, x, y)
             low_x, high_x = min(low_x, source_x), max(high_x, source_x)
             low_y, high_y = min(low_y, source_y), max(high_y, source_y)
     left = int(min(max(math.floor(low_x) - 1, -1.0), float(image_width)))
@@ -147,8 +155,8 @@ def _columns_reach(matrix, height, width, image_height, image_width):
 
 
 @njit(cache=True, nogil=True)
-def _packed_part(image, left, top, right, bottom):
-    """A part of an image with the three channels of a pixel in one number, so that they are weighted at once."""
+def _packed_region(image, left, top, right, bottom):
+    """A region of an image with a pixel's three channels in one number, so that they are weighted at once."""
     packed = np.zeros((bottom - top + 1, right - left + 1), np.uint64)
     first_row, first_column = max(top, 0), max(left, 0)
     seen = image[first_row : max(bottom + 1, 0), first_column : max(right + 1, 0)]
@@ -165,15 +173,15 @@ def _packed_part(image, left, top, right, bottom):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _interpolate(packed, rows, columns, matrix, left, top, crop):
-    """Fill a crop from packed pixels (rows * columns,) whose first is pixel (left, top) of the image.
+    """Fill in a crop from packed pixels (rows * columns,) whose first is pixel (left, top) of the image.
 
-    Places are computed a line at a time, in float32 from the part's own corner, so that they become vector
-    instructions; then its pixels are gathered. Places beyond the part's last pixels are black, as these are.
+    Positions are computed a line at a time, in float32 from the region's own corner, so that the compiler uses vector
+    instructions; then the pixels are gathered. Positions beyond the region are black, as its outermost pixels are.
     """
     height, width = crop.shape[:2]
     one = np.float32(1 << _FRACTION_BITS)
     last_x, last_y = np.float32(columns - 2) * one, np.float32(rows - 2) * one
-    corner_x, corner_y = left + 0.5, top + 0.5  # the middle of the part's first pixel
+    corner_x, corner_y = left + 0.5, top + 0.5  # centre of the region's first pixel
     step_x = np.float32((matrix[0, 0] - corner_x * matrix[2, 0]) * (1 << _FRACTION_BITS))
     step_y = np.float32((matrix[1, 0] - corner_y * matrix[2, 0]) * (1 << _FRACTION_BITS))
     step_scale, half, zero = np.float32(matrix[2, 0]), np.float32(0.5), np.float32(0)
@@ -197,23 +205,23 @@ def _interpolate(packed, rows, columns, matrix, left, top, crop):
 
 @njit(cache=True, nogil=True)
 def _gather(packed, pitch, offsets, shares_x, shares_y, line):
-    """Fill a line (w, 3) with the weighted means of four packed pixels each."""
+    """Fill in a line (w, 3) with the weighted means of four packed pixels each."""
     one, byte = np.uint64(1), np.uint64(255)
     bits, lane = np.uint64(_FRACTION_BITS), np.uint64(_LANE)
     twice = bits + bits
     half = one << (twice - one)
     half = half | (half << lane) | (half << (lane + lane))
     for column in range(len(line)):
-        place = np.uint64(offsets[column])
+        offset = np.uint64(offsets[column])
         share_x, share_y = np.uint64(shares_x[column]), np.uint64(shares_y[column])
         both = share_x * share_y
         below, beside = (share_y << bits) - both, (share_x << bits) - both
         alone = (one << twice) - both - below - beside
         mixed = (
-            packed[place] * alone
-            + packed[place + one] * beside
-            + packed[place + pitch] * below
-            + packed[place + pitch + one] * both
+            packed[offset] * alone
+            + packed[offset + one] * beside
+            + packed[offset + pitch] * below
+            + packed[offset + pitch + one] * both
             + half
         )
         line[column, 0] = np.uint8((mixed >> twice) & byte)
@@ -223,7 +231,10 @@ def _gather(packed, pitch, offsets, shares_x, shares_y, line):
 
 @njit(cache=True, nogil=True)
 def boxes_to_quads(boxes_xyxy, stride, downwards, matrices, starts):
-    """Quads (C, 4, 2) float32 in source pixels of boxes (C, 4) in a crop's map, and whether each has an area, clockwise."""
+    """Quads (C, 4, 2) float32 in source pixels of boxes (C, 4) in a crop's map, and whether all are usable.
+
+    A usable quad has an area and runs clockwise.
+    """
     quads = np.empty((len(boxes_xyxy), 4, 2), np.float32)
     usable = True
     for index in range(len(boxes_xyxy)):
@@ -236,36 +247,17 @@ def boxes_to_quads(boxes_xyxy, stride, downwards, matrices, starts):
             strip = len(starts) - 1
             while strip > 0 and x < starts[strip]:
                 strip -= 1
-            matrix = matrices[strip]
-            scale = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-            quads[index, corner, 0] = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / scale
-            quads[index, corner, 1] = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / scale
+            quads[index, corner, 0], quads[index, corner, 1], _scale = _transform(matrices[strip], x, y)
         usable = usable and _LEAST_AREA < _area(quads[index]) < np.inf
     return quads, usable
 
 
 @njit(cache=True, nogil=True)
 def _area(quad):
-    """Signed area, positive where the quad runs clockwise on the screen; not a number where a corner is none."""
+    """Signed area, positive where the quad runs clockwise on the screen; NaN where a corner is NaN."""
     first_x, first_y = np.float64(quad[0, 0]), np.float64(quad[0, 1])
     twice = 0.0
     for corner in range(1, 3):
         twice += (quad[corner, 0] - first_x) * (quad[corner + 1, 1] - first_y)
         twice -= (quad[corner + 1, 0] - first_x) * (quad[corner, 1] - first_y)
     return 0.5 * twice
-
-
-@njit(cache=True, nogil=True)
-def all_convex(quads_xy):
-    """Whether every quad (C, 4, 2) turns clearly the same way at all four corners, as `is_simple` sees it."""
-    for quad in quads_xy:
-        least, most = np.inf, -np.inf
-        for corner in range(4):
-            here, following, last = quad[corner], quad[(corner + 1) % 4], quad[(corner + 2) % 4]
-            first_x, first_y = np.float64(following[0]) - here[0], np.float64(following[1]) - here[1]
-            second_x, second_y = np.float64(last[0]) - following[0], np.float64(last[1]) - following[1]
-            turn = first_x * second_y - first_y * second_x
-            least, most = min(least, turn), max(most, turn)
-        if not (least > _LEAST_AREA or most < -_LEAST_AREA):
-            return False
-    return True

@@ -1,7 +1,7 @@
-"""Label files: the characters that a teacher found for one set, with what they came from, refused where that changed.
+"""Label files: the characters that a teacher found in a dataset, and where they came from; refused when out of date.
 
-A label file is a set in our JSON Lines format (see datasets/jsonlines.py), so it can be drawn, checked and even trained
-on as it is. Its first line says what it came from; every scene's note holds a digest of the scene as it was labelled.
+A label file is a dataset in our JSON Lines format (see datasets/jsonlines.py): it can be shown, checked and trained on.
+The note of its first line is its origin; the note of every scene is a digest of the scene as it was labelled.
 """
 
 from __future__ import annotations
@@ -20,22 +20,50 @@ import craft
 from craft.datasets.jsonlines import write_scenes
 from craft.images.tar_members import parse_member
 from craft.scene import Scene
-from craft.teacher.crop_batches import teachable_length
-from craft.teacher.labelling import LabelCounts
+from craft.targets.characters import num_missing_characters
+
+_REMEDY = "run craft label again"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What a teacher did.
+
+    Attributes:
+        words: words that it labelled.
+        confidence_sum: sum of their confidences, before those below 0.5 were raised to it.
+        under_half: words of confidence below 0.5, which are split evenly.
+        seconds: time that it took.
+    """
+
+    words: int = 0
+    confidence_sum: float = 0.0
+    under_half: int = 0
+    seconds: float = 0.0
+
+    @property
+    def mean_confidence(self) -> float:
+        """Mean confidence; 0 without words."""
+        return self.confidence_sum / self.words if self.words else 0.0
+
+    @property
+    def share_under_half(self) -> float:
+        """Share of words split evenly; 0 without words."""
+        return self.under_half / self.words if self.words else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What the labels of a file came from, and how sure the teacher was.
+    """Where the labels of a file came from, and how confident the teacher was.
 
     Attributes:
         craft: version that wrote the file.
         weights: the teacher's file, or the step of the run whose moving average it was.
-        weights_digest: fingerprint of its tensors, see `weights_digest`.
+        weights_digest: of its tensors, see `weights_digest`.
         splitter: how region maps were split.
-        height: of the teacher's crops, pixels.
+        height: of the word crops, pixels.
         words: words labelled.
-        mean_confidence: of these, before those under a half were raised to it.
+        mean_confidence: of these, before those below 0.5 were raised to it.
         share_under_half: share of them that is split evenly.
         seconds: time that it took.
     """
@@ -52,18 +80,7 @@ class Origin:
 
 
 def origin_of(weights: str, digest: str, counts: LabelCounts, *, splitter: str, height: int) -> Origin:
-    """Describe labels made just now.
-
-    Args:
-        weights: what the teacher is called.
-        digest: fingerprint of its tensors.
-        counts: of the labelling.
-        splitter: how region maps were split.
-        height: of the crops, pixels.
-
-    Returns:
-        Their origin.
-    """
+    """Describe labels made just now; see `Origin`."""
     return Origin(
         craft=craft.__version__,
         weights=weights,
@@ -78,14 +95,7 @@ def origin_of(weights: str, digest: str, counts: LabelCounts, *, splitter: str, 
 
 
 def write_labels(path: Path, scenes: Sequence[Scene], labelled: Sequence[Scene], origin: Origin) -> None:
-    """Write a label file, whole or not at all.
-
-    Args:
-        path: the file.
-        scenes: the scenes as read.
-        labelled: the same with their characters.
-        origin: what the labels came from.
-    """
+    """Write a label file atomically: `labelled`, with digests of the same `scenes` as read."""
     write_scenes(path, labelled, note=asdict(origin), scene_notes=(scene_digest(scene) for scene in scenes))
 
 
@@ -93,55 +103,49 @@ def read_labels(path: Path, scenes: Sequence[Scene], *, weights: str | None = No
     """Give scenes the characters that a label file has for them.
 
     Args:
-        path: the file.
-        scenes: as read from their set; the file may hold more.
-        weights: fingerprint of the weights that must have made the file; any where None.
+        path: the label file.
+        scenes: as read from their dataset; the file may hold more.
+        weights: digest of the weights that must have made the file; None for any.
 
     Returns:
         The scenes, with characters and confidences of all words that the teacher labelled, and the file's origin.
 
     Raises:
-        ValueError: the file cannot be read, was made with other weights, lacks a scene, or a scene's words or picture
+        ValueError: the file cannot be read, was made with other weights, lacks a scene, or a scene's words or image
             have changed since.
     """
     origin, lines = _read_lines(path)
     if weights is not None and origin.weights_digest != weights:
         raise ValueError(
-            f"{path}: made with weights {origin.weights} of fingerprint {origin.weights_digest}, but "
-            f"data.characters.weights has {weights}; make it anew with craft label, or name the weights that made it"
+            f"{path}: made with weights {origin.weights} of digest {origin.weights_digest}, but "
+            f"data.characters.weights has digest {weights}; {_REMEDY}, or name the weights that made the file"
         )
     labelled = []
     for scene in scenes:
         if scene.name not in lines:
-            raise ValueError(f"{path}: has no scene {scene.name!r}; make it anew with craft label")
+            raise ValueError(f"{path}: has no scene {scene.name!r}; {_REMEDY}")
         number, record = lines[scene.name]
         if record.get("note") != scene_digest(scene):
             raise ValueError(
-                f"{path}:{number}: the words or the picture of {scene.image_path} are not those that were labelled; "
-                "make the file anew with craft label"
+                f"{path}:{number}: the words or the image of {scene.image_path} have changed since they were labelled; "
+                f"{_REMEDY}"
             )
         labelled.append(_with_labels(scene, record["words"], f"{path}:{number}"))
     return labelled, origin
 
 
 def scene_digest(scene: Scene) -> str:
-    """Fingerprint what a teacher's labels of a scene depend on: its words, and the size of its picture's file.
-
-    Args:
-        scene: as read.
-
-    Returns:
-        16 hexadecimal digits.
+    """Digest what a teacher's labels of a scene depend on, its words and the size of its image file: 16 hex digits.
 
     Raises:
-        ValueError: the picture is not there.
+        ValueError: the image file is missing.
     """
     digest = hashlib.blake2b(digest_size=8)
     try:
         member = parse_member(scene.image_path)
         size = os.stat(scene.image_path).st_size if member is None else member.num_bytes
     except OSError as error:
-        raise ValueError(f"{scene.image_path}: cannot be read ({error.strerror}); restore the picture") from None
+        raise ValueError(f"{scene.image_path}: cannot be read ({error.strerror}); restore the image") from None
     digest.update(f"{scene.name}\n{size}\n".encode())
     for word in scene.words:
         known = b"" if word.character_quads_xy is None else word.character_quads_xy.tobytes()
@@ -151,7 +155,7 @@ def scene_digest(scene: Scene) -> str:
 
 
 def _read_lines(path: Path) -> tuple[Origin, dict[str, tuple[int, dict[str, Any]]]]:
-    """The origin, and every scene's line by the scene's name."""
+    """The origin, and the line number and record of every scene by the scene's name."""
     remedy = "give a file that craft label wrote"
     lines: dict[str, tuple[int, dict[str, Any]]] = {}
     number = 1
@@ -172,13 +176,13 @@ def _with_labels(scene: Scene, records: list[dict[str, Any]], where: str) -> Sce
     words = list(scene.words)
     try:
         for index, (word, record) in enumerate(zip(words, records, strict=True)):
-            if not teachable_length(word):
+            if not num_missing_characters(word):
                 continue
             quads = np.asarray(record["characters"], dtype=np.float32) if "characters" in record else None
             if quads is not None and quads.shape[1:] != (4, 2):
-                raise ValueError(f"characters of word {index + 1} are no quads")
+                raise ValueError(f"the characters of word {index + 1} are not quads")
             confidence = float(record.get("confidence", 1.0))
             words[index] = replace(word, character_quads_xy=quads, confidence=confidence)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where}: {error}; make the file anew with craft label") from None
+        raise ValueError(f"{where}: {error}; {_REMEDY}") from None
     return replace(scene, words=tuple(words))

@@ -9,32 +9,29 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_EDGE = 1.0 / 1.5  # where a character's own edge lies, in units of its enlarged quad's half side (see heatmaps)
-_SIGMA = 0.4  # of the Gaussian, in the same unit
+from craft.targets.shapes import ENLARGEMENT, FALLOFF, SIGMA
 
-TARGET_FALL = 0.5 * (_EDGE / _SIGMA) ** 2  # a target is exp(-TARGET_FALL t^2), t from -1 to 1 over the character
-
-_EDGE_SCORE = math.exp(-TARGET_FALL)  # a target's value at its character's edge: the background lies below
+_EDGE_SCORE = math.exp(-FALLOFF)  # a target's value at its character's edge: the background lies below
 _CORE_SCORE = 0.5  # markers are the connected pixels above
-_FRAME = 2  # pixels of background around a word: OpenCV's watershed gives the outermost to no basin
+_BORDER = 2  # pixels of background around a word: OpenCV's watershed assigns the outermost to no basin
 
 
 def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
-    """Boxes of the basins that OpenCV's watershed finds in a word.
+    """Find the characters of a word as the basins of OpenCV's watershed.
 
     Args:
         levels: (H, W) uint8, region scores around the word, in 255ths.
-        box_xyxy: the word's own rectangle; what lies outside is background.
+        box_xyxy: the word's own rectangle in map pixels; everything outside is background.
 
     Returns:
-        (C, 4) float64, map pixels, from left to right, clipped to the word's rectangle.
+        (C, 4) float64 boxes, map pixels, from left to right, clipped to the word's rectangle.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. The thresholds are not in the paper: markers are the
-        connected pixels above 0.5, and the background is what scores less than a character's target at its edge.
+        connected pixels above 0.5, and background is what scores below a character's target at its edge.
     """
     left, top, right, bottom = inner_pixels(box_xyxy, levels.shape)
-    inner = np.zeros((bottom - top + 2 * _FRAME, right - left + 2 * _FRAME), np.uint8)
-    inner[_FRAME:-_FRAME, _FRAME:-_FRAME] = levels[top:bottom, left:right]
+    inner = np.zeros((bottom - top + 2 * _BORDER, right - left + 2 * _BORDER), np.uint8)
+    inner[_BORDER:-_BORDER, _BORDER:-_BORDER] = levels[top:bottom, left:right]
     core = (inner > 255 * _CORE_SCORE).view(np.uint8)
     num_labels, markers = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
     if num_labels == 1:
@@ -43,21 +40,17 @@ def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, flo
     basins = cv2.watershed(cv2.merge([inner, inner, inner]), markers)
     boxes = np.empty((num_labels - 1, 4))
     _basin_boxes(np.asarray(basins, dtype=np.int32), boxes)
-    boxes += [left - _FRAME, top - _FRAME, left - _FRAME, top - _FRAME]
+    boxes += [left - _BORDER, top - _BORDER, left - _BORDER, top - _BORDER]
     boxes = _widened(boxes[boxes[:, 2] > boxes[:, 0]])
     low, high = np.array(box_xyxy[:2]), np.array(box_xyxy[2:])
     return np.concatenate([np.clip(boxes[:, :2], low, high), np.clip(boxes[:, 2:], low, high)], axis=1)
 
 
 def inner_pixels(box_xyxy: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Find the pixels whose centres lie in a box.
-
-    Args:
-        box_xyxy: map pixels.
-        shape: of the map, (H, W).
+    """Find the pixels of an (H, W) map whose centres lie in a box, or the nearest one where none does.
 
     Returns:
-        Left, top, right and bottom, the last two exclusive; at least one pixel, the nearest where none is inside.
+        Left, top, right and bottom, the last two exclusive.
     """
     height, width = shape[:2]
     left, top = min(max(round(box_xyxy[0]), 0), width - 1), min(max(round(box_xyxy[1]), 0), height - 1)
@@ -66,13 +59,13 @@ def inner_pixels(box_xyxy: tuple[float, float, float, float], shape: tuple[int, 
 
 
 def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boxes (C, 4) of basins made as large as their characters and sorted; neighbours meet where they would overlap.
+    """Sort the boxes (C, 4) of basins and make them as large as their characters; neighbours may touch, not overlap.
 
-    OpenCV's watershed goes by differences between pixels: basin and background meet where scores fall most steeply,
-    which is one sigma from the middle.
+    OpenCV's watershed compares neighbouring pixels: basin and background meet where scores fall most steeply, which is
+    one sigma from the middle.
     """
     middles = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
-    halves = 0.5 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) * (_EDGE / _SIGMA)
+    halves = 0.5 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) * (1.0 / ENLARGEMENT / SIGMA)
     boxes = np.concatenate([middles - halves, middles + halves], axis=1)[np.argsort(middles[:, 0], kind="stable")]
     overlap = boxes[:-1, 2] > boxes[1:, 0]
     meeting = 0.5 * (boxes[:-1, 2] + boxes[1:, 0])
@@ -83,7 +76,7 @@ def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @njit(cache=True, nogil=True)
 def _mark_background(levels, markers, edge):
-    """Make room for the background among the markers, in place: it becomes 1, the cores 2 and on."""
+    """Renumber the markers in place: the background becomes 1, the cores 2 and up."""
     for row in range(levels.shape[0]):
         for column in range(levels.shape[1]):
             if levels[row, column] < edge:
@@ -94,7 +87,7 @@ def _mark_background(levels, markers, edge):
 
 @njit(cache=True, nogil=True)
 def _basin_boxes(basins, boxes_xyxy):
-    """Boxes (C, 4) around the pixels of basins 2 to C + 1, with half of the lines of one pixel between basins."""
+    """Fill in boxes (C, 4) around basins 2 to C + 1, each with half of the one-pixel lines between basins."""
     boxes_xyxy[:, :2] = np.inf
     boxes_xyxy[:, 2:] = -np.inf
     for row in range(basins.shape[0]):

@@ -25,7 +25,7 @@ from craft.models.digest import CHARACTERS, batch_digest, weights_digest
 from craft.models.weights import save_safetensors
 from craft.region.training import RegionTraining
 from craft.scene import Scene
-from craft.teacher.relabelling import Relabelling
+from craft.teacher.relabeller import Relabeller
 from craft.training.datasets import read_training_sets, read_validation_scenes
 from craft.training.device_pixels import left_to_device
 from craft.training.finite_check import FiniteWatch
@@ -95,10 +95,10 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
         restore_state(state, folder / "last.pt", processes)
         say(f"{folder}: continues after step {state.step}")
     log = RunLog(folder, writes=processes.writes, after_step=state.step, tensorboard=settings.tensorboard)
-    teaching = Relabelling(config, sets, folder, processes) if config.data.characters.source == "teacher" else None
+    teaching = Relabeller(config, sets, folder, processes) if config.data.characters.source == "teacher" else None
     if teaching is not None:
         teaching.resume(state.step)
-        sets = teaching.sets
+        sets = teaching.datasets
     batches = training_batches(config, sets, state, processes)
     meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
     regions = RegionTraining(config, state.model, sets, folder, processes) if config.region.enabled else None
@@ -115,7 +115,7 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
         if teaching is not None and teaching.acts_at(state.step):
             pause = time.perf_counter()
             if teaching.advance(state.step, state.validated_model, log=log.write):
-                batches = training_batches(config, teaching.sets, state, processes)
+                batches = training_batches(config, teaching.datasets, state, processes)
             meter.skip(time.perf_counter() - pause)
         if regions is not None and regions.collects_before(state.step):
             pause = time.perf_counter()

@@ -7,7 +7,6 @@ import torch
 
 from craft.datasets.warp import warp_image
 from craft.geometry import homographies_from_square
-from craft.teacher.crop_kernels import all_convex
 from craft.teacher.word_crops import crop_word, crop_words_on_device, word_frame
 
 QUAD = np.array([[50, 60], [250, 80], [248, 130], [52, 100]], np.float32)
@@ -17,7 +16,7 @@ OUTSIDE = np.array([[-20, 60], [50, 60], [50, 90], [-20, 90]], np.float32)
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
     return np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8)
 
@@ -28,7 +27,7 @@ def corners(frame):
 
 
 @pytest.mark.parametrize(("polygon", "downwards"), [(QUAD, False), (QUAD, True), (TALL, True), (OUTSIDE, False)])
-def test_words_rectangle_goes_back_to_its_quad(polygon, downwards):
+def test_the_words_rectangle_goes_back_to_its_quad(polygon, downwards):
     frame = word_frame(polygon, height=64, downwards=downwards)
 
     np.testing.assert_allclose(frame.to_source(corners(frame)), polygon, atol=1e-3)
@@ -36,7 +35,7 @@ def test_words_rectangle_goes_back_to_its_quad(polygon, downwards):
     assert frame.size_hw[1 if downwards else 0] == 64
 
 
-def test_curved_word_goes_back_strip_by_strip():
+def test_a_curved_word_goes_back_strip_by_strip():
     frame = word_frame(CURVED, height=64)
 
     left, top, right, _bottom = frame.box_xyxy
@@ -59,7 +58,7 @@ def test_long_words_are_not_squeezed():
     assert endless.size_hw[1] <= 4096 + 32
 
 
-def test_crop_shows_the_word_upright():
+def test_the_crop_shows_the_word_upright():
     image = np.zeros((200, 200, 3), np.uint8)
     turn = np.array([[np.cos(0.5), np.sin(0.5)], [-np.sin(0.5), np.cos(0.5)]])
     quad = (np.array([[-60, -15], [60, -15], [60, 15], [-60, 15]]) @ turn + 100).astype(np.float32)
@@ -76,9 +75,9 @@ def test_crop_shows_the_word_upright():
     assert crop[: top - 3].max() < 50
 
 
-def test_what_lies_outside_the_picture_is_black(picture):
+def test_what_lies_outside_the_image_is_black(image):
     frame = word_frame(OUTSIDE, height=64)
-    crop = crop_word(np.full_like(picture, 200), frame)
+    crop = crop_word(np.full_like(image, 200), frame)
 
     edge = frame.box_xyxy[0] + (frame.box_xyxy[2] - frame.box_xyxy[0]) * 20 / 70  # where x is 0
     assert crop[:, : int(edge) - 3].max() == 0
@@ -86,17 +85,17 @@ def test_what_lies_outside_the_picture_is_black(picture):
 
 
 @pytest.mark.parametrize(("polygon", "downwards"), [(QUAD, False), (TALL, True), (CURVED, False), (OUTSIDE, False)])
-def test_device_draws_the_same_crops_as_the_cpu(picture, polygon, downwards):
+def test_crops_on_the_device_equal_those_on_the_cpu(image, polygon, downwards):
     frame = word_frame(polygon, height=64, downwards=downwards)
 
-    here = crop_word(picture, frame).astype(int)
-    [there] = crop_words_on_device(torch.from_numpy(picture).permute(2, 0, 1), [frame])
+    here = crop_word(image, frame).astype(int)
+    [there] = crop_words_on_device(torch.from_numpy(image).permute(2, 0, 1), [frame])
 
-    apart = 2 if polygon is OUTSIDE else 1  # the CPU counts in 64ths of a pixel: two levels at the end of the picture
+    apart = 2 if polygon is OUTSIDE else 1  # the CPU counts in 64ths of a pixel: two levels at the edge of the image
     assert np.abs(here - there.permute(1, 2, 0).numpy()).max() <= apart
 
 
-def test_word_that_shrinks_is_averaged_on_both():
+def test_a_word_that_shrinks_is_averaged_on_both():
     noise = np.random.default_rng(0).integers(0, 255, (400, 600, 3)).astype(np.uint8)
     large = np.array([[150, 100], [450, 100], [450, 300], [150, 300]], np.float32)
     frame = word_frame(large, height=32)
@@ -108,7 +107,7 @@ def test_word_that_shrinks_is_averaged_on_both():
         assert crop[4:-4, 8:-8].std() < 0.4 * noise.std()  # reading between pixels alone would keep two thirds
 
 
-def test_steep_perspective_does_not_reach_across_the_horizon(picture):
+def test_steep_perspective_does_not_reach_across_the_horizon(image):
     steep = np.array(
         [[10, 100], [200, 20], [200, 180], [10, 104]], np.float32
     )  # 4 px high at its start, 160 at its end
@@ -118,10 +117,10 @@ def test_steep_perspective_does_not_reach_across_the_horizon(picture):
 
     assert np.isfinite(everywhere).all()
     assert np.abs(everywhere - steep.mean(axis=0)).max() < 400
-    assert crop_word(picture, frame).shape == (*frame.size_hw, 3)
+    assert crop_word(image, frame).shape == (*frame.size_hw, 3)
 
 
-def test_word_without_extent_has_no_frame():
+def test_a_word_without_extent_has_no_frame():
     assert word_frame(np.zeros((4, 2), np.float32), height=64) is None
 
 
@@ -154,15 +153,15 @@ def test_matrices_are_those_of_the_homography_from_the_words_rectangle():
             np.testing.assert_allclose(middle, quad.mean(axis=0), atol=1e-3)
 
 
-def test_crops_show_what_opencv_draws(picture):
+def test_crops_equal_what_opencv_warps(image):
     for quad in random_quads(40):
         frame = word_frame(quad, height=64)
 
-        drawn = warp_image(picture, np.linalg.inv(frame.matrices[0]), size_hw=frame.size_hw)
+        warped = warp_image(image, np.linalg.inv(frame.matrices[0]), size_hw=frame.size_hw)
 
-        difference = np.abs(crop_word(picture, frame).astype(int) - drawn)
+        difference = np.abs(crop_word(image, frame).astype(int) - warped)
         assert difference.mean() < 0.1
-        # Where the picture ends abruptly a 64th of a pixel is two levels, and OpenCV rounds places too.
+        # Where the image ends abruptly a 64th of a pixel is two levels, and OpenCV rounds positions too.
         assert np.quantile(difference, 0.999) <= 2
         assert difference.max() <= 6
 
@@ -173,21 +172,11 @@ def test_characters_go_back_as_points_do():
     for polygon, downwards in ((QUAD, False), (CURVED, False), (TALL, True)):
         frame = word_frame(polygon, height=64, downwards=downwards)
 
-        quads, usable = frame.characters(boxes, stride=2)
+        quads, usable = frame.characters(boxes)
 
         upright = boxes[:, [1, 0, 3, 2]] if downwards else boxes
         np.testing.assert_allclose(quads, frame.to_source(2 * upright[:, sides]), rtol=1e-6)
         assert usable
-        assert not frame.characters(boxes[:, [2, 1, 0, 3]], stride=2)[1]  # turned over
-        assert not frame.characters(boxes[:, [0, 1, 0, 3]], stride=2)[1]  # no wider than a line
-        assert not frame.characters(np.full((1, 4), np.nan), stride=2)[1]
-
-
-def test_quads_that_turn_one_way_are_convex():
-    dented = np.array([[0, 0], [40, 0], [10, 8], [0, 30]], np.float32)  # its third corner lies inside
-    crossed = QUAD[[0, 1, 3, 2]]
-
-    assert all_convex(np.stack([QUAD, QUAD[::-1], TALL]))
-    for other in (dented, crossed, np.zeros((4, 2), np.float32)):
-        assert not all_convex(np.stack([QUAD, other]))
-    assert all_convex(np.zeros((0, 4, 2), np.float32))
+        assert not frame.characters(boxes[:, [2, 1, 0, 3]])[1]  # turned over
+        assert not frame.characters(boxes[:, [0, 1, 0, 3]])[1]  # no wider than a line
+        assert not frame.characters(np.full((1, 4), np.nan))[1]

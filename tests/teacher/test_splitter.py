@@ -1,4 +1,4 @@
-"""Splitting an upright word: all splitters find drawn characters, and the count does not know the length."""
+"""All splitters find the characters of an ideal map, and the count does not know the length."""
 
 import itertools
 
@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from craft.teacher.character_spans import best_spans, count_peaks, target_table
-from craft.teacher.splitting import count_confidence, split_map
+from craft.teacher.splitter import count_confidence, split_map
 from craft.teacher.watershed import inner_pixels, watershed_boxes
-from tests.teacher.slow_splitting import slow_boxes
+from tests.teacher.reference import slow_boxes
 
 SPLITTERS = ("cuts", "length", "watershed")
 
 
-def drawn_map(boxes, size_hw=(32, 120)):
+def ideal_map(boxes, size_hw=(32, 120)):
     """The ideal region map of upright characters, by the definition of the Gaussian."""
     rows, columns = np.mgrid[0 : size_hw[0], 0 : size_hw[1]] + 0.5
     region = np.zeros(size_hw)
@@ -39,18 +39,18 @@ UNEVEN = np.array(
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS)
-def test_uneven_characters_of_a_drawn_map_are_found(splitter):
-    split = split_map(drawn_map(UNEVEN), (6, 4, 110, 28), 6, splitter=splitter)
+def test_uneven_characters_are_found_in_an_ideal_map(splitter):
+    split = split_map(ideal_map(UNEVEN), (6, 4, 110, 28), 6, splitter=splitter)
 
     assert (split.num_found, split.confidence) == (6, 1.0)
     assert mean_iou(split.boxes_xyxy, UNEVEN) > (0.7 if splitter == "cuts" else 0.8)  # it fills the gap and the heights
 
 
-def test_cuts_share_the_whole_word_out_at_the_places_that_the_likeliest_characters_meet():
+def test_cuts_fill_the_whole_word_and_meet_midway_between_the_likeliest_characters():
     word = (4, 2, 112, 30)
-    likeliest = split_map(drawn_map(UNEVEN), word, 6, splitter="length")
+    likeliest = split_map(ideal_map(UNEVEN), word, 6, splitter="length")
 
-    split = split_map(drawn_map(UNEVEN), word, 6, splitter="cuts")
+    split = split_map(ideal_map(UNEVEN), word, 6, splitter="cuts")
 
     boxes = split.boxes_xyxy
     assert (split.num_found, split.confidence) == (likeliest.num_found, likeliest.confidence)
@@ -66,7 +66,7 @@ def test_cuts_share_the_whole_word_out_at_the_places_that_the_likeliest_characte
 def test_one_letter_is_one_character(splitter):
     box = np.array([[10, 4, 30, 28]], float)
 
-    split = split_map(drawn_map(box, (32, 40)), (10, 4, 30, 28), 1, splitter=splitter)
+    split = split_map(ideal_map(box, (32, 40)), (10, 4, 30, 28), 1, splitter=splitter)
 
     assert (split.num_found, split.confidence) == (1, 1.0)
     assert mean_iou(split.boxes_xyxy, box) > 0.7
@@ -77,7 +77,7 @@ def test_thirty_letters_are_thirty_characters(splitter):
     lefts = 8 + 14.0 * np.arange(30)
     boxes = np.stack([lefts, np.full(30, 4.0), lefts + 14, np.full(30, 28.0)], axis=1)
 
-    split = split_map(drawn_map(boxes, (32, 440)), (8, 4, 428, 28), 30, splitter=splitter)
+    split = split_map(ideal_map(boxes, (32, 440)), (8, 4, 428, 28), 30, splitter=splitter)
 
     assert (split.num_found, split.confidence) == (30, 1.0)
     assert mean_iou(split.boxes_xyxy, boxes) > 0.8
@@ -98,7 +98,7 @@ def test_known_length_splits_a_flat_map_evenly():
 
 
 def test_count_does_not_know_the_length():
-    region = drawn_map(UNEVEN)
+    region = ideal_map(UNEVEN)
 
     splits = [split_map(region, (6, 4, 110, 28), length, splitter="length") for length in (3, 5, 6, 8, 12)]
 
@@ -117,39 +117,39 @@ def test_confidence_falls_with_every_character_too_many_or_too_few():
 def test_characters_in_a_word_with_a_space_do_not_fill_it(splitter):
     boxes = np.array([[8, 4, 24, 28], [24, 4, 40, 28], [64, 4, 80, 28], [80, 4, 96, 28]], float)
 
-    split = split_map(drawn_map(boxes), (8, 4, 96, 28), 4, splitter=splitter)
+    split = split_map(ideal_map(boxes), (8, 4, 96, 28), 4, splitter=splitter)
 
     assert split.confidence == 1
     assert mean_iou(split.boxes_xyxy, boxes) > 0.8
 
 
-def test_neighbouring_words_are_not_split_too():
+def test_neighbouring_words_are_not_split():
     boxes = np.array([[30, 4, 50, 28], [50, 4, 70, 28]], float)
     neighbours = np.array([[0, 4, 20, 28], [80, 4, 100, 28]], float)
 
-    split = split_map(drawn_map([*boxes, *neighbours]), (30, 4, 70, 28), 2, splitter="watershed")
+    split = split_map(ideal_map([*boxes, *neighbours]), (30, 4, 70, 28), 2, splitter="watershed")
 
     assert split.num_found == 2
     assert len(watershed_boxes(np.zeros((8, 8), np.uint8), (0, 0, 8, 8))) == 0
 
 
-def test_length_that_is_not_positive_and_unknown_splitters_are_refused():
+def test_lengths_below_1_and_unknown_splitters_are_refused():
     region = np.zeros((8, 8), np.uint8)
 
     with pytest.raises(ValueError, match="0 characters"):
         split_map(region, (0, 0, 8, 8), 0, splitter="length")
-    with pytest.raises(ValueError, match="use cuts, length or watershed"):
+    with pytest.raises(ValueError, match="use one of cuts, length, watershed"):
         split_map(region, (0, 0, 8, 8), 1, splitter="even")
 
 
-def slow_cost(profile, spans, fall, faintest, gap_cost, evenness):
+def slow_cost(profile, spans, falloff, faintest, gap_cost, evenness):
     """Cost of given spans, by its definition."""
     mean = len(profile) / len(spans)
     expected, taken, cost = np.zeros(len(profile)), np.zeros(len(profile), bool), 0.0
     for start, end in spans:
         width = end - start
-        places = (2 * np.arange(width) + 1) / width - 1
-        target, seen = np.exp(-fall * places**2), profile[start:end]
+        positions = (2 * np.arange(width) + 1) / width - 1
+        target, seen = np.exp(-falloff * positions**2), profile[start:end]
         expected[start:end] = np.clip(target @ seen / (target @ target), faintest, 1) * target
         taken[start:end] = True
         cost += evenness * np.log(width / mean) ** 2
@@ -202,7 +202,7 @@ def random_word(generator):
     return np.round(255 * region.clip(0, 1)).astype(np.uint8), box, length
 
 
-def test_known_length_splits_random_words_exactly_as_the_slow_way_does():
+def test_known_length_splits_random_words_exactly_as_the_reference_does():
     generator = np.random.default_rng(5)
     for _ in range(8):
         levels, box, length = random_word(generator)
@@ -235,6 +235,6 @@ def test_watershed_of_a_words_rectangle_is_that_of_the_whole_map():
 def test_a_word_that_fills_its_map_keeps_the_characters_at_its_ends():
     boxes = np.array([[0, 2, 20, 30], [20, 2, 40, 30]], float)
 
-    found = watershed_boxes(drawn_map(boxes, (32, 40)), (0, 0, 40, 32))
+    found = watershed_boxes(ideal_map(boxes, (32, 40)), (0, 0, 40, 32))
 
     assert mean_iou(found, boxes) > 0.7

@@ -1,7 +1,7 @@
-"""Labels the training words anew with the moving average, every so many steps, and says when the labels take effect.
+"""Labels the training words again with the moving average every so many steps, and puts the labels into effect later.
 
-A labelling made at one step is used from a fixed later step on, however long it took, so that runs repeat; it is in a
-file before any checkpoint that needs it, so that they resume bit for bit.
+Labels made at one step are used from a fixed later step on, however long they took, so that runs repeat; they are in a
+file before any checkpoint that needs them, so that runs resume bit for bit.
 """
 
 from __future__ import annotations
@@ -26,76 +26,69 @@ from craft.models.device import choose_precision
 from craft.models.digest import weights_digest
 from craft.scene import Scene
 from craft.targets.characters import with_characters
-from craft.teacher.label_files import Origin, origin_of, read_labels, write_labels
-from craft.teacher.labelling import LabelCounts, label_scenes
+from craft.teacher.label_files import LabelCounts, Origin, origin_of, read_labels, write_labels
+from craft.teacher.labeller import label_scenes
 
-_Share = list[tuple[list[Scene], LabelCounts]]  # this process's scenes of every set, labelled
+_Share = list[tuple[list[Scene], LabelCounts]]  # this process's scenes of every dataset, labelled
 
 
 @dataclass(slots=True)
-class _Labelling:
-    """Labels on their way: made at a step, perhaps not done, or done and in files."""
+class _Labels:
+    """Labels made at a step: still in the making, or finished and in files."""
 
     step: int
     digest: str = ""
     share: Future[_Share] | None = None
-    sets: list[WeightedScenes] | None = None
+    datasets: list[WeightedScenes] | None = None
     origins: tuple[Origin, ...] = ()
 
 
-class Relabelling:
-    """The training sets with the characters that are in effect, and those that will be.
+class Relabeller:
+    """The training datasets with the characters in effect, and the labels that will replace them.
 
     Attributes:
-        sets: what to train on now.
+        datasets: what to train on now.
     """
 
-    def __init__(self, config: Config, sets: Sequence[WeightedScenes], folder: Path, processes: Processes) -> None:
-        """Take the place of the sets as read, with even splits until the first labels take effect.
+    def __init__(self, config: Config, datasets: Sequence[WeightedScenes], folder: Path, processes: Processes) -> None:
+        """Start with the datasets as read: words are split evenly until the first labels take effect.
 
-        Args:
-            config: the run's settings.
-            sets: as read, in every process the same.
-            folder: the run folder; label files go to labels/ in it.
-            processes: this process's place.
+        Label files go to labels/ in the run folder. Every process gives the same datasets.
 
         Raises:
             ValueError: the settings let no teacher ever label.
         """
-        self.sets = list(sets)
+        self.datasets = list(datasets)
         self._characters = config.data.characters
         self._starts_taught = config.weights is not None
         if not self._starts_taught and not self._characters.refresh:
             raise ValueError(
                 "data.characters.refresh: 0 keeps the labels of the run's first weights, but there are none; set "
-                "weights, or refresh to a number of steps"
+                "weights, or set refresh to a number of steps"
             )
-        self._as_read = [one.as_read for one in sets]
+        self._as_read = [dataset.as_read for dataset in datasets]
         self._folder = folder / "labels"
         self._processes = processes
         self._precision = config.training.precision
         self._device = _spare_device(processes, loader_workers=config.data.workers)
         self._workers = max(1, min(8, _num_cores() // 2))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="teacher") if self._device is not None else None
-        self._pending: _Labelling | None = None
+        self._pending: _Labels | None = None
         self._saved_step = 0
         self._last_step = config.training.steps
 
     def resume(self, step: int) -> None:
-        """Take up the labels that a run had at a step, from its files.
-
-        Args:
-            step: optimizer steps done; 0 does nothing.
+        """Read the labels that the run had at a step from its files; nothing at step 0.
 
         Raises:
             ValueError: the files are missing or of other scenes.
         """
         in_effect = self._in_effect(step - 1)
         if step > 0 and in_effect is not None:
-            self.sets = self._from_files(in_effect).sets or self.sets
+            self.datasets = self._read_files(in_effect).datasets or self.datasets
         last = self._last_made(step - 1)
         if step > 0 and last is not None and self._effective(last) >= step:
-            self._pending = self._from_files(last)
+            self._pending = self._read_files(last)
         self._saved_step = step
 
     def acts_at(self, step: int) -> bool:
@@ -104,7 +97,7 @@ class Relabelling:
         return due or self._is_made_at(step)
 
     def advance(self, step: int, teacher: nn.Module, *, log: Callable[[str, int, dict[str, Any]], None]) -> bool:
-        """Put labels into effect that are due, and begin a labelling that is. Every process calls it.
+        """Put labels that are due into effect, and begin labelling if it is time. Every process calls it.
 
         Args:
             step: optimizer steps done.
@@ -112,7 +105,7 @@ class Relabelling:
             log: told of labels that take effect, under the first step that is trained with them.
 
         Returns:
-            True where `sets` has changed, so that loading has to begin anew.
+            True where `datasets` has changed, so that loading must restart.
         """
         changed = self._put_into_effect(step, log)
         if self._is_made_at(step):
@@ -121,11 +114,7 @@ class Relabelling:
         return changed
 
     def settle(self, step: int) -> None:
-        """Wait for labels on their way and write them, before a checkpoint is. Every process calls it.
-
-        Args:
-            step: optimizer steps done, at which the checkpoint is written.
-        """
+        """Wait for pending labels and write them, before a checkpoint is written at `step`. Every process calls it."""
         if self._pending is not None:
             self._finish(self._pending)
         if self._processes.writes:
@@ -139,7 +128,7 @@ class Relabelling:
         return bool(refresh and step % refresh == 0) and self._effective(step) < self._last_step
 
     def _effective(self, made_at: int) -> int:
-        """Steps done when labels take effect; the first weights' at once, since nothing is trained yet."""
+        """Steps done when labels take effect; those of the first weights at once, since nothing is trained yet."""
         return made_at + self._characters.delay if made_at else 0
 
     def _last_made(self, step: int) -> int | None:
@@ -157,10 +146,10 @@ class Relabelling:
         return made_at
 
     def _begin(self, step: int, teacher: nn.Module) -> None:
-        """Copy the teacher, and label beside training where there is something to do it on, else now."""
+        """Copy the teacher, and label beside training where there is a spare device, else now."""
         copied = copy.deepcopy(teacher).eval().requires_grad_(False)
         share_buffers(copied, self._processes)
-        self._pending = _Labelling(step, weights_digest(copied))
+        self._pending = _Labels(step, weights_digest(copied))
         if self._pool is not None and self._effective(step) > step:
             assert self._device is not None
             self._pending.share = self._pool.submit(self._label_share, copied.to(self._device), self._device)
@@ -169,7 +158,7 @@ class Relabelling:
             self._pending.share.set_result(self._label_share(copied, self._processes.device))
 
     def _label_share(self, teacher: nn.Module, device: torch.device) -> _Share:
-        """Label this process's scenes of every set."""
+        """Label this process's scenes of every dataset."""
         rank, world_size = self._processes.rank, self._processes.world_size
         label = partial(
             label_scenes,
@@ -183,60 +172,53 @@ class Relabelling:
         )
         return [label(scenes[rank::world_size]) for scenes in self._as_read]
 
-    def _finish(self, labelling: _Labelling) -> None:
-        """Bring the labels of all processes together, and write them."""
-        if labelling.sets is not None:
+    def _finish(self, labels: _Labels) -> None:
+        """Gather the labels of all processes and write them, once."""
+        if labels.datasets is not None:
             return
-        assert labelling.share is not None
-        shares = gather_objects(labelling.share.result(), self._processes)
-        labelling.sets, origins = [], []
-        for index, (one, scenes) in enumerate(zip(self.sets, self._as_read, strict=True)):
+        assert labels.share is not None
+        shares = gather_objects(labels.share.result(), self._processes)
+        splitter, height = self._characters.splitter, self._characters.height
+        labels.datasets, origins = [], []
+        for index, (dataset, scenes) in enumerate(zip(self.datasets, self._as_read, strict=True)):
             parts = [share[index][0] for share in shares]
-            labelled = [parts[place % len(parts)][place // len(parts)] for place in range(len(scenes))]
-            counts = _together([share[index][1] for share in shares])
-            origins.append(
-                origin_of(
-                    f"step {labelling.step}",
-                    labelling.digest,
-                    counts,
-                    splitter=self._characters.splitter,
-                    height=self._characters.height,
-                )
-            )
-            labelling.sets.append(_complete(one, labelled))
+            labelled = [parts[number % len(parts)][number // len(parts)] for number in range(len(scenes))]
+            counts = _merge_counts([share[index][1] for share in shares])
+            origin = origin_of(f"step {labels.step}", labels.digest, counts, splitter=splitter, height=height)
+            origins.append(origin)
+            labels.datasets.append(_with_labels(dataset, labelled))
             if self._processes.writes:
                 self._folder.mkdir(exist_ok=True)
-                write_labels(self._path(labelling.step, index), scenes, labelled, origins[-1])
-        labelling.origins, labelling.share = tuple(origins), None
+                write_labels(self._path(labels.step, index), scenes, labelled, origin)
+        labels.origins, labels.share = tuple(origins), None
 
     def _put_into_effect(self, step: int, log: Callable[[str, int, dict[str, Any]], None]) -> bool:
-        labelling = self._pending
-        if labelling is None or self._effective(labelling.step) != step:
+        labels = self._pending
+        if labels is None or self._effective(labels.step) != step:
             return False
         start = time.perf_counter()
-        self._finish(labelling)
-        assert labelling.sets is not None
-        self.sets, self._pending = labelling.sets, None
-        words = sum(origin.words for origin in labelling.origins)
+        self._finish(labels)
+        assert labels.datasets is not None
+        self.datasets, self._pending = labels.datasets, None
+        words = sum(origin.words for origin in labels.origins)
         means = {
-            name: round(sum(getattr(origin, name) * origin.words for origin in labelling.origins) / max(1, words), 4)
+            name: round(sum(getattr(origin, name) * origin.words for origin in labels.origins) / max(1, words), 4)
             for name in ("mean_confidence", "share_under_half")
         }
         seconds = {
-            "seconds": round(sum(origin.seconds for origin in labelling.origins), 3),
+            "seconds": round(sum(origin.seconds for origin in labels.origins), 3),
             "seconds_waited": round(time.perf_counter() - start, 3),
         }
-        log("labels", step + 1, {"made_at": labelling.step, "words": words, **means, **seconds})
+        log("labels", step + 1, {"made_at": labels.step, "words": words, **means, **seconds})
         return True
 
-    def _from_files(self, made_at: int) -> _Labelling:
-        sets, origins = [], []
-        for index, one in enumerate(self.sets):
-            path = self._path(made_at, index)
-            labelled, origin = read_labels(path, one.as_read)
-            sets.append(_complete(one, labelled))
+    def _read_files(self, made_at: int) -> _Labels:
+        datasets, origins = [], []
+        for index, dataset in enumerate(self.datasets):
+            labelled, origin = read_labels(self._path(made_at, index), dataset.as_read)
+            datasets.append(_with_labels(dataset, labelled))
             origins.append(origin)
-        return _Labelling(made_at, origins[0].weights_digest, sets=sets, origins=tuple(origins))
+        return _Labels(made_at, origins[0].weights_digest, datasets=datasets, origins=tuple(origins))
 
     def _path(self, made_at: int, index: int) -> Path:
         return self._folder / f"step_{made_at:06d}_set_{index}.jsonl"
@@ -249,24 +231,24 @@ class Relabelling:
                 path.unlink()
 
 
-def _complete(one: WeightedScenes, labelled: Sequence[Scene]) -> WeightedScenes:
-    if not one.as_read:  # drawn, with exact characters
-        return one
-    return replace(one, scenes=tuple(with_characters(scene) for scene in labelled))
+def _with_labels(dataset: WeightedScenes, labelled: Sequence[Scene]) -> WeightedScenes:
+    if not dataset.as_read:  # rendered, with exact characters
+        return dataset
+    return replace(dataset, scenes=tuple(with_characters(scene) for scene in labelled))
 
 
-def _together(counts: Sequence[LabelCounts]) -> LabelCounts:
-    """Counts of processes that worked at the same time."""
+def _merge_counts(counts: Sequence[LabelCounts]) -> LabelCounts:
+    """Merge the counts of processes that worked at the same time."""
     return LabelCounts(
-        words=sum(one.words for one in counts),
-        confidence_sum=sum(one.confidence_sum for one in counts),
-        under_half=sum(one.under_half for one in counts),
-        seconds=max(one.seconds for one in counts),
+        words=sum(part.words for part in counts),
+        confidence_sum=sum(part.confidence_sum for part in counts),
+        under_half=sum(part.under_half for part in counts),
+        seconds=max(part.seconds for part in counts),
     )
 
 
 def _spare_device(processes: Processes, *, loader_workers: int) -> torch.device | None:
-    """Where a teacher can work beside training: a GPU that no process trains on, or spare cores; None where neither is."""
+    """A device to label on beside training: a GPU that no process trains on, or spare cores; None where neither is."""
     num_local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if processes.device.type == "cuda":
         index = (processes.device.index or 0) + num_local

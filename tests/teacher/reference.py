@@ -1,10 +1,10 @@
-"""The split of known length, slowly: by plain loops over numbers, in the roundings that the definition has."""
+"""The split of known length by plain, slow loops over numbers, rounded as the definition rounds."""
 
 import math
 
 import numpy as np
 
-FALL = 0.5 * (1 / 1.5 / 0.4) ** 2  # of a target, at its character's own width
+FALLOFF = 0.5 * (1 / 1.5 / 0.4) ** 2  # of a target, at its character's own width
 ONE = np.float32(1 / 255)
 
 
@@ -25,8 +25,8 @@ def slow_profile(levels, box_xyxy, num_bins):
     first = min(max(round(top), 0), height - 1)
     last = max(min(round(bottom), height), first + 1)
     highest = (levels[first:last].max(axis=0) * ONE).astype(np.float64)
-    places = left + (np.arange(num_bins) + 0.5) * ((right - left) / num_bins)
-    return np.interp(places, np.arange(width) + 0.5, highest)
+    positions = left + (np.arange(num_bins) + 0.5) * ((right - left) / num_bins)
+    return np.interp(positions, np.arange(width) + 0.5, highest)
 
 
 def slow_spans(profile, length):
@@ -66,8 +66,8 @@ def slow_spans(profile, length):
 
 def slow_fits(seen, squares, width, unevenness):
     """What a character of some width costs at every first bin."""
-    places = (2 * np.arange(width) + 1) / width - 1
-    target = np.exp(-FALL * places**2).astype(np.float32)
+    positions = (2 * np.arange(width) + 1) / width - 1
+    target = np.exp(-FALLOFF * positions**2).astype(np.float32)
     own = np.float32(0)
     for value in target:
         own += value * value
@@ -102,6 +102,6 @@ def slow_heights(levels, box_xyxy):
         upper = above + 0.5 - (rows[above] - limit) / (rows[above] - rows[above - 1])
     if below < last_row:
         lower = below + 0.5 + (rows[below] - limit) / (rows[below] - rows[below + 1])
-    reach = math.sqrt(math.log(2) / FALL)
+    reach = math.sqrt(math.log(2) / FALLOFF)
     middle, half = 0.5 * (upper + lower), max(0.5 * (lower - upper) / reach, 0.5 * 0.35 * (bottom - top))
     return [left, max(middle - half, top), right, min(middle + half, bottom)]

@@ -11,15 +11,16 @@ from torch.nn import functional
 
 from craft.geometry import polygon_iou
 from craft.scene import Scene, Word
-from craft.teacher import crop_batches as crops
-from craft.teacher.crop_batches import reading_frames, teachable_length
-from craft.teacher.labelling import label_scenes, region_maps, split_attempt
+from craft.targets.characters import num_missing_characters
+from craft.teacher import crop_batches
+from craft.teacher.crop_batches import reading_frames
+from craft.teacher.labeller import label_scenes, region_maps, split_crop
 
 CPU = torch.device("cpu")
 
 
 class Blobs(nn.Module):
-    """A network whose region score is how green a picture is: scenes here are painted with their own region maps."""
+    """A network whose region score is how green an image is: scenes here are painted with their own region maps."""
 
     def forward(self, images):
         green = functional.avg_pool2d(images[:, 1:2], 2)
@@ -28,9 +29,9 @@ class Blobs(nn.Module):
 
 
 def upright(left, top, width, height, count, *, gaps=()):
-    """Characters side by side, with an empty place before those in `gaps`."""
-    places = np.arange(count) + np.array([sum(number >= gap for gap in gaps) for number in range(count)])
-    lefts = left + places * width
+    """Characters side by side, with a gap before those in `gaps`."""
+    positions = np.arange(count) + np.array([sum(number >= gap for gap in gaps) for number in range(count)])
+    lefts = left + positions * width
     return np.array([[[x, top], [x + width, top], [x + width, top + height], [x, top + height]] for x in lefts], float)
 
 
@@ -53,7 +54,7 @@ def around(quads):
 
 
 def paint(folder, name, rows, size_hw=(300, 400)):
-    """A scene whose picture is as green as the ideal region map of rows of characters."""
+    """A scene whose image is as green as the ideal region map of rows of characters."""
     y, x = np.mgrid[0 : size_hw[0], 0 : size_hw[1]] + 0.5
     region = np.zeros(size_hw)
     for quads in rows:
@@ -62,10 +63,10 @@ def paint(folder, name, rows, size_hw=(300, 400)):
             offset = np.stack([x, y], axis=-1) - centre
             u, v = offset @ along / (along @ along), offset @ down / (down @ down)
             region = np.maximum(region, np.where(u**2 + v**2 <= 1, np.exp(-(u**2 + v**2) / 0.32), 0))
-    picture = np.zeros((*size_hw, 3), np.uint8)
-    picture[..., 1] = np.round(255 * region)
+    image = np.zeros((*size_hw, 3), np.uint8)
+    image[..., 1] = np.round(255 * region)
     path = folder / f"{name}.png"
-    cv2.imwrite(str(path), picture)
+    cv2.imwrite(str(path), image)
     return Scene(str(path), (), name)
 
 
@@ -99,7 +100,7 @@ def test_characters_of_a_word_are_found(tmp_path, kind, splitter):
 
     (word,), counts = label(paint(tmp_path, "img_1", [quads]), [Word(around(quads), text)], splitter=splitter)
 
-    assert len(quads) == teachable_length(Word(around(quads), text))
+    assert len(quads) == num_missing_characters(Word(around(quads), text))
     assert word.confidence == 1.0
     assert mean_iou(word.character_quads_xy, quads) > 0.65
     assert (counts.words, counts.mean_confidence, counts.under_half) == (1, 1.0, 0)
@@ -118,7 +119,7 @@ def test_vertical_japanese_is_read_downwards(tmp_path, splitter):
     assert mean_iou(word.character_quads_xy, quads) > 0.65
 
 
-def test_word_taller_than_wide_that_reads_across_is_read_across(tmp_path):
+def test_a_tall_word_that_reads_across_is_read_across(tmp_path):
     quads = upright(150, 60, 24, 90, 2)  # 48 wide, 90 high: by its shape alone it would be read downwards
 
     (word,), _ = label(paint(tmp_path, "img_1", [quads]), [Word(around(quads), "Il")])
@@ -127,7 +128,7 @@ def test_word_taller_than_wide_that_reads_across_is_read_across(tmp_path):
     assert mean_iou(word.character_quads_xy, quads) > 0.65
 
 
-def test_ways_of_reading_follow_the_shape():
+def test_reading_directions_follow_the_shape():
     tall = np.array([[0, 0], [20, 0], [20, 60], [0, 60]], np.float32)
 
     assert [frame.downwards for frame in reading_frames(tall, 3, height=64)] == [True, False, False, False]
@@ -136,7 +137,7 @@ def test_ways_of_reading_follow_the_shape():
     assert [frame.downwards for frame in reading_frames(tall * np.float32([9, 1]), 3, height=64)] == [False]
 
 
-def test_word_that_leaves_the_picture_is_split_where_it_is_seen_and_trusted_less(tmp_path):
+def test_a_word_partly_outside_is_split_where_it_is_visible_with_less_confidence(tmp_path):
     quads = upright(-48, 100, 24, 40, 6)  # two of six characters are outside
 
     (word,), counts = label(paint(tmp_path, "img_1", [quads]), [Word(around(quads), "ABCDEF")])
@@ -146,7 +147,7 @@ def test_word_that_leaves_the_picture_is_split_where_it_is_seen_and_trusted_less
     assert mean_iou(word.character_quads_xy[2:], quads[2:]) > 0.5
 
 
-def test_word_wholly_outside_is_split_evenly_and_trusted_by_half(tmp_path):
+def test_a_word_wholly_outside_is_split_evenly_with_confidence_one_half(tmp_path):
     quads = upright(-200, 100, 24, 40, 4)
 
     (word,), counts = label(paint(tmp_path, "img_1", [quads]), [Word(around(quads), "ABCD")])
@@ -155,7 +156,7 @@ def test_word_wholly_outside_is_split_evenly_and_trusted_by_half(tmp_path):
     np.testing.assert_allclose(word.character_quads_xy, quads, atol=1e-3)
 
 
-def test_words_without_text_and_with_characters_stay_as_they_are(tmp_path):
+def test_words_without_text_or_with_characters_stay_as_they_are(tmp_path):
     quads = upright(100, 100, 24, 40, 3)
     given = Word(around(quads), "abc", character_quads_xy=quads.astype(np.float32))
     ignored, spaces = Word(around(quads), dont_care=True), Word(around(quads), "  ")
@@ -179,7 +180,7 @@ def test_batches_and_workers_change_nothing(tmp_path, monkeypatch):
         words = tuple(Word(around(quads), "abcdefghij"[: 4 + number]) for quads in rows)
         scenes.append(replace(paint(tmp_path, f"img_{number}", rows), words=words))
     together, _ = label_scenes(Blobs().eval(), scenes, device=CPU, workers=3)
-    monkeypatch.setitem(crops._BATCH_PIXELS, "cpu", 1)
+    monkeypatch.setitem(crop_batches._BATCH_PIXELS, "cpu", 1)
     alone = [label_scenes(Blobs().eval(), [scene], device=CPU, workers=1)[0][0] for scene in scenes]
 
     for one, other in zip(together, alone, strict=True):
@@ -188,25 +189,25 @@ def test_batches_and_workers_change_nothing(tmp_path, monkeypatch):
             np.testing.assert_array_equal(word.character_quads_xy, same.character_quads_xy)
 
 
-def test_crops_drawn_by_the_device_give_the_same_characters(tmp_path):
+def test_crops_made_on_the_device_give_the_same_characters(tmp_path):
     quads = turned(upright(100, 100, 24, 40, 6), 10)
     word = Word(around(quads), "ABCDEF")
     [frame] = reading_frames(word.polygon_xy, 6, height=64)
     image = cv2.imread(paint(tmp_path, "img_1", [quads]).image_path)[..., ::-1].copy()
-    attempt = crops.Attempt(0, 0, 0, 6, frame, np.empty(0, np.uint8))
-    picture = torch.from_numpy(image).permute(2, 0, 1)
+    word_crop = crop_batches.WordCrop(0, 0, 0, 6, frame, np.empty(0, np.uint8))
+    on_device = torch.from_numpy(image).permute(2, 0, 1)
 
     found = []
-    for crop in (crops.crop_word(image, frame), crops.crop_words_on_device(picture, [frame])[0]):
-        one = replace(attempt, crop=crop)
-        [levels] = region_maps(Blobs().eval(), [one], CPU, torch.float32)
-        found.append(split_attempt(one, levels, "length"))
+    for pixels in (crop_batches.crop_word(image, frame), crop_batches.crop_words_on_device(on_device, [frame])[0]):
+        crop = replace(word_crop, pixels=pixels)
+        [levels] = region_maps(Blobs().eval(), [crop], CPU, torch.float32)
+        found.append(split_crop(crop, levels, "length"))
 
     np.testing.assert_allclose(found[0].quads_xy, found[1].quads_xy, atol=1.0)
     assert found[0].confidence == found[1].confidence == 1
 
 
-def test_wrong_height_and_missing_pictures_are_refused(tmp_path):
+def test_wrong_heights_and_missing_images_are_refused(tmp_path):
     with pytest.raises(ValueError, match="multiple of 32"):
         label_scenes(Blobs().eval(), [], device=CPU, height=40)
     scene = Scene(str(tmp_path / "none.png"), (Word(around(upright(0, 0, 9, 9, 2)), "ab"),), "none")

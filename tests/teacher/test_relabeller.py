@@ -33,7 +33,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def labels(tiny_set, weights, tmp_path_factory):
-    """A label file of the tiny set, by the command."""
+    """A label file of the tiny dataset, written by the command."""
     out = tmp_path_factory.mktemp("labels") / "tiny.jsonl"
     command = ["label", str(tiny_set), "--format", "icdar2017", "--weights", str(weights), "--out", str(out)]
     assert main([*command, "--height", "32", "--device", "cpu"]) == 0
@@ -60,7 +60,7 @@ def assert_same_end(first, second):
         assert plain[0] == plain[1]
 
 
-def test_label_file_says_what_it_came_from_and_is_a_set_itself(labels, weights, tiny_set):
+def test_a_label_file_states_its_origin_and_is_a_dataset_itself(labels, weights, tiny_set):
     origin = json.loads(labels.read_text(encoding="utf-8").splitlines()[0])["note"]
     scenes = read_scenes(DatasetSettings(path=str(labels), format="jsonl"), on_error="fail", say=print)
 
@@ -73,7 +73,7 @@ def test_label_file_says_what_it_came_from_and_is_a_set_itself(labels, weights, 
             assert word.dont_care or 0.5 <= word.confidence <= 1
 
 
-def test_labels_are_read_back_for_their_set_and_for_a_part_of_it(labels, tiny_set):
+def test_labels_are_read_back_for_their_dataset_and_for_a_part_of_it(labels, tiny_set):
     scenes = scenes_of(tiny_set)
 
     labelled, origin = read_labels(labels, scenes[2:5])
@@ -90,7 +90,7 @@ def test_stale_label_files_are_refused(labels, tiny_set, tmp_path):
     moved = replace(scenes[1], words=(replace(scenes[1].words[0], polygon_xy=polygon), *scenes[1].words[1:]))
 
     for changed in (other_text, moved):
-        with pytest.raises(ValueError, match="not those that were labelled"):
+        with pytest.raises(ValueError, match="have changed since"):
             read_labels(labels, [changed])
     with pytest.raises(ValueError, match="has no scene 'img_99'"):
         read_labels(labels, [replace(scenes[1], name="img_99")])
@@ -121,7 +121,7 @@ def test_training_reads_label_files_and_checks_their_weights(labels, weights, ti
         read_training_sets(validate_config(tiny_values, where="test").data, say=print)
 
 
-def test_show_draws_a_label_file(labels, tiny_set, tmp_path):
+def test_show_draws_the_characters_of_a_label_file(labels, tiny_set, tmp_path):
     command = ["show", str(tiny_set), "--format", "icdar2017", "--characters", str(labels), "--count", "2"]
 
     assert main([*command, "--out", str(tmp_path / "pictures")]) == 0
@@ -166,7 +166,7 @@ def test_labels_take_effect_at_fixed_steps_and_are_logged(taught):
 
 
 @pytest.mark.parametrize("stop_in", [2, 3, 4, 5])
-def test_run_stopped_around_a_labelling_resumes_bit_for_bit(taught, tmp_path, monkeypatch, stop_in):
+def test_a_run_stopped_around_a_labelling_resumes_bit_for_bit(taught, tmp_path, monkeypatch, stop_in):
     values, whole = taught
     config = validate_config(values, where="test")
     clip, calls = torch.nn.utils.clip_grad_norm_, []
@@ -190,7 +190,7 @@ def test_run_stopped_around_a_labelling_resumes_bit_for_bit(taught, tmp_path, mo
 @pytest.mark.parametrize("cores", [1, 64])
 def test_labelling_beside_training_and_between_steps_give_the_same_run(taught, tmp_path, monkeypatch, cores):
     values, whole = taught
-    monkeypatch.setattr("craft.teacher.relabelling._num_cores", lambda: cores)
+    monkeypatch.setattr("craft.teacher.relabeller._num_cores", lambda: cores)
 
     train(validate_config(values, where="test"), tmp_path / "run")
 
@@ -205,7 +205,7 @@ def test_without_weights_words_are_split_evenly_until_the_first_labelling(taught
     assert [(line["made_at"], line["step"]) for line in lines] == [(2, 4), (4, 6)]
 
     values["data"] = {**values["data"], "characters": {"source": "teacher", "refresh": 0}}
-    with pytest.raises(ValueError, match="set weights, or refresh"):
+    with pytest.raises(ValueError, match="set weights, or set refresh"):
         train(validate_config(values, where="test"), tmp_path / "other")
 
 

@@ -1,0 +1,224 @@
+"""Labels the characters of words with a network: batches of crops on its device, while other threads split the maps."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from craft.config import DatasetSettings, Splitter
+from craft.datasets.collection import read_scenes
+from craft.geometry import MAP_STRIDE, is_simple
+from craft.models.craft import normalise_images
+from craft.models.device import choose_device, choose_precision
+from craft.models.digest import weights_digest
+from craft.models.weights import build_model, read_weights
+from craft.scene import Scene, Word
+from craft.targets.characters import num_missing_characters, split_evenly
+from craft.teacher.crop_batches import InlineExecutor, WordCrop, gather_batches
+from craft.teacher.label_files import LabelCounts, Origin, origin_of, write_labels
+from craft.teacher.splitter import LEAST_CONFIDENCE, split_map
+
+_SCENES_AHEAD = 4  # read before they are needed, per worker
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundCharacters:
+    """The characters found in a word crop.
+
+    Attributes:
+        crop: where they were found.
+        quads_xy: (C, 4, 2) float32, source pixels, in reading order.
+        num_found: characters counted without knowing how many there are.
+        confidence: how far they are trusted, 0 to 1.
+    """
+
+    crop: WordCrop
+    quads_xy: NDArray[np.float32]
+    num_found: int
+    confidence: float
+
+    @property
+    def preference(self) -> tuple[float, int]:
+        """Larger for the better of a word's crops: by confidence, then by how likely the direction is."""
+        return self.confidence, -self.crop.rank
+
+
+def label_dataset(
+    settings: DatasetSettings,
+    weights_path: str,
+    out: Path,
+    *,
+    splitter: Splitter = "cuts",
+    height: int = 64,
+    device: str = "auto",
+    workers: int = 1,
+    echo: Callable[[str], None] = print,
+) -> Origin:
+    """Label the characters of a dataset with given weights and write them to a label file.
+
+    Args:
+        settings: the dataset; scenes with errors are left out.
+        weights_path: the teacher, any readable weights file.
+        out: label file to write.
+        splitter: how region maps are split, see `split_map`.
+        height: of the word crops, pixels.
+        device: "auto", "cpu", "cuda" or "mps".
+        workers: threads beside the network.
+        echo: told what was read and left out.
+
+    Raises:
+        ValueError: dataset or weights cannot be read, or no word of the dataset needs a teacher.
+    """
+    scenes = read_scenes(settings, on_error="skip", say=echo)
+    if not any(num_missing_characters(word) for scene in scenes for word in scene.words):
+        raise ValueError(f"{settings.path}: all readable words already have characters; there is nothing to label")
+    chosen = choose_device(device)
+    model = build_model(read_weights(weights_path)).to(chosen).eval()
+    labelled, counts = label_scenes(
+        model,
+        scenes,
+        device=chosen,
+        precision=choose_precision("auto", chosen),
+        splitter=splitter,
+        height=height,
+        workers=workers,
+        progress=True,
+    )
+    origin = origin_of(Path(weights_path).name, weights_digest(model), counts, splitter=splitter, height=height)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_labels(out, scenes, labelled, origin)
+    return origin
+
+
+def label_scenes(
+    model: nn.Module,
+    scenes: Sequence[Scene],
+    *,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    splitter: Splitter = "cuts",
+    height: int = 64,
+    workers: int = 1,
+    progress: bool = False,
+) -> tuple[list[Scene], LabelCounts]:
+    """Give every cared-for word that has a text but no characters its characters and their confidence.
+
+    Args:
+        model: the network on `device`, in evaluation mode.
+        scenes: as read.
+        device: where the network runs, and where words are cropped.
+        precision: of autocast: torch.float32 or torch.bfloat16.
+        splitter: how region maps are split, see `split_map`.
+        height: of the word crops, pixels, a multiple of 32.
+        workers: threads that read images, crop words and split maps while the network runs; 0 does everything in the
+            calling thread.
+        progress: show a progress bar over scenes.
+
+    Returns:
+        The scenes with these words labelled, and counts. A word of confidence below 0.5 is split evenly and gets 0.5.
+
+    Raises:
+        ValueError: an image cannot be read, or `height` is not a multiple of 32.
+
+    Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. Batches over scenes, splitting into a known number of
+        characters, and reading words taller than wide across, downwards and turned, with the most confident kept, are
+        ours.
+    """
+    if height < 32 or height % 32:
+        raise ValueError(f"the height of word crops is {height}; use a multiple of 32")
+    assert not model.training, "a teacher in training mode would learn from its crops' statistics"
+    start = time.perf_counter()
+    best: dict[tuple[int, int], FoundCharacters] = {}
+    bar = tqdm(total=len(scenes), desc="label", leave=False, disable=not progress)
+    with ThreadPoolExecutor(workers) if workers else InlineExecutor() as pool:
+        splits: deque[Future[list[FoundCharacters]]] = deque()
+        for batch in gather_batches(pool, scenes, device=device, height=height, ahead=_SCENES_AHEAD * workers, bar=bar):
+            maps = region_maps(model, batch, device, precision)
+            splits.append(pool.submit(_split_batch, batch, maps, splitter))
+            while splits and (splits[0].done() or len(splits) > 2 * workers):
+                _keep_best(best, splits.popleft().result())
+        while splits:
+            _keep_best(best, splits.popleft().result())
+    bar.close()
+    return _labelled(scenes, best, seconds=time.perf_counter() - start)
+
+
+def region_maps(
+    model: nn.Module, batch: Sequence[WordCrop], device: torch.device, precision: torch.dtype
+) -> NDArray[np.uint8]:
+    """Run the network over crops of one size.
+
+    Returns:
+        (B, H/2, W/2) uint8, region scores in 255ths: a quarter of the bytes of float32 to copy back.
+    """
+    if isinstance(batch[0].pixels, Tensor):
+        images = torch.stack([torch.as_tensor(crop.pixels) for crop in batch])
+    else:
+        images = torch.from_numpy(np.stack([crop.pixels for crop in batch])).permute(0, 3, 1, 2)
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+    with torch.inference_mode(), autocast:
+        maps, _features = model(normalise_images(images).contiguous(memory_format=torch.channels_last))
+        return (maps[:, 0].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def split_crop(crop: WordCrop, levels: NDArray[np.uint8], splitter: Splitter) -> FoundCharacters:
+    """Split the map of one crop, (H/2, W/2) region scores in 255ths, into characters in source pixels.
+
+    A quad without area or turned over, which a word that is not convex may give, makes the confidence 0.
+    """
+    left, top, right, bottom = (side / MAP_STRIDE for side in crop.frame.box_xyxy)
+    downwards = crop.frame.downwards
+    box = (top, left, bottom, right) if downwards else (left, top, right, bottom)
+    split = split_map(levels.T if downwards else levels, box, crop.length, splitter=splitter)
+    quads, usable = crop.frame.characters(split.boxes_xyxy)
+    return FoundCharacters(crop, quads, split.num_found, split.confidence if usable and len(quads) else 0.0)
+
+
+def _split_batch(batch: Sequence[WordCrop], maps: NDArray[np.uint8], splitter: Splitter) -> list[FoundCharacters]:
+    return [split_crop(crop, levels, splitter) for crop, levels in zip(batch, maps, strict=True)]
+
+
+def _keep_best(best: dict[tuple[int, int], FoundCharacters], batch: Sequence[FoundCharacters]) -> None:
+    for found in batch:
+        word = (found.crop.scene, found.crop.word)
+        if word not in best or found.preference > best[word].preference:
+            best[word] = found
+
+
+def _labelled(
+    scenes: Sequence[Scene], best: dict[tuple[int, int], FoundCharacters], *, seconds: float
+) -> tuple[list[Scene], LabelCounts]:
+    labelled, num_words, confidence_sum, under_half = [], 0, 0.0, 0
+    for index, scene in enumerate(scenes):
+        words = list(scene.words)
+        for number, word in enumerate(words):
+            if not num_missing_characters(word):
+                continue
+            found = best.get((index, number))
+            confidence = 0.0 if found is None else found.confidence
+            num_words += 1
+            confidence_sum += confidence
+            under_half += confidence < LEAST_CONFIDENCE
+            if found is None or confidence < LEAST_CONFIDENCE:
+                words[number] = _split_evenly(word)
+            else:
+                words[number] = replace(word, character_quads_xy=found.quads_xy, confidence=confidence)
+        labelled.append(replace(scene, words=tuple(words)))
+    return labelled, LabelCounts(num_words, confidence_sum, under_half, seconds)
+
+
+def _split_evenly(word: Word) -> Word:
+    quads = split_evenly(word.polygon_xy, word.text or "")
+    # Parts of a word that is not convex may cross themselves; a label file could not hold them.
+    known = quads if all(is_simple(quad) for quad in quads) else None
+    return replace(word, character_quads_xy=known, confidence=LEAST_CONFIDENCE)
