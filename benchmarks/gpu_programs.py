@@ -21,7 +21,6 @@ def stage_tests(options: argparse.Namespace) -> Found:
     chosen = [
         "tests/targets",
         "tests/ohem",
-        "tests/training/test_device_pixels.py",
         "tests/models/test_compiled.py",
         "tests/datasets/test_loader.py",
     ]

@@ -19,12 +19,11 @@ from craft.datasets.loader import Batch
 from craft.distributed.processes import Processes
 from craft.ohem.loss import pixel_loss
 from craft.targets.heatmaps import draw_targets
+from craft.training.batch import batch_targets
 from craft.training.datasets import read_training_sets
-from craft.training.device_pixels import finish_pixels
 from craft.training.finite_check import FiniteWatch
 from craft.training.loop import train, training_batches
 from craft.training.meter import IntervalMeter
-from craft.training.preview import batch_targets
 from craft.training.run_log import read_metrics
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
@@ -65,11 +64,6 @@ def stage_agreement(options: argparse.Namespace) -> Found:
         for one in (there, here)
     ]
     yield "loss, device and CPU", losses
-    for left in ("colours", "pictures"):
-        yield (
-            f"pixels, {left} on the device against loader's, mean and greatest difference",
-            pixels_apart(options, left),
-        )
     steps, seeds = (3, (0,)) if options.tiny else (60, (0, 1, 2))
     curves: dict[str, list[list[float]]] = {}
     for name, precision, compiled in (("plain fp32", "fp32", False), ("bf16", "bf16", False), ("fast", "bf16", True)):
@@ -97,16 +91,6 @@ def fields(targets: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return targets.maps, targets.confidence
 
 
-def pixels_apart(options: argparse.Namespace, left: str) -> tuple[float, float]:
-    """Levels by which a batch's pixels differ between those finished on the device and by the loader alone."""
-    here, there = (
-        next(batches_of(settings(options, data={"crop_size": 256, "on_device": choice}), options.device))
-        for choice in ("nothing", left)
-    )
-    apart = (finish_pixels(there, torch.device(options.device)).images.cpu().float() - here.images.float()).abs()
-    return float(apart.mean()), float(apart.max())
-
-
 def curve(config: Config, folder: Path) -> list[float]:
     train(config, folder)
     return [line["loss"] for line in read_metrics(folder / "metrics.jsonl", kind="train")]
@@ -129,8 +113,6 @@ def stage_bench(options: argparse.Namespace) -> Found:
     variants = {
         "16": [],
         "16_compiled": [compiled],
-        "16_compiled_colours_by_workers": [compiled, "data.on_device=nothing"],
-        "16_compiled_pictures_on_device": [compiled, "data.on_device=pictures"],
         "8": ["training.batch_size=8"],
         "16_checkpointing": [checkpointing],
         "16_compiled_checkpointing": [compiled, checkpointing],
@@ -254,8 +236,7 @@ def repeated(batch: Batch, size: int) -> Batch:
     names = [batch.names[place] for place in places.tolist()]
     images = batch.images.permute(0, 2, 3, 1)[places].permute(0, 3, 1, 2)
     parts = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
-    finished = {"encoded": None, "changes": []}
-    return Batch(**{**parts, "images": images, "seeds": batch.seeds[places], "names": names, **finished})
+    return Batch(**{**parts, "images": images, "seeds": batch.seeds[places], "names": names})
 
 
 def peak_of(config: Config, state: RunState, batch: Batch, options: argparse.Namespace) -> float | None:

@@ -165,9 +165,6 @@ def time_ways(scenes: list[Scene], crop: int, easyocr: Path | None) -> None:
     for name, settings in WAYS.items():
         dataset = SceneDataset([(scenes, 1.0)], seed=0, crop_size=crop, augment=settings)
         ways[name] = batches_of(dataset)
-    for left in ("colours", "pictures"):
-        dataset = SceneDataset([(scenes, 1.0)], seed=0, crop_size=crop, augment=ALL, left=left)
-        ways[f"everything, {left} left to the device"] = batches_of(dataset)
     if easyocr is not None:
         theirs = easyocr_samples(easyocr, scenes, crop)
         ways["EasyOCR trainer, crop and colour"] = lambda batch: [
@@ -254,9 +251,7 @@ def time_stream(scenes: list[Scene], crop: int, workers: int) -> None:
 
 
 def batch_bytes(batch: Batch) -> int:
-    arrays = [
-        getattr(batch, name) for name in batch.__dataclass_fields__ if name not in ("names", "encoded", "changes")
-    ]
+    arrays = [getattr(batch, name) for name in batch.__dataclass_fields__ if name != "names"]
     return sum(array.nbytes for array in arrays)
 
 

@@ -27,7 +27,7 @@ from craft.region.batch_rois import batch_rois
 from craft.region.loss import head_loss
 from craft.region.meter import peak_memory_bytes
 from craft.region.pass_times import PassTimes
-from craft.training.preview import batch_targets
+from craft.training.batch import batch_targets
 
 SAMPLERS = ("heuristic", "ohem", "ohem-zeroed", "all")
 # Table 2 of Shrivastava et al. 2016, VGG16, Fast R-CNN: seconds an iteration and gigabytes.

@@ -5,6 +5,7 @@ A configuration file holds what differs from the defaults below, or from the fil
 
 from __future__ import annotations
 
+import copy
 import difflib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -27,6 +28,9 @@ OhemScope = Literal["image", "batch"]
 RoiSampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
 RankBy = Literal["loss", "text"]
 Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
+
+RUN_RECORD = "environment.jsonl"
+"""The file by which a folder with a config.yaml is known to be a run folder."""
 
 LEAST_TILE = 640  # pixels; most of a smaller tile would be margin, the receptive field of a map pixel
 
@@ -158,12 +162,6 @@ class DataSettings(Settings):
         640, ge=64, multiple_of=32, description="Side of the square training crop, network input pixels."
     )
     workers: int = Field(4, ge=0, description="Loader processes per training process; 0 loads in the training process.")
-    on_device: Literal["auto", "nothing", "colours", "pictures"] = Field(
-        "auto",
-        description="What the training device does in place of loader processes: nothing; colours (colour, grey, blur and "
-        "noise of crops); pictures (decoding JPEG and cutting crops too). auto: colours on CUDA, nothing elsewhere. "
-        "The same pictures but for rounding.",
-    )
     cache_mebibytes: int = Field(
         0, ge=0, description="Most MiB of image files that each loader process keeps in memory."
     )
@@ -429,6 +427,9 @@ class Config(Settings):
 
 _TEACHER_SETTINGS = ("refresh", "delay", "splitter", "height")
 
+# Settings of earlier versions, and what does their work now.
+_REMOVED = {"data.on_device": "loader processes do this work"}
+
 # Settings that have an effect only with certain values of another: (key, other key, values of the other).
 _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     *((f"data.characters.{name}", "data.characters.source", ("teacher",)) for name in _TEACHER_SETTINGS),
@@ -463,6 +464,8 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
     """
     own = read_yaml(Path(path))
     in_file = deep_merge(inherited_settings(own, Path(path), seen=(Path(path).resolve(),)), own)
+    if (Path(path).parent / RUN_RECORD).exists():
+        in_file = without_removed(in_file)
     config = validate_config(in_file, where=str(path), given=own)
     if not overrides:
         return config
@@ -486,6 +489,24 @@ def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any]
         raise ValueError("\n".join(f"{where}: {explain_error(item)}" for item in error.errors())) from None
     _refuse_idle(config, given or {}, where)
     return config
+
+
+def without_removed(values: dict[str, Any]) -> dict[str, Any]:
+    """Drop the settings that craft no longer has from those that an earlier craft wrote.
+
+    Args:
+        values: nested settings. Not changed.
+
+    Returns:
+        The rest of them.
+    """
+    kept = copy.deepcopy(values)
+    for key in _REMOVED:
+        section, _, name = key.rpartition(".")
+        found = lookup(kept, section)
+        if isinstance(found, dict):
+            found.pop(name, None)
+    return kept
 
 
 def dump_config(config: Config) -> str:
@@ -517,6 +538,8 @@ def explain_error(error: Any, settings: type[Settings] = Config) -> str:
     """Say in one line what is wrong with a setting, given an entry of `ValidationError.errors()` for the class `settings`."""
     place = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
     name = ".".join(str(part) for part in place)
+    if name in _REMOVED:
+        return f"{name} was removed: {_REMOVED[name]}"
     if error["type"] == "extra_forbidden":
         known = _known_keys(place[:-1], settings)
         nearest = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0)

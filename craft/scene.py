@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-Kind = Literal["colour", "grey", "blur", "noise", "jpeg"]
-"""A kind of change of a crop's pixels that moves nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,40 +69,12 @@ class Problem:
         return f"{self.where}: {self.what}; {self.remedy}"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of a crop's pixels.
-
-    Attributes:
-        kind: what changes.
-        seed: >= 0; by how much is drawn from it.
-    """
-
-    kind: Kind
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedCrop:
-    """A crop that is not cut yet.
-
-    Attributes:
-        content: bytes of an upright JPEG file.
-        matrix: (3, 3) float64, the picture's pixels to the crop's, both with the origin at the corner of the first.
-        name: the file, for messages.
-    """
-
-    content: bytes
-    matrix: NDArray[np.float64]
-    name: str
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """One training crop: pixels and quads, no maps. All coordinates are pixels of `image`.
 
     Attributes:
-        image: (H, W, 3) uint8, RGB; black while `encoded` is not cut.
+        image: (H, W, 3) uint8, RGB.
         character_quads_xy: (C, 4, 2) float32, characters of cared-for words, neighbours in a word next to each other.
         character_word: (C,) int64, the word each character belongs to, an index into the arrays below.
         strip_quads_xy: (S, 4, 2) float32, quads that together cover the words: one for a quad, several for a polygon.
@@ -114,8 +82,6 @@ class Sample:
         word_confidence: (N,) float32, 0 to 1, and 0 for a don't-care word.
         seed: the sample's own number, from (seed, epoch, position); rules that choose at random start from it.
         name: the scene's name, for messages and pictures.
-        encoded: the picture's file, where decoding and cutting are left to the training device.
-        changes: changes of the pixels that are left to the training device, in order.
     """
 
     image: NDArray[np.uint8]
@@ -126,8 +92,6 @@ class Sample:
     word_confidence: NDArray[np.float32]
     seed: int
     name: str
-    encoded: EncodedCrop | None = None
-    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -189,3 +189,17 @@ def test_a_drawn_set_survives_being_written_out(tmp_path):
     assert text.count("preset:") == 1
     assert text.count("path:") == 1
     assert config.data.train[1].title == "synth (full, seed 801)"
+
+
+def test_removed_setting_is_refused_with_the_reason(tmp_path):
+    path = write(tmp_path / "a.yaml", "data: {on_device: auto}\n")
+
+    with pytest.raises(ValueError, match=r"a\.yaml: data\.on_device was removed: loader processes do this work$"):
+        load_config(path)
+
+
+def test_removed_setting_in_the_settings_of_a_run_folder_is_dropped(tmp_path):
+    path = write(tmp_path / "config.yaml", "data: {on_device: pictures, workers: 3}\n")
+    write(tmp_path / "environment.jsonl", "{}\n")
+
+    assert load_config(path, overrides=["training.steps=7"]).data.workers == 3

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from craft.config import AugmentSettings
-from craft.datasets.colours import apply_changes, draw_changes
+from craft.datasets.colours import change_colours
 from craft.datasets.warp import source_quad, warp_image, warp_picture
 from craft.geometry import homographies_from_square, polygon_to_strips, transform_points, visible_shares
 from craft.images.reader import EncodedPicture
-from craft.scene import Change, EncodedCrop, Sample, Word
-
-Left = Literal["nothing", "colours", "pictures"]
-"""What of a crop's pixels is left to whoever trains on it: nothing, changes of colour, or decoding and cutting too."""
+from craft.scene import Sample, Word
 
 LEAST_VISIBLE = 0.5
 """Share of a word's area that must lie in the crop for its characters to be trained on."""
@@ -33,7 +27,6 @@ def make_sample(
     crop_size: int | tuple[int, int],
     settings: AugmentSettings | None,
     name: str = "",
-    left: Left = "nothing",
 ) -> Sample:
     """Cut a crop out of a picture and move its words along.
 
@@ -44,8 +37,6 @@ def make_sample(
         crop_size: side of the square crop, or its height and width, in pixels.
         settings: the random changes; None for a plain crop at the picture's own scale around its words.
         name: what the sample is called in messages and pictures.
-        left: what is not done here but named in the sample. A crop that is compressed as JPEG in the end, and for
-            "pictures" one whose file is no upright JPEG, is still finished here.
 
     Returns:
         The crop with all words of which something is in it. A word with less than half its area in it is don't care:
@@ -58,11 +49,11 @@ def make_sample(
     polygons_xy = [word.polygon_xy for word in words]
     readable = np.array([not word.dont_care and word.confidence > 0 for word in words], dtype=bool)
     image_size_hw = image.size_hw if isinstance(image, EncodedPicture) else image.shape[:2]
-    changes: tuple[Change, ...] = ()
     if settings is None:
         matrix = plain_matrix(
             image_size_hw=image_size_hw, crop_size_hw=size_hw, word_polygons_xy=polygons_xy, readable=readable
         )
+        crop = _warped(image, matrix, size_hw)
     else:
         generator = np.random.default_rng(seed)
         matrix = sample_matrix(
@@ -73,10 +64,9 @@ def make_sample(
             readable=readable,
             settings=settings,
         )
-        changes = draw_changes(int(generator.integers(2**63)), settings)
-    crop, encoded, changes = _cut(image, matrix, size_hw, changes, left)
-    sample = _sample_of_words(np.ascontiguousarray(crop), words, matrix, seed=seed, name=name)
-    return replace(sample, encoded=encoded, changes=changes)
+        colour_seed = int(generator.integers(2**63))
+        crop = change_colours(_warped(image, matrix, size_hw), colour_seed, settings)
+    return _sample_of_words(np.ascontiguousarray(crop), words, matrix, seed=seed, name=name)
 
 
 def sample_matrix(
@@ -155,23 +145,12 @@ def plain_matrix(
     return matrix
 
 
-def _cut(
-    image: NDArray[np.uint8] | EncodedPicture,
-    matrix: NDArray[np.float64],
-    size_hw: tuple[int, int],
-    changes: tuple[Change, ...],
-    left: Left,
-) -> tuple[NDArray[np.uint8], EncodedCrop | None, tuple[Change, ...]]:
-    """Pixels of a crop, or black and where they come from; and the changes that are left."""
-    if any(change.kind == "jpeg" for change in changes):
-        left = "nothing"
+def _warped(
+    image: NDArray[np.uint8] | EncodedPicture, matrix: NDArray[np.float64], size_hw: tuple[int, int]
+) -> NDArray[np.uint8]:
     if isinstance(image, EncodedPicture):
-        if left == "pictures" and image.upright_jpeg is not None:
-            return np.zeros((*size_hw, 3), np.uint8), EncodedCrop(image.upright_jpeg, matrix, image.name), changes
-        crop = warp_picture(image, matrix, size_hw=size_hw)
-    else:
-        crop = warp_image(image, matrix, size_hw=size_hw)
-    return (apply_changes(crop, changes), None, ()) if left == "nothing" else (crop, None, changes)
+        return warp_picture(image, matrix, size_hw=size_hw)
+    return warp_image(image, matrix, size_hw=size_hw)
 
 
 def _sample_linear(generator: np.random.Generator, settings: AugmentSettings) -> NDArray[np.float64]:

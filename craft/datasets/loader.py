@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from craft.config import AugmentSettings
-from craft.datasets.augment import Left, make_sample
+from craft.datasets.augment import make_sample
 from craft.datasets.colours import load_transforms
 from craft.datasets.order import DRAWN_PER_EPOCH, StreamSampler, default_epoch_length, epoch_order, sample_seed
 from craft.datasets.packed_labels import PackedScenes
@@ -29,7 +29,7 @@ from craft.datasets.scene_source import SceneSource
 from craft.images.reader import EncodedPicture
 from craft.images.tar_members import parse_member, read_member
 from craft.memory import keep_freed_memory
-from craft.scene import Change, Sample, Scene
+from craft.scene import Sample, Scene
 
 SceneSets = Sequence[tuple[Sequence[Scene], float]]
 """Sets to mix: the scenes of each, with the characters of their cared-for words, and its weight, > 0."""
@@ -39,31 +39,11 @@ _PARENT_CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EncodedCrops:
-    """Crops of a batch that the training device decodes and cuts.
-
-    Attributes:
-        content: (bytes,) uint8, on the CPU: the upright JPEG files one after the other.
-        ends: (n,) int64, where in `content` each file ends.
-        rows: (n,) int64, the crops' places in the batch.
-        matrices: (n, 3, 3) float64, pictures' pixels to the crops'.
-        names: the files.
-    """
-
-    content: Tensor
-    ends: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    matrices: NDArray[np.float64]
-    names: list[str]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Crops of one step and the words in them; all coordinates are pixels of the crops.
 
     Attributes:
-        images: (B, 3, H, W) uint8, RGB, in channels-last memory; on the CPU as loaded, on the training device once
-            `finish_pixels` has done what was left.
+        images: (B, 3, H, W) uint8, RGB, on the CPU, in channels-last memory.
         character_quads_xy: (C, 4, 2) float32, characters of cared-for words, neighbours next to each other.
         character_word: (C,) int64, index of each character's word among the batch's words.
         strip_quads_xy: (S, 4, 2) float32, quads that together cover the words.
@@ -72,8 +52,6 @@ class Batch:
         word_confidence: (N,) float32, 0 to 1, and 0 for a don't-care word.
         seeds: (B,) int64, each crop's own number.
         names: the crops' scenes.
-        encoded: crops that are not cut yet; None where there are none.
-        changes: per crop, changes of its pixels that are still to be made; empty where no crop has any.
     """
 
     images: Tensor
@@ -85,8 +63,6 @@ class Batch:
     word_confidence: NDArray[np.float32]
     seeds: Tensor
     names: list[str]
-    encoded: EncodedCrops | None = None
-    changes: list[tuple[Change, ...]] = field(default_factory=list)
 
     def pin_memory(self) -> Batch:
         """The same batch with its tensors in page-locked memory, for copies that the host does not wait for."""
@@ -124,26 +100,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
         word_confidence=np.concatenate([sample.word_confidence for sample in samples]),
         seeds=torch.tensor([sample.seed for sample in samples], dtype=torch.int64),
         names=[sample.name for sample in samples],
-        encoded=_encoded_crops(samples),
-        changes=[sample.changes for sample in samples] if any(sample.changes for sample in samples) else [],
-    )
-
-
-def _encoded_crops(samples: Sequence[Sample]) -> EncodedCrops | None:
-    left = [(row, sample.encoded) for row, sample in enumerate(samples) if sample.encoded is not None]
-    if not left:
-        return None
-    ends = np.cumsum([len(crop.content) for _, crop in left])
-    content = torch.empty(int(ends[-1]), dtype=torch.uint8)
-    if get_worker_info() is not None:
-        content = content.share_memory_()
-    content.numpy()[:] = np.frombuffer(b"".join(crop.content for _, crop in left), dtype=np.uint8)
-    return EncodedCrops(
-        content=content,
-        ends=ends,
-        rows=np.array([row for row, _ in left]),
-        matrices=np.stack([crop.matrix for _, crop in left]),
-        names=[crop.name for _, crop in left],
     )
 
 
@@ -159,7 +115,6 @@ class SceneDataset(Dataset[Sample]):
         augment: AugmentSettings | None,
         epoch_length: int | None = None,
         cache_bytes: int = 0,
-        left: Left = "nothing",
     ) -> None:
         """Pack the scenes, but for those that are drawn.
 
@@ -171,7 +126,6 @@ class SceneDataset(Dataset[Sample]):
             epoch_length: samples in an epoch; None for as many as there are scenes, at most DRAWN_PER_EPOCH of a set
                 that is drawn.
             cache_bytes: picture files kept in memory, at most this many bytes in each loader process.
-            left: what of the crops' pixels is left to the training device.
 
         Raises:
             ValueError: no set, an empty set, or a weight that is not positive.
@@ -185,7 +139,6 @@ class SceneDataset(Dataset[Sample]):
         self._seed = seed
         self._crop_size = crop_size
         self._augment = augment
-        self._left = left
         self._files = _FileCache(cache_bytes)
         self._orders: dict[int, NDArray[np.int64]] = {}
         self._order(0)
@@ -224,7 +177,6 @@ class SceneDataset(Dataset[Sample]):
             crop_size=self._crop_size,
             settings=self._augment,
             name=scene.name,
-            left=self._left,
         )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
@@ -256,7 +208,6 @@ def build_loader(
     rank: int = 0,
     epoch_length: int | None = None,
     cache_bytes: int = 0,
-    left: Left = "nothing",
 ) -> Iterator[Batch]:
     """Start loading the batches of one process, without end.
 
@@ -272,7 +223,6 @@ def build_loader(
         rank: this one.
         epoch_length: samples in an epoch; None as for `SceneDataset`.
         cache_bytes: picture files kept in memory, at most this many bytes on behalf of this process.
-        left: what of the crops' pixels is left to the training device.
 
     Returns:
         The batches, pinned where there is a CUDA device. They do not depend on `workers`; all processes' batches of
@@ -288,7 +238,6 @@ def build_loader(
         augment=augment,
         epoch_length=epoch_length,
         cache_bytes=cache_bytes // max(1, workers),
-        left=left,
     )
     sampler = StreamSampler(
         epoch_length=dataset.epoch_length,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 POOL_SIZE = 1 << 16  # numbers kept, few enough for the processor's cache
 STRETCH = 4096  # neighbouring values that take their noise from one place
 _UNIT = 28  # standard deviation of the numbers kept: 4.5 deviations fill 8 bits
-SHIFT = 8
+_SHIFT = 8
 
 
 def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, deviation: float) -> NDArray[np.uint8]:
@@ -26,38 +26,10 @@ def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, devia
     Returns:
         (H, W, 3) uint8, rounded and clipped.
     """
-    return add_noise_from(image, *draw_places(generator, image.size, deviation=deviation))
-
-
-def draw_places(generator: np.random.Generator, size: int, *, deviation: float) -> tuple[NDArray[np.int64], int]:
-    """Draw where in the pool each stretch of values begins to take its noise.
-
-    Args:
-        generator: what is random here.
-        size: values that get noise, > 0.
-        deviation: standard deviation of the noise, levels, 0 to 28.
-
-    Returns:
-        (number of stretches,) int64 places in the pool, and what its numbers are multiplied by, in 256ths.
-    """
-    starts = generator.integers(POOL_SIZE - STRETCH, size=-(-size // STRETCH))
-    return starts, round(deviation / _UNIT * 2**SHIFT)
-
-
-def add_noise_from(image: NDArray[np.uint8], starts: NDArray[np.int64], factor: int) -> NDArray[np.uint8]:
-    """Add the pool's numbers from drawn places on.
-
-    Args:
-        image: (H, W, 3) uint8. Not changed.
-        starts: place of each stretch of values, in the order rows, columns, channels.
-        factor: of the numbers, in 256ths.
-
-    Returns:
-        (H, W, 3) uint8, clipped: pool's number x factor / 256, rounded, added to the value.
-    """
     flat = np.ascontiguousarray(image).reshape(-1)
     noisy = np.empty_like(flat)
-    _add(flat, noise_pool(), starts, np.int16(factor), noisy)
+    starts = generator.integers(POOL_SIZE - STRETCH, size=-(-len(flat) // STRETCH))
+    _add(flat, noise_pool(), starts, np.int16(round(deviation / _UNIT * 2**_SHIFT)), noisy)
     return noisy.reshape(image.shape)
 
 
@@ -80,6 +52,6 @@ def _add(values, pool, starts, factor, out):
         part = values[first : first + STRETCH]
         added, noisy = pool[starts[stretch] : starts[stretch] + STRETCH], out[first : first + STRETCH]
         for index in range(len(part)):
-            step = np.int16(np.int16(np.int16(added[index]) * factor) + np.int16(1 << (SHIFT - 1))) >> np.int16(SHIFT)
+            step = np.int16(np.int16(np.int16(added[index]) * factor) + np.int16(1 << (_SHIFT - 1))) >> np.int16(_SHIFT)
             value = np.int16(np.int16(part[index]) + np.int16(step))
             noisy[index] = np.uint8(min(max(value, np.int16(0)), np.int16(255)))

@@ -58,7 +58,7 @@ def warp_picture(picture: EncodedPicture, matrix: ArrayLike, *, size_hw: tuple[i
         blocks of pixels then come from the decoder.
     """
     full = np.asarray(matrix, dtype=np.float64)
-    image, reduction = picture.decode(coarsest=reduction_of(full, size_hw=size_hw))
+    image, reduction = picture.decode(coarsest=_whole_factor(full, source_quad(full, size_hw=size_hw)))
     return warp_image(image, full @ np.diag([reduction, reduction, 1.0]), size_hw=size_hw)
 
 
@@ -75,20 +75,6 @@ def source_quad(matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.fl
     height, width = size_hw
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     return transform_points(corners, np.linalg.inv(np.asarray(matrix, dtype=np.float64)))
-
-
-def reduction_of(matrix: ArrayLike, *, size_hw: tuple[int, int]) -> int:
-    """By how much a picture can be reduced before it is drawn, without losing anything anywhere in the target.
-
-    Args:
-        matrix: (3, 3), source pixels to target pixels.
-        size_hw: height and width of the target.
-
-    Returns:
-        Source pixels that may become one, along either side, >= 1.
-    """
-    full = np.asarray(matrix, dtype=np.float64)
-    return _whole_factor(full, source_quad(full, size_hw=size_hw))
 
 
 def _whole_translation(matrix: NDArray[np.float64]) -> tuple[int, int] | None:

@@ -99,7 +99,7 @@ class EncodedPicture:
         Raises:
             ValueError: the bytes are no picture, or a part is missing.
         """
-        self._content, self.name = content, name
+        self._content, self._name = content, name
         header = read_header(io.BytesIO(content))
         self._header = header if header is not None and _is_plain(header, content) else None
         self._image = None if self._header is not None else decode_image(content, name=name)
@@ -108,12 +108,6 @@ class EncodedPicture:
         else:
             assert self._image is not None
             self.size_hw = self._image.shape[:2]
-
-    @property
-    def upright_jpeg(self) -> bytes | None:
-        """The file's bytes, where any JPEG decoder makes the same upright RGB picture of them; else None."""
-        header = self._header
-        return self._content if header is not None and header.kind == "jpeg" and header.orientation == 1 else None
 
     def decode(self, *, coarsest: int = 1) -> tuple[NDArray[np.uint8], int]:
         """Decode, an upright JPEG at a fraction of its size where that is enough.
@@ -136,10 +130,10 @@ class EncodedPicture:
         assert self._header is not None
         reduction = max(number for number in _REDUCING if number <= max(1, coarsest))
         if reduction == 1 or self._header.kind != "jpeg" or self._header.orientation != 1:
-            return decode_image(self._content, name=self.name), 1
+            return decode_image(self._content, name=self._name), 1
         image = _cv2_decode(self._content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCING[reduction])
         if image is None:  # decode_image knows what to try next, and says what is wrong
-            return decode_image(self._content, name=self.name), 1
+            return decode_image(self._content, name=self._name), 1
         return np.asarray(image, dtype=np.uint8), reduction
 
 

@@ -4,7 +4,7 @@ A file imports only from files above it:
 
     craft             The CRAFT network: VGG16 with batch norm, a U-shaped decoder, two score maps at half the input's
     device            Which device and which precision the network runs in.
-    digest            Short fingerprints of batches and weights, by which runs show that they saw the same.
+    digest            A short digest of weights, by which runs show that they started from or arrived at the same.
     shipped           Weights that ship with the package, by name: `small`, `synth`. No torch.
     storage           8-bit storage of weights: whole numbers with one step per output channel, restored to float when
     proposal_network  The region proposal network: boxes that may hold a word, from the VGG features at strides 4 and

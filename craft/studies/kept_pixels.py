@@ -21,7 +21,7 @@ from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.ohem.pixel import POSITIVE_TARGET
 from craft.studies.pixel_locations import PLACES, map_places, place_shares
 from craft.targets.heatmaps import Targets
-from craft.training.preview import batch_targets
+from craft.training.batch import batch_targets
 from craft.training.step import forward_maps, maps_loss
 
 # Crops for looking at come from a seed of their own, the same in every run.

@@ -27,7 +27,7 @@ from craft.studies.kept_pixels import load_snapshot
 from craft.studies.scoring import find_words_of
 from craft.studies.study import Study, resolved
 from craft.targets.characters import with_characters
-from craft.training.preview import batch_targets
+from craft.training.batch import batch_targets
 from craft.training.step import forward_loss
 
 MOMENTS = ("early", "middle", "late")

@@ -20,12 +20,12 @@ from craft.distributed.processes import Processes, start_processes, stop_process
 from craft.models.craft import CRAFT
 from craft.models.device import choose_precision
 from craft.region.training import RegionTraining
+from craft.training.batch import batch_targets
 from craft.training.bench_report import BenchReport, summarise_times
 from craft.training.datasets import read_training_sets
 from craft.training.finite_check import FiniteWatch
 from craft.training.loop import training_batches
 from craft.training.meter import IntervalMeter
-from craft.training.preview import batch_targets
 from craft.training.run_log import describe_environment
 from craft.training.schedule import learning_rate_at
 from craft.training.state import RunState, build_state

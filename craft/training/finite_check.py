@@ -66,8 +66,7 @@ class FiniteWatch:
 
     def _stop(self, step: int, values: Tensor, batch: Batch) -> None:
         path = self._folder / f"bad_batch_step_{step}.pt"
-        left = ("encoded", "changes")  # nothing, by now
-        fields = {name: getattr(batch, name) for name in batch.__dataclass_fields__ if name not in left}
+        fields = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
         saved = {
             name: value if isinstance(value, list) else torch.as_tensor(value).cpu() for name, value in fields.items()
         }

@@ -21,13 +21,13 @@ from craft.distributed.processes import (
     stop_processes,
     wait_for_all,
 )
-from craft.models.digest import CHARACTERS, batch_digest, weights_digest
+from craft.models.digest import weights_digest
 from craft.models.weights import save_safetensors
 from craft.region.training import RegionTraining
 from craft.scene import Scene
 from craft.teacher.relabeller import Relabeller
+from craft.training.batch import CHARACTERS, batch_digest
 from craft.training.datasets import read_training_sets, read_validation_scenes
-from craft.training.device_pixels import left_to_device
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
 from craft.training.preview import write_map_pictures
@@ -227,6 +227,5 @@ def training_batches(
             world_size=processes.world_size,
             rank=processes.rank,
             cache_bytes=config.data.cache_mebibytes << 20,
-            left=left_to_device(config.data, processes.device),
         )
     )

@@ -22,8 +22,9 @@ from craft.models.craft import normalise_images
 from craft.ohem.pixel import POSITIVE_TARGET
 from craft.scene import Sample, Scene
 from craft.targets.characters import with_characters
-from craft.targets.heatmaps import Targets, draw_targets
+from craft.targets.heatmaps import Targets
 from craft.teacher.label_files import read_labels
+from craft.training.batch import batch_targets
 from craft.training.datasets import open_drawn
 
 DONT_CARE_COLOUR = (255, 40, 40)
@@ -170,30 +171,6 @@ def write_map_pictures(
     path = folder / f"step_{step:06d}.jpg"
     _write_picture(path, _rows(rows))
     return path
-
-
-def batch_targets(batch: Batch, device: torch.device) -> Targets:
-    """Draw the maps of a batch.
-
-    Args:
-        batch: the crops.
-        device: where the maps are wanted.
-
-    Returns:
-        The targets, at half the crops' size.
-    """
-    count, _, height, width = batch.images.shape
-    return draw_targets(
-        batch.character_quads_xy,
-        batch.character_word,
-        batch.strip_quads_xy,
-        batch.strip_word,
-        batch.word_image,
-        batch.word_confidence,
-        batch_size=count,
-        map_size_hw=(height // 2, width // 2),
-        device=device,
-    )
 
 
 def _scores(model: nn.Module, images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from craft.config import Config
+from craft.config import RUN_RECORD, Config
 from craft.models.weights import read_weights
 from craft.training.run_folder import read_run_config
 from craft.training.run_log import read_metrics
@@ -32,11 +32,11 @@ def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | Non
     Raises:
         ValueError: the folder's settings cannot be read.
     """
-    folder = next((one for one in Path(weights).parents[:2] if (one / "environment.jsonl").is_file()), None)
+    folder = next((one for one in Path(weights).parents[:2] if (one / RUN_RECORD).is_file()), None)
     if folder is None or not (folder / "config.yaml").is_file():
         return None
     config = read_run_config(folder)
-    lines = (folder / "environment.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (folder / RUN_RECORD).read_text(encoding="utf-8").splitlines()
     starts = [json.loads(line) for line in lines if line.strip()]
     steps = config.training.steps if step is None else step
     first = starts[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from craft.config import Config, dump_config, effective_settings, validate_config
+from craft.config import RUN_RECORD, Config, dump_config, effective_settings, validate_config, without_removed
 from craft.config_files import read_yaml
 from craft.training.run_log import describe_environment
 
@@ -16,7 +16,6 @@ from craft.training.run_log import describe_environment
 _FREE_TO_CHANGE = (
     "extends",
     "data.workers",
-    "data.on_device",
     "data.cache_mebibytes",
     "model.gradient_checkpointing",
     "training.compile",
@@ -61,7 +60,7 @@ def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch
     folder.mkdir(parents=True, exist_ok=True)
     settings.write_text(dump_config(config), encoding="utf-8")
     environment = json.dumps({**describe_environment(device), "processes": processes})
-    with open(folder / "environment.jsonl", "a", encoding="utf-8") as file:  # a line each time the run was started
+    with open(folder / RUN_RECORD, "a", encoding="utf-8") as file:  # a line each time the run was started
         file.write(environment + "\n")
     return (folder / "last.pt").exists()
 
@@ -81,7 +80,7 @@ def read_run_config(folder: Path) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
         raise ValueError(f"{folder}: not a run folder, config.yaml is missing")
-    return validate_config(read_yaml(path), where=str(path))
+    return validate_config(without_removed(read_yaml(path)), where=str(path))
 
 
 def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> None:
@@ -102,7 +101,7 @@ def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> No
 
 def _refuse_other_steps(folder: Path, before: Config, config: Config, processes: int) -> None:
     """A run goes on with as many crops a step as it had: its place in the sets and its schedule count in steps."""
-    record = folder / "environment.jsonl"
+    record = folder / RUN_RECORD
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
     processes_before = json.loads(lines[-1]).get("processes", 1) if lines else processes
     crops_before, crops = _crops_per_step(before, processes_before), _crops_per_step(config, processes)

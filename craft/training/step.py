@@ -19,10 +19,9 @@ from craft.models.device import choose_precision
 from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.region.training import RegionTraining
 from craft.targets.heatmaps import Targets
-from craft.training.device_pixels import finish_pixels
+from craft.training.batch import batch_targets
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
-from craft.training.preview import batch_targets
 from craft.training.schedule import mining_ratio_at
 from craft.training.state import RunState
 
@@ -63,7 +62,6 @@ def train_step(
         batch = next(batches)
         meter.add_wait(time.perf_counter() - start)
         images += len(batch.images)
-        batch = finish_pixels(batch, processes.device)
         targets = batch_targets(batch, processes.device)
         synchronised = _synchronised_only(state.network, last=index == accumulate - 1)
         with synchronised, _algorithms_by_trial(processes.device):

@@ -7,10 +7,10 @@ from itertools import islice
 import pytest
 
 from craft.datasets.loader import build_loader
-from craft.models.digest import batch_digest
 from craft.studies.collect import collect, fairness
 from craft.studies.compare import compare
 from craft.studies.study import Run, load_study, run_config, study_runs
+from craft.training.batch import batch_digest
 from craft.training.datasets import read_training_sets
 
 

@@ -10,7 +10,8 @@ from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.loader import collate
 from craft.scene import Scene, Word
-from craft.training.preview import batch_targets, preview_sample, show_set, whole_scene, write_map_pictures
+from craft.training.batch import batch_targets
+from craft.training.preview import preview_sample, show_set, whole_scene, write_map_pictures
 
 BAR, GAP = 18, 4
 

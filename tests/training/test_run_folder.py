@@ -54,3 +54,15 @@ def test_batches_that_are_ranked_together_keep_their_size(tiny_values, tmp_path)
 
     with pytest.raises(ValueError, match=r"training\.batch_size: was 8, now 4"):
         open_run_folder(tmp_path / "run", now, resume=True, device=CPU)
+
+
+def test_run_folder_with_a_setting_that_was_removed_since_is_resumed(of_four, tiny_values):
+    config = settings(tiny_values, batch_size=2, accumulate=1)
+    written = (of_four / "config.yaml").read_text(encoding="utf-8")
+    (of_four / "config.yaml").write_text(
+        written.replace("  workers:", "  on_device: colours\n  workers:"), encoding="utf-8"
+    )
+
+    open_run_folder(of_four, config, resume=True, device=CPU, processes=4)
+
+    assert "on_device" not in (of_four / "config.yaml").read_text(encoding="utf-8")
