@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from craft.evaluation.matching import Evaluation, evaluate_files
+from craft.evaluation.evaluate import Evaluation, evaluate_files
 from craft.geometry import is_simple, signed_area
 from craft.scene import Scene, Word
 

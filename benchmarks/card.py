@@ -9,10 +9,11 @@ import argparse
 import sys
 from typing import Any
 
+from studies.measuring import describe_settings
+
 from craft.config import DetectionSettings
 from craft.models.shipped import find_weights
 from craft.models.weights import Weights, read_weights
-from craft.studies.measuring import describe_settings
 
 
 def main() -> int:

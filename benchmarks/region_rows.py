@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from studies.ranked_scores import average_precision_of, figure_of
 from tqdm import tqdm
 
 from craft.decode.decode import decode_maps, to_pixels
 from craft.detection.detector import Detector
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.matching import score_scene
-from craft.evaluation.ranking import average_precision_of, figure_of
+from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import summarise
 from craft.models.weights import build_model, read_weights
 from craft.region.rescoring import judge_words

@@ -22,13 +22,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from region_rows import TRIED, Row, Split, calibration, find_words, make_row, pooled
+from studies.ranked_scores import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
 
 from craft.config import DatasetSettings, load_config
 from craft.datasets.collection import read_scenes
 from craft.distributed.processes import start_processes
+from craft.evaluation.bootstrap import Interval, bootstrap_difference
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.ranking import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
-from craft.evaluation.summary import Interval, bootstrap_difference, summarise
+from craft.evaluation.summary import summarise
 from craft.training.frozen_heads import HeadVariant, train_heads
 from craft.training.loop import train
 from craft.training.run_log import read_metrics

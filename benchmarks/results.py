@@ -17,15 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from studies.measuring import describe_settings, intervals, measure
 
 from craft.config import DatasetSettings
 from craft.config_files import parse_settings
 from craft.datasets.reading import read_truth
 from craft.detection.detector import Detector
-from craft.evaluation.matching import PROTOCOLS
-from craft.evaluation.summary import Interval, bootstrap_difference, summarise
+from craft.evaluation.bootstrap import Interval, bootstrap_difference
+from craft.evaluation.protocols import PROTOCOLS
+from craft.evaluation.summary import summarise
 from craft.models.shipped import find_weights
-from craft.studies.measuring import describe_settings, intervals, measure
 
 
 def main() -> int:

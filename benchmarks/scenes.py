@@ -28,9 +28,9 @@ import numpy as np
 import yaml
 
 from craft.config import load_config
+from craft.evaluation.bootstrap import Interval, bootstrap_difference, bootstrap_interval
 from craft.evaluation.image_score import ImageScore, harmonic_mean, shares
-from craft.evaluation.summary import Interval, bootstrap_difference, bootstrap_interval
-from craft.evaluation.sweep import Thresholds
+from craft.evaluation.thresholds import Thresholds
 from craft.studies.collect import Results, collect
 from craft.studies.compare import compare
 from craft.studies.scoring import DETECTIONS, MATCHED, WORDS

@@ -14,15 +14,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from studies.measuring import describe_settings, measure
 
 from craft.config import DatasetSettings
 from craft.config_files import parse_settings
 from craft.datasets.reading import read_truth
 from craft.detection.detector import Detector
-from craft.evaluation.matching import PROTOCOLS
-from craft.evaluation.summary import bootstrap_difference, summarise
+from craft.evaluation.bootstrap import bootstrap_difference
+from craft.evaluation.protocols import PROTOCOLS
+from craft.evaluation.summary import summarise
 from craft.models.weights import Weights, read_weights, save_safetensors
-from craft.studies.measuring import describe_settings, measure
 
 
 def main() -> int:

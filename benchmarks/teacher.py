@@ -23,8 +23,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from craft.evaluation.bootstrap import bootstrap_difference
 from craft.evaluation.image_score import ImageScore, harmonic_mean
-from craft.evaluation.summary import bootstrap_difference
 from craft.models.weights import build_model, read_weights
 from craft.studies.collect import POLICIES, Policy, Results, Table, collect
 from craft.studies.compare import compare

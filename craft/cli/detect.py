@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -121,7 +122,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         return _sweep(options, scenes)
     if options.detections is None:
         raise ValueError("give --detections FOLDER, or --sweep with --weights FILE")
-    from craft.evaluation.matching import evaluate_files, evaluation_as_dict, write_evaluation
+    from craft.evaluation.evaluate import evaluate_files, evaluation_as_dict, write_evaluation
     from craft.evaluation.summary import format_scores
 
     evaluation = evaluate_files(scenes, options.detections, protocol=options.protocol)
@@ -144,14 +145,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
     """Search thresholds: those of decoding with --weights, otherwise those of the scores in result files."""
-    from craft.evaluation.sweep import format_sweep, setting_as_dict, sweep_as_dict, sweep_scores
+    from craft.evaluation.thresholds import format_search, search_as_dict, search_scores
 
     numbers = "" if options.numbers is None else f", scenes {options.numbers[0]} to {options.numbers[1]}"
     split = f"{options.truth} ({options.split}{numbers})"
     if options.weights is not None:
-        from craft.detection.threshold_search import parse_grid, sweep_weights
+        from craft.detection.threshold_search import parse_grid, search_thresholds
 
-        sweep = sweep_weights(
+        search = search_thresholds(
             options.weights,
             scenes,
             split=split,
@@ -163,11 +164,11 @@ def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
             maps=options.maps,
         )
     elif options.detections is not None:
-        sweep = sweep_scores(scenes, options.detections, split=split, protocol=options.protocol)
+        search = search_scores(scenes, options.detections, split=split, protocol=options.protocol)
     else:
         raise ValueError("--sweep needs --weights FILE, or --detections FOLDER with scores in the files")
-    print(json.dumps(sweep_as_dict(sweep), indent=2) if options.json else format_sweep(sweep))
+    print(json.dumps(search_as_dict(search), indent=2) if options.json else format_search(search))
     if options.weights is not None and not options.json:
-        best = " ".join(f"--set {name}={value:g}" for name, value in setting_as_dict(sweep.best.setting).items())
+        best = " ".join(f"--set {name}={value:g}" for name, value in asdict(search.best.thresholds).items())
         print(f"To store them with the weights: craft convert {options.weights} OUT.safetensors {best}")
     return 0

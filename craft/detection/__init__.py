@@ -1,13 +1,13 @@
-"""From pictures to words: decoding, drawing, export.
+"""From images to words: the network with its sizes and thresholds, result files, and the search for thresholds.
 
 A file imports only from files above it:
 
-    failures          The scenes that a detector did worst on, drawn: words it missed and what it took for text. No to
-    scene_grid        One scene at every thresholds of a grid: decoded once a pair of levels, scored once for the same
-    tiling            Pictures larger than a device holds: the network goes over overlapping tiles, and the maps come
-    detector          Finds words in pictures: sizes the picture, runs the network, decodes its maps, returns source p
-    grid_jobs         Decodes and scores scenes at a grid of thresholds in processes of their own. No torch, so that t
-    export            Detects in many files and writes the results: JSON, ICDAR result files, CSV, drawings. Each file
-    score_maps        Score maps of many scenes, computed once: in half precision, kept in a folder where one is named
-    threshold_search  Find the decoding thresholds of a network that score best on a split, running the network once a
+    failures          Drawings of the scenes with the most missed words and false alarms. No torch.
+    scene_grid        One scene decoded and scored at every combination of thresholds. No torch.
+    network_input     Images of any kind as RGB arrays, resized and padded for the network.
+    tiling            Images larger than a device can hold, scored tile by tile.
+    detector          The detector: from images to words in source image pixels.
+    export            Detection in many files, and the result files and drawings.
+    map_cache         Score maps of many scenes, computed once and kept in a folder.
+    threshold_search  The search for the thresholds at which a network scores best.
 """

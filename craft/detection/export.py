@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from craft.atomic_files import write_atomic
 from craft.detection.detector import Detector
-from craft.evaluation.matching import round_detections
+from craft.evaluation.protocols import round_detections
 from craft.geometry import clockwise
 from craft.images.drawing import draw_detections, write_image
 from craft.images.reader import PICTURE_ENDINGS, read_image

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from craft.config import Protocol
+from craft.evaluation.evaluate import read_paired
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.matching import Protocol, read_paired, score_polygons
+from craft.evaluation.protocols import score_polygons
 from craft.images.drawing import (
     DONT_CARE_COLOUR,
     WHITE,

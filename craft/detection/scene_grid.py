@@ -1,4 +1,4 @@
-"""One scene at every thresholds of a grid: decoded once a pair of levels, scored once for the same words. No torch."""
+"""One scene at every combination of thresholds: decoded once per pair of levels, scored once per set of words."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.config import DetectionSettings
+from craft.config import DetectionSettings, Protocol
 from craft.decode.decode import decode_maps, short_sides, to_pixels
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.matching import Protocol, score_scene
-from craft.evaluation.sweep import Thresholds
+from craft.evaluation.protocols import score_scene
+from craft.evaluation.thresholds import Thresholds
 from craft.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundWords:
-    """Words of one scene at one pair of low and link thresholds, at the lowest text threshold.
+    """Words of one scene at one pair of low and link thresholds and the lowest text threshold.
 
     Attributes:
         quads_xy: (N, 4, 2) float32, source image pixels.
-        scores: (N,) float32, mean region score, or what the region head made of it; words are ranked by it.
+        scores: (N,) float32, by which words are ranked: mean region score, or the region head's mix with it.
         means: (N,) float32, mean region score.
-        peaks: (N,) float32, largest region score: a higher text threshold keeps those whose peak reaches it.
-        sides: (N,) float32, the shorter side of each box, network input pixels.
-        text: (N,) float32, probability that the region head gives each; 1 where there is no head.
+        peaks: (N,) float32, peak region score.
+        sides: (N,) float32, shorter side of the box, network input pixels.
+        text: (N,) float32, probability by the region head; 1 without a head.
     """
 
     quads_xy: NDArray[np.float32]
@@ -37,7 +37,7 @@ class FoundWords:
     text: NDArray[np.float32]
 
     def at(self, thresholds: Thresholds) -> FoundWords:
-        """The words that thresholds leave; their pair of levels must be the one that these were decoded at."""
+        """The words that thresholds keep; their low and link thresholds must be those of this object."""
         kept = self.peaks >= np.float32(thresholds.text_threshold)
         kept &= self.means >= np.float32(thresholds.least_score)
         kept &= self.sides >= np.float32(thresholds.least_side)
@@ -46,25 +46,26 @@ class FoundWords:
 
 
 def find_words(
-    region: NDArray[np.float32],
-    affinity: NDArray[np.float32],
+    region: NDArray[np.floating],
+    affinity: NDArray[np.floating],
     scale_xy: NDArray[np.float64],
     *,
     grid: Sequence[Thresholds],
     settings: DetectionSettings,
 ) -> dict[tuple[float, float], FoundWords]:
-    """Decode one scene's maps at every pair of low and link thresholds in a grid.
+    """Decode score maps (H, W) at every pair of low and link thresholds of a grid.
 
     Args:
-        region: (H, W) float32, region scores.
-        affinity: (H, W) float32, affinity scores.
+        region: region scores.
+        affinity: affinity scores.
         scale_xy: (2,) source pixels per network input pixel.
         grid: thresholds.
-        settings: for the pixel rule.
+        settings: used for the pixel rule only.
 
     Returns:
         The words by (low_text, link_threshold).
     """
+    region, affinity = region.astype(np.float32), affinity.astype(np.float32)
     lowest = min(thresholds.text_threshold for thresholds in grid)
     found = {}
     for low, link in sorted({(thresholds.low_text, thresholds.link_threshold) for thresholds in grid}):
@@ -76,30 +77,34 @@ def find_words(
     return found
 
 
-def scene_scores(
+def score_words(
     scene: Scene,
     found: dict[tuple[float, float], FoundWords],
+    *,
     grid: Sequence[Thresholds],
     protocol: Protocol,
 ) -> list[ImageScore]:
-    """Score one scene's words at every thresholds of a grid.
-
-    Args:
-        scene: with its labelled words.
-        found: as `find_words` gives them for this grid.
-        grid: thresholds.
-        protocol: how to score.
-
-    Returns:
-        One score per thresholds, in order; those that leave the same words are scored once.
-    """
+    """Score the words that `find_words` found, one score per combination of the grid, in order."""
     known: dict[tuple[float, float, bytes], ImageScore] = {}
     scores = []
     for at in grid:
-        pair = (at.low_text, at.link_threshold)
-        words = found[pair].at(at)
-        key = (*pair, words.quads_xy.tobytes())
+        words = found[at.low_text, at.link_threshold].at(at)
+        key = (at.low_text, at.link_threshold, words.quads_xy.tobytes())
         if key not in known:
             known[key] = score_scene(scene, words.quads_xy, words.scores, protocol=protocol)
         scores.append(known[key])
     return scores
+
+
+def decode_and_score(
+    scene: Scene,
+    maps: NDArray[np.floating],
+    scale_xy: NDArray[np.float64],
+    *,
+    grid: Sequence[Thresholds],
+    settings: DetectionSettings,
+    protocol: Protocol,
+) -> list[ImageScore]:
+    """Decode and score region and affinity maps (2, H, W); arguments as in `find_words` and `score_words`."""
+    found = find_words(maps[0], maps[1], scale_xy, grid=grid, settings=settings)
+    return score_words(scene, found, grid=grid, protocol=protocol)

@@ -1,18 +1,24 @@
-"""Find the decoding thresholds of a network that score best on a split, running the network once a scene."""
+"""Search for the thresholds at which a network scores best: it runs once per scene, whatever the number of combinations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import fields, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from craft.config import DetectionSettings
-from craft.detection.detector import Detector
-from craft.detection.grid_jobs import GridJob, run_jobs
-from craft.detection.score_maps import score_scenes
+from tqdm import tqdm
+
+from craft.config import DetectionSettings, Protocol
+from craft.detection.detector import Detector, ScoredImage
+from craft.detection.map_cache import half_maps
+from craft.detection.scene_grid import FoundWords, decode_and_score, find_words, score_words
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.matching import Protocol
-from craft.evaluation.sweep import Sweep, Thresholds, gather_sweep, threshold_grid
+from craft.evaluation.thresholds import Thresholds, ThresholdSearch, choose_best, threshold_grid
 from craft.scene import Scene
 
 GRID: dict[str, tuple[float, ...]] = {
@@ -20,10 +26,15 @@ GRID: dict[str, tuple[float, ...]] = {
     "low_text": (0.2, 0.3, 0.4, 0.5),
     "link_threshold": (0.2, 0.3, 0.4, 0.5, 0.6),
 }
-"""Values that are tried where none are given. What is not in it stays as the weights have it."""
+"""Values that are tried unless others are given. Other thresholds stay as they are in the weights."""
+_NAMES = tuple(field.name for field in fields(Thresholds))
+_AHEAD = 3  # jobs handed out per process, so that processes never wait for the network
+
+Job = Callable[[], list[ImageScore]]
+"""Scores one scene at every combination. Runs in a process without torch, so it is a partial of a torch-free function."""
 
 
-def sweep_weights(
+def search_thresholds(
     weights: str | Path,
     scenes: Sequence[Scene],
     *,
@@ -34,67 +45,101 @@ def sweep_weights(
     grid: Mapping[str, Sequence[float]] | None = None,
     workers: int = 1,
     maps: str | Path | None = None,
-) -> Sweep:
-    """Score a network at every combination of thresholds.
+) -> ThresholdSearch:
+    """Score weights at every combination of thresholds, and choose the best by H-mean.
 
-    The network runs once a scene; its maps are decoded once per pair of low and link thresholds, in half precision,
-    which may move a word that lies on a threshold's edge.
+    Without a region head, score maps are rounded to half precision, which may move a word that lies on a threshold's
+    edge. With one, the head judges the words of every pair of low and link thresholds, at full precision.
 
     Args:
         weights: weights file, or the name of weights that ship.
-        scenes: of the split, with their pictures.
-        split: name of the scenes, for whoever reads the result.
-        protocol: how to score.
+        scenes: of the split, with their images.
+        split: name of the scenes.
+        protocol: used for scoring.
         device: where the network runs.
-        overrides: detection settings other than those that travel with the weights.
-        grid: values to try by setting, in place of those of `GRID`: low_text, least_side and so on.
-        workers: processes that decode and score beside the network.
-        maps: folder where maps are kept for another sweep, see `score_scenes`; None keeps none.
-
-    Returns:
-        The scores at all thresholds, and the best by H-mean.
+        overrides: detection settings that replace those of the weights.
+        grid: values by detection setting that replace those of `GRID`.
+        workers: processes that score beside the network; they also decode if there is no region head.
+        maps: folder that keeps score maps for another search, see `half_maps`.
 
     Raises:
-        ValueError: the weights cannot be read, a picture cannot, a setting is unknown, or the split is empty.
+        ValueError: weights or an image cannot be read, a setting is unknown, the split is empty, or maps are to be kept
+            of weights with a region head, which needs the network's features too.
     """
     if not scenes:
         raise ValueError(f"{split} has no scenes; thresholds cannot be chosen on it")
     detector = Detector.from_weights(weights, device=device, **(overrides or {}))
-    if getattr(detector.model, "region", None) is not None:
-        raise ValueError(
-            f"{weights}: has a region head, whose scores thresholds of the maps do not follow; sweep its result files"
-        )
-    combinations = _combinations(detector.settings, grid or {})
-    folder = None if maps is None else Path(maps)
-    jobs: Iterable[GridJob] = (
-        GridJob(scene, one.maps, one.scale_xy) for scene, one in score_scenes(detector, scenes, folder=folder)
+    tried = _combinations(detector.settings, grid or {})
+    if detector.has_region_head:
+        if maps is not None:
+            raise ValueError(
+                f"{weights}: has a region head, which needs more than the maps kept in {maps}; drop --maps"
+            )
+        shown = tqdm(scenes, desc="score", unit="scene")
+        columns = score_thresholds(detector, shown, grid=tried, protocol=protocol, workers=workers)
+    else:
+        score = partial(decode_and_score, grid=tried, settings=detector.settings, protocol=protocol)
+        scored = half_maps(detector, scenes, folder=None if maps is None else Path(maps))
+        jobs = (partial(score, scene, kept.maps, kept.scale_xy) for scene, kept in scored)
+        columns = _run(jobs, num_combinations=len(tried), workers=workers)
+    return choose_best(tried, columns, split, protocol)
+
+
+def score_thresholds(
+    detector: Detector, scenes: Iterable[Scene], *, grid: Sequence[Thresholds], protocol: Protocol, workers: int = 1
+) -> list[list[ImageScore]]:
+    """Score a network at every combination of thresholds, at full precision, with its region head if it has one.
+
+    Args:
+        detector: the network, as in `words_by_levels`.
+        scenes: with their images; may be empty.
+        grid: thresholds.
+        protocol: used for scoring.
+        workers: processes that score.
+
+    Returns:
+        One list per combination, with a score per scene.
+    """
+    score = partial(score_words, grid=tuple(grid), protocol=protocol)
+    jobs = (
+        partial(score, scene, words_by_levels(detector, detector.score(scene.image_path), grid=grid))
+        for scene in scenes
     )
-    columns: list[list[ImageScore]] = [[] for _ in combinations]
-    scored = run_jobs(jobs, grid=combinations, settings=detector.settings, protocol=protocol, workers=workers)
-    for scores in scored:
-        for column, score in zip(columns, scores, strict=True):
-            column.append(score)
-    return gather_sweep(combinations, columns, split, protocol)
+    return _run(jobs, num_combinations=len(grid), workers=workers)
+
+
+def words_by_levels(
+    detector: Detector, scored: ScoredImage, *, grid: Sequence[Thresholds]
+) -> dict[tuple[float, float], FoundWords]:
+    """Decode one scene at every pair of low and link thresholds, and let the region head judge if there is one.
+
+    Args:
+        detector: the network; its own thresholds are not used, but `region_weight` and `region_refine` are.
+        scored: the scene, from `Detector.score`.
+        grid: thresholds.
+
+    Returns:
+        The words by (low_text, link_threshold), with scores and boxes as `Detector.detect` gives them.
+    """
+    found = find_words(scored.region, scored.affinity, scored.scale_xy, grid=grid, settings=detector.settings)
+    for levels, words in found.items():
+        judged = detector.judge(scored, words.quads_xy, words.scores)
+        if judged is not None:
+            found[levels] = replace(words, quads_xy=judged.quads_xy, scores=judged.scores, text=judged.text)
+    return found
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    """Read values to try from the command line.
-
-    Args:
-        texts: "low_text=0.2,0.3" each.
-
-    Returns:
-        Values by setting.
+    """Read values to try from the command line: "low_text=0.2,0.3" each.
 
     Raises:
-        ValueError: a text is not of this form, or names no threshold.
+        ValueError: a text is not of this form, or does not name a threshold.
     """
     grid = {}
     for text in texts:
         name, separator, values = text.partition("=")
-        if not separator or name not in Thresholds.__dataclass_fields__:
-            known = ", ".join(Thresholds.__dataclass_fields__)
-            raise ValueError(f"--grid {text}: expected NAME=VALUE,VALUE with a name of {known}")
+        if not separator or name not in _NAMES:
+            raise ValueError(f"--grid {text}: expected NAME=VALUE,VALUE with one of the names {', '.join(_NAMES)}")
         try:
             grid[name] = tuple(float(value) for value in values.split(","))
         except ValueError:
@@ -103,5 +148,32 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
 
 
 def _combinations(settings: DetectionSettings, given: Mapping[str, Sequence[float]]) -> list[Thresholds]:
-    values = {name: (getattr(settings, name),) for name in Thresholds.__dataclass_fields__} | GRID | dict(given)
-    return threshold_grid(*(values[name] for name in Thresholds.__dataclass_fields__))
+    values = {name: (getattr(settings, name),) for name in _NAMES} | GRID | dict(given)
+    return threshold_grid(*(values[name] for name in _NAMES))
+
+
+def _run(jobs: Iterable[Job], *, num_combinations: int, workers: int) -> list[list[ImageScore]]:
+    """Run jobs in order, in this process or in several; return one list of scores per combination."""
+    columns: list[list[ImageScore]] = [[] for _ in range(num_combinations)]
+    for scores in _results(jobs, workers):
+        for column, score in zip(columns, scores, strict=True):
+            column.append(score)
+    return columns
+
+
+def _results(jobs: Iterable[Job], workers: int) -> Iterator[list[ImageScore]]:
+    """Results in the order of the jobs, which are taken as needed, so that the network runs meanwhile."""
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; give 1 or more processes")
+    if workers == 1:
+        for job in jobs:
+            yield job()
+        return
+    waiting: deque[Future[list[ImageScore]]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for job in jobs:
+            waiting.append(pool.submit(job))
+            if len(waiting) > _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,13 +1,15 @@
-"""Official scoring protocols and summaries. No torch.
+"""Official scoring protocols, the score of a dataset, and the choice of thresholds. No torch.
 
 A file imports only from files above it:
 
-    image_score   What a protocol says about one image: who matched whom, and what the image adds to the totals of a s
-    result_files  Result files of any detector: one text file an image, in a folder or a zip, one detection a line. No
-    deteval       The DetEval protocol of ICDAR 2013: boxes that may be split or merged, one image at a time. No torch
-    iou           The IoU protocol of ICDAR 2015, 2017 and 2019: one image's words and detections to a score. No torch
-    summary       From image scores to the score of a set: totals, bootstrap intervals, and how they are printed. No t
-    matching      Pair detections with labelled scenes and score them by a protocol. No torch.
-    ranking       Figures of ranked detections, precision at a recall and average precision, and intervals of their di
-    sweep         Find the thresholds that score best on a named split. No torch: whoever calls brings the decoder.
+    image_score       The score of one image: matches, precision, recall, and what it adds to a dataset's totals.
+    precision_recall  Average precision of detections ranked by score.
+    iou               The IoU protocol of ICDAR 2015, 2017 and 2019.
+    deteval           The DetEval protocol of ICDAR 2013.
+    protocols         The protocols by name, applied to the detections of one scene.
+    summary           The score of a dataset, from the scores of its images.
+    bootstrap         Bootstrap intervals of a dataset's score and of the difference between two systems.
+    result_files      Result files of any detector, in a folder or zip.
+    evaluate          Result files scored against a labelled dataset.
+    thresholds        Grids of thresholds, and the best of them on a named split.
 """

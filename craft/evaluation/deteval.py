@@ -1,4 +1,4 @@
-"""The DetEval protocol of ICDAR 2013: boxes that may be split or merged, one image at a time. No torch."""
+"""The DetEval protocol of ICDAR 2013: boxes of one image, which may be split or merged, matched and scored."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from craft.evaluation.image_score import ImageScore, Match, harmonic_mean, shares
+from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, score_matches
 from craft.geometry import bounding_boxes
 
 LEAST_RECALL = 0.8  # t_r: share of a word that its detection, or its detections together, must cover
 LEAST_PRECISION = 0.4  # t_p: share of a detection that its word, or its words together, must cover
-LARGEST_CENTRE_DISTANCE = 1.0  # of one-to-one matches, in means of the two diagonals
-SPLIT_CREDIT = 0.8  # of a word found in several detections, and of each of these
+LARGEST_CENTRE_DISTANCE = 1.0  # of one-to-one matches, relative to the mean of the two diagonals
+SPLIT_CREDIT = 0.8  # of a word found as several detections, and of each of these
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,10 +24,10 @@ class _Overlaps:
     Attributes:
         recall: (N, M) float64, share of the word's area inside the detection.
         precision: (N, M) float64, share of the detection's area inside the word.
-        fits: (N, M) bool, both high enough.
-        lone: (N, M) bool, the fit is the only one of its row and column, don't-care words and ignored detections
-            included, as the official script counts.
-        near: (N, M) bool, the centres are near enough for one-to-one.
+        fits: (N, M) bool, both are high enough.
+        lone: (N, M) bool, the fit is the only one in its row and column, don't-care words and ignored detections
+            included, as in the official script.
+        near: (N, M) bool, the centres are near enough for one to one.
     """
 
     recall: NDArray[np.float64]
@@ -44,62 +44,47 @@ def evaluate_image(
 ) -> ImageScore:
     """Score the detections of one image by DetEval: one to one, then one word to many detections, then the reverse.
 
-    Polygons count by their axis-aligned boxes, whose last row and column of pixels belong to them: a box from 0 to 9
-    is 10 wide. A detection with more than 0.4 of its area in one don't-care word is ignored.
+    Polygons count by their bounding boxes, whose last row and column of pixels belong to them: a box from 0 to 9 is 10
+    wide. A detection with more than 0.4 of its area in one don't-care word is ignored. There is no average precision.
 
     Args:
-        truth_polygons: labelled words, (P, 2) each, in pixels.
+        truth_polygons: labelled words, (P, 2) each, pixels.
         truth_dont_care: one flag per word.
-        detection_polygons: detections, (P, 2) each, in the same pixels.
+        detection_polygons: detections, (P, 2) each, the same pixels.
 
     Returns:
-        The score; its credits are 1 for a word or detection matched one to one or merged, 0.8 where split. The
-        protocol knows no average precision.
+        The score; its credits are 1 for a word or detection that is matched one to one or merged, 0.8 if split.
 
     Raises:
-        ValueError: as many flags as words were not given, or a polygon's coordinate is not finite.
+        ValueError: numbers of flags and words differ, or a coordinate is not finite.
 
     Source: C. Wolf and J.-M. Jolion, Object Count/Area Graphs for the Evaluation of Object Detection and
         Segmentation Algorithms, IJDAR 2006, with the constants and the order of the organisers' DetEval script for
         ICDAR 2013, Challenge 2, Task 1.
     """
-    dont_care = np.asarray(truth_dont_care, dtype=bool).reshape(-1)
-    if len(dont_care) != len(truth_polygons):
-        raise ValueError(f"{len(truth_polygons)} words with {len(dont_care)} don't-care flags; one flag per word")
+    dont_care = dont_care_flags(truth_dont_care, len(truth_polygons))
     truth = _pixel_boxes(truth_polygons, "word")
     detections = _pixel_boxes(detection_polygons, "detection")
     shared = _shared_areas(truth, detections)
     covered = shared[dont_care] / _areas(detections)[None, :]
-    ignored = (covered > LEAST_PRECISION).any(axis=0)
+    ignored = np.asarray((covered > LEAST_PRECISION).any(axis=0))
 
     words, counted = np.flatnonzero(~dont_care), np.flatnonzero(~ignored)
     matches, truth_credit, detection_credit = _match(_overlaps(truth, detections, shared, words, counted))
-    precision, recall = shares(truth_credit, detection_credit, len(words), len(counted))
-    named = tuple(
-        Match(
-            tuple(int(words[row]) for row in match.truth),
-            tuple(int(counted[column]) for column in match.detections),
-            None,
-        )
-        for match in matches
-    )
-    return ImageScore(
-        precision=precision,
-        recall=recall,
-        hmean=harmonic_mean(precision, recall),
-        average_precision=None,
-        matches=named,
+    return score_matches(
+        [
+            Match(tuple(words[list(m.truth)].tolist()), tuple(counted[list(m.detections)].tolist()), None)
+            for m in matches
+        ],
         truth_credit=truth_credit,
         detection_credit=detection_credit,
-        num_truth=len(words),
-        num_dont_care=int(dont_care.sum()),
-        num_detections=len(counted),
-        ignored_detections=tuple(np.flatnonzero(ignored).tolist()),
+        dont_care=dont_care,
+        ignored=ignored,
     )
 
 
 def _match(overlaps: _Overlaps) -> tuple[list[Match], float, float]:
-    """The matches in the official order, with the credit of the words and of the detections."""
+    """Match in the official order; return matches, and the credits of the words and of the detections."""
     free_rows = np.ones(overlaps.recall.shape[0], dtype=bool)
     free_columns = np.ones(overlaps.recall.shape[1], dtype=bool)
     touching = overlaps.recall > 0
@@ -143,7 +128,7 @@ def _overlaps(
     words: NDArray[np.intp],
     counted: NDArray[np.intp],
 ) -> _Overlaps:
-    """The shares of all words and detections, cut down to those that the rules match."""
+    """Compare all words with all detections, and keep the rows and columns that the rules look at."""
     recall = shared / _areas(truth)[:, None]
     precision = shared / _areas(detections)[None, :]
     fits = (recall >= LEAST_RECALL) & (precision >= LEAST_PRECISION)
@@ -157,7 +142,7 @@ def _overlaps(
 
 
 def _pixel_boxes(polygons: Sequence[ArrayLike] | NDArray[np.floating], what: str) -> NDArray[np.float64]:
-    """(N, 4) boxes x1, y1, x2, y2 whose far sides lie behind their last pixel."""
+    """(N, 4) xyxy boxes whose far sides lie behind their last pixel."""
     boxes = np.array([bounding_boxes(polygon) for polygon in polygons], dtype=np.float64).reshape(-1, 4)
     if not np.isfinite(boxes).all():
         raise ValueError(f"{what} {int(np.flatnonzero(~np.isfinite(boxes).all(axis=1))[0])} is not finite")
@@ -170,7 +155,7 @@ def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _shared_areas(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, M) areas that boxes share."""
+    """(N, M) intersection areas of boxes."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     return np.asarray(np.clip(high - low, 0.0, None).prod(axis=-1))

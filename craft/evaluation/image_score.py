@@ -1,7 +1,8 @@
-"""What a protocol says about one image: who matched whom, and what the image adds to the totals of a set."""
+"""The score of one image: which detections matched which words, and what the image adds to the dataset's totals."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Words and detections that a protocol takes as the same text.
+    """Words and detections that a protocol takes for the same text; one of each in the IoU protocol.
 
     Attributes:
-        truth: indices of labelled words; one in the IoU protocol.
-        detections: indices of detections, in the order they were given; one in the IoU protocol.
-        iou: intersection over union of the two, None where more than two take part.
+        truth: indices of labelled words.
+        detections: indices of detections, in the order they were given.
+        iou: intersection over union, None in DetEval.
     """
 
     truth: tuple[int, ...]
@@ -29,19 +30,19 @@ class ImageScore:
     """The score of one image under one protocol.
 
     Attributes:
-        precision: share of the counted detections that are right, 0 to 1.
-        recall: share of the cared-for words that were found, 0 to 1.
+        precision: of the counted detections, 0 to 1.
+        recall: of the cared-for words, 0 to 1.
         hmean: harmonic mean of the two.
-        average_precision: area under precision over recall, None where detections had no scores.
-        matches: who matched whom.
-        truth_credit: sum over cared-for words of how far each was found; their number in the IoU protocol.
+        average_precision: None if the detections had no scores.
+        matches: pairs or groups of words and detections.
+        truth_credit: sum over cared-for words of how far each was found; the number found in the IoU protocol.
         detection_credit: sum over counted detections of how far each is right.
         num_truth: cared-for words.
         num_dont_care: don't-care words.
-        num_detections: counted detections: those not ignored.
+        num_detections: counted detections, which are those not ignored.
         ignored_detections: indices of detections that lie in a don't-care word and count neither way.
-        ranked_scores: (num_detections,) float64 scores of the counted detections, None where there were none.
-        ranked_hits: (num_detections,) bool, which of those matched.
+        ranked_scores: (num_detections,) float64 scores of the counted detections, None if they had none.
+        ranked_hits: (num_detections,) bool, True for those that matched.
         repaired_truth: indices of words whose polygon crossed itself or had no area.
         repaired_detections: indices of detections whose polygon crossed itself or had no area.
     """
@@ -64,66 +65,70 @@ class ImageScore:
 
 
 def harmonic_mean(precision: float, recall: float) -> float:
-    """Harmonic mean of precision and recall, 0 where both are 0, computed in the official scripts' order.
-
-    Args:
-        precision: 0 to 1.
-        recall: 0 to 1.
-
-    Returns:
-        0 to 1.
-    """
+    """Harmonic mean, 0 if both are 0, computed in the official scripts' order of operations."""
     return 0.0 if precision + recall == 0 else 2.0 * precision * recall / (precision + recall)
 
 
-def shares(truth_credit: float, detection_credit: float, num_truth: int, num_detections: int) -> tuple[float, float]:
-    """Precision and recall of one image, by the official scripts' rule for images with nothing to find.
+def dont_care_flags(flags: Sequence[bool] | NDArray[np.bool_], num_words: int) -> NDArray[np.bool_]:
+    """The don't-care flags of an image's words as (N,) bool.
+
+    Raises:
+        ValueError: there are not as many flags as words.
+    """
+    array = np.asarray(flags, dtype=bool).reshape(-1)
+    if len(array) != num_words:
+        raise ValueError(f"{num_words} words with {len(array)} don't-care flags; give one flag per word")
+    return array
+
+
+def score_matches(
+    matches: Sequence[Match],
+    *,
+    truth_credit: float,
+    detection_credit: float,
+    dont_care: NDArray[np.bool_],
+    ignored: NDArray[np.bool_],
+    repaired_truth: tuple[int, ...] = (),
+    repaired_detections: tuple[int, ...] = (),
+) -> ImageScore:
+    """Score an image by its matches, by the official scripts' rule for images with nothing to find.
+
+    With no cared-for word the recall is 1, and the precision is 1 if nothing was detected, else 0. With words but no
+    detection both are 0.
 
     Args:
-        truth_credit: how much of the cared-for words was found.
-        detection_credit: how much of the counted detections is right.
-        num_truth: cared-for words.
-        num_detections: counted detections.
-
-    Returns:
-        Precision and recall. With no cared-for word the recall is 1 and the precision is 1 where nothing was
-        detected, else 0; with words but no detection both are 0.
+        matches: as the protocol made them.
+        truth_credit: as in `ImageScore`.
+        detection_credit: as in `ImageScore`.
+        dont_care: (N,) bool, words.
+        ignored: (M,) bool, detections.
+        repaired_truth: as in `ImageScore`.
+        repaired_detections: as in `ImageScore`.
     """
+    num_truth, num_detections = int((~dont_care).sum()), int((~ignored).sum())
     if num_truth == 0:
-        return (0.0 if num_detections > 0 else 1.0), 1.0
-    return (0.0 if num_detections == 0 else detection_credit / num_detections), truth_credit / num_truth
-
-
-def average_precision(scores: NDArray[np.float64], hits: NDArray[np.bool_], num_truth: int) -> float:
-    """Mean over the cared-for words of the precision at the rank where each was found.
-
-    Args:
-        scores: (N,) float64, one per counted detection.
-        hits: (N,) bool, which of them matched a word.
-        num_truth: cared-for words.
-
-    Returns:
-        0 to 1. Detections of equal score are ranked by numpy's default sort, as in the official script, whose
-        digits depend on it; the default sort is not stable and may differ from machine to machine.
-    """
-    order = np.argsort(-scores)
-    correct, total = 0, 0.0
-    for rank, hit in enumerate(hits[order].tolist(), start=1):
-        if hit:
-            correct += 1
-            total += float(correct) / rank
-    return total / num_truth if num_truth > 0 else total
+        precision, recall = (0.0 if num_detections > 0 else 1.0), 1.0
+    else:
+        precision, recall = detection_credit / max(num_detections, 1), truth_credit / num_truth
+    return ImageScore(
+        precision=precision,
+        recall=recall,
+        hmean=harmonic_mean(precision, recall),
+        average_precision=None,
+        matches=tuple(matches),
+        truth_credit=truth_credit,
+        detection_credit=detection_credit,
+        num_truth=num_truth,
+        num_dont_care=int(dont_care.sum()),
+        num_detections=num_detections,
+        ignored_detections=tuple(np.flatnonzero(ignored).tolist()),
+        repaired_truth=repaired_truth,
+        repaired_detections=repaired_detections,
+    )
 
 
 def score_as_dict(score: ImageScore) -> dict[str, Any]:
-    """The score as plain values for JSON.
-
-    Args:
-        score: of one image.
-
-    Returns:
-        A dictionary of numbers, lists and None.
-    """
+    """The score as plain values for JSON."""
     return {
         "precision": score.precision,
         "recall": score.recall,

@@ -1,4 +1,4 @@
-"""Result files of any detector: one text file an image, in a folder or a zip, one detection a line. No torch."""
+"""Result files of any detector: one text file per image, in a folder or zip, with one detection per line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Layout = Literal["boxes", "quads", "polygons"]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _ERRORS_SHOWN = 20
 _WANTED = {
-    "boxes": "x1,y1,x2,y2 or x1,y1,...,x4,y4, then perhaps a score, then perhaps a text",
-    "quads": "x1,y1,...,x4,y4, then perhaps a score, then perhaps a text",
-    "polygons": "x1,y1,x2,y2,... with at least 3 corners, then perhaps a score",
+    "boxes": "x1,y1,x2,y2 or x1,y1,...,x4,y4, optionally followed by a score and a text",
+    "quads": "x1,y1,...,x4,y4, optionally followed by a score and a text",
+    "polygons": "x1,y1,x2,y2,... with at least 3 corners, optionally followed by a score",
 }
 
 
@@ -31,7 +31,7 @@ class ResultFile:
         name: of the file, without folders.
         polygons_xy: (P, 2) float64 each, in source image pixels, in the order of the file.
         lines: line number of each detection, counted from 1.
-        scores: (N,) float64, None where the set's files hold no scores.
+        scores: (N,) float64, None if the files hold no scores.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Line:
-    """One detection as read: its corners, and the number after them where there is one."""
+    """A detection as read: its corners (P, 2), and the number after them if there is one."""
 
     number: int
     polygon_xy: NDArray[np.float64]
@@ -53,24 +53,24 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
     """Read every .txt file of a folder or zip.
 
     Fields are separated by commas, or by white space in lines without a comma; empty lines, a byte order mark and
-    Windows line ends are skipped. The number after the corners is a score where every line of every file has one;
+    Windows line ends are skipped. The number after the corners is a score if every line of every file has one;
     otherwise it is taken for the start of a text, and no detection has a score.
 
     Args:
-        path: folder or .zip with one .txt file an image.
+        path: folder or .zip with one .txt file per image.
         layout: "quads" for 8 coordinates, "boxes" for 4 (two opposite corners) or 8, "polygons" for any even number.
 
     Returns:
-        The files, by name; numbers in names count as numbers, so that res_img_10 follows res_img_9.
+        The files by name, with numbers in numerical order: res_img_10 follows res_img_9.
 
     Raises:
-        ValueError: the path cannot be read or holds no .txt file, or a line does not fit; each is named as file:line.
+        ValueError: the path cannot be read or holds no .txt file, or lines do not fit; they are named as file:line.
     """
     parsed: dict[str, list[_Line]] = {}
     errors: list[str] = []
     for name, content in _contents(Path(path)):
         if name in parsed:
-            raise ValueError(f"{path}: holds {name} twice; leave one of the two out")
+            raise ValueError(f"{path}: holds {name} twice; remove one of them")
         parsed[name] = _parse_file(name, content, layout, errors)
     if errors:
         more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
@@ -91,14 +91,7 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
 
 
 def parse_line(line: str, *, layout: Layout) -> tuple[NDArray[np.float64], float | None]:
-    """Read one detection.
-
-    Args:
-        line: without its end.
-        layout: as in `read_results`.
-
-    Returns:
-        (P, 2) float64 corners, and the number after them, None where there is none.
+    """Read one detection: its corners (P, 2) float64, and the number after them, None if there is none.
 
     Raises:
         ValueError: the line does not fit the layout.
@@ -143,7 +136,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _parse_file(name: str, content: bytes, layout: Layout, errors: list[str]) -> list[_Line]:
-    """The detections of a file; what is wrong with it is added to `errors`."""
+    """Read the detections of a file, and add what is wrong with it to `errors`."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,7 +2,6 @@
 
 A file imports only from files above it:
 
-    measuring        Detect in labelled scenes and score: what tables of results, and tests of a change to weights, ar
     pixel_locations  Where background pixels lie: inside words, close to one, on texture, on plain ground. No torch.
     scoring          Score a network on scenes at many thresholds at once: the network runs once a scene, decoding onc
     statistics       Means over seeds with Student's interval, paired differences, and which of many differences stand

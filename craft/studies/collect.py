@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from craft.config import Config
-from craft.evaluation.sweep import Thresholds
+from craft.evaluation.thresholds import Thresholds
 from craft.studies.run import DONE, read_study
 from craft.studies.scoring import DETECTIONS, GridScores, read_scores
 from craft.studies.statistics import Estimate, estimate, paired_difference

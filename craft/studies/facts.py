@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from craft.evaluation.matching import PROTOCOLS
+from craft.evaluation.protocols import PROTOCOLS
 from craft.studies.collect import POLICIES, Results, differ_in_characters, fairness
 from craft.studies.scoring import WORDS
 

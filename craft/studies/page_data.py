@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from craft.config import RATIO_RULES
-from craft.evaluation.matching import score_scene
+from craft.evaluation.protocols import score_scene
 from craft.scene import Scene, Word
 from craft.studies.collect import METRICS, POLICIES, Results, Row, RunResult, fairness
 from craft.studies.conclusions import standing

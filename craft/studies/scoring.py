@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from craft.detection.detector import Detector, ScoredPicture
-from craft.detection.scene_grid import FoundWords, find_words, scene_scores
-from craft.evaluation.image_score import ImageScore, average_precision, harmonic_mean
-from craft.evaluation.matching import Protocol
-from craft.evaluation.sweep import Thresholds
+from craft.config import Protocol
+from craft.detection.detector import Detector
+from craft.detection.threshold_search import score_thresholds
+from craft.evaluation.image_score import ImageScore, harmonic_mean
+from craft.evaluation.precision_recall import dataset_average_precision
+from craft.evaluation.thresholds import Thresholds
 from craft.scene import Scene
 
 MATCHED, DETECTIONS, WORDS = range(3)
@@ -41,34 +42,13 @@ class GridScores:
         return precision, recall, hmean
 
 
-def find_words_of(
-    detector: Detector, scored: ScoredPicture, *, grid: Sequence[Thresholds]
-) -> dict[tuple[float, float], FoundWords]:
-    """Decode one scene at every pair of low and link thresholds, and let the region head judge where there is one.
-
-    Args:
-        detector: the network; its own thresholds are not used, but `region_weight` and `region_refine` are.
-        scored: the scene, from `Detector.score`.
-        grid: thresholds.
-
-    Returns:
-        The words by (low_text, link_threshold), with the head's scores and boxes, as `detect` gives them.
-    """
-    found = find_words(scored.region, scored.affinity, scored.scale_xy, grid=grid, settings=detector.settings)
-    for pair, words in found.items():
-        judged = detector.judge(scored, words.quads_xy, words.scores)
-        if judged is not None:
-            found[pair] = replace(words, quads_xy=judged.quads_xy, scores=judged.scores, text=judged.text)
-    return found
-
-
 def score_set(
     detector: Detector, scenes: Sequence[Scene], *, grid: Sequence[Thresholds], protocol: Protocol, name: str
 ) -> GridScores:
     """Score a network on a set at every thresholds of a grid.
 
     Args:
-        detector: the network, as in `find_words_of`.
+        detector: the network, as in `score_thresholds`.
         scenes: the set; none is normal.
         grid: thresholds.
         protocol: how to score.
@@ -77,16 +57,13 @@ def score_set(
     Returns:
         The scores.
     """
-    columns: list[list[ImageScore]] = [[] for _ in grid]
-    for scene in tqdm(scenes, desc=f"score {name}", leave=False):
-        found = find_words_of(detector, detector.score(scene.image_path), grid=grid)
-        for column, score in zip(columns, scene_scores(scene, found, grid, protocol), strict=True):
-            column.append(score)
+    shown = tqdm(scenes, desc=f"score {name}", leave=False)
+    columns = score_thresholds(detector, shown, grid=grid, protocol=protocol)
     counts = np.array(
         [[(one.truth_credit, one.num_detections, one.num_truth) for one in column] for column in columns],
         dtype=np.int32,
     ).reshape(len(grid), len(scenes), 3)
-    return GridScores(counts, np.array([_set_average_precision(column) for column in columns]))
+    return GridScores(counts, np.array([_average_precision(column) for column in columns]))
 
 
 def write_scores(path: Path, scores: dict[str, GridScores]) -> None:
@@ -111,11 +88,7 @@ def read_scores(path: Path) -> dict[str, GridScores]:
         return {name: GridScores(arrays[f"{name}/counts"], arrays[f"{name}/average_precision"]) for name in names}
 
 
-def _set_average_precision(column: Sequence[ImageScore]) -> float:
-    ranked = [(one.ranked_scores, one.ranked_hits) for one in column]
-    scores = [first for first, _ in ranked if first is not None]
-    hits = [second for _, second in ranked if second is not None]
-    num_truth = sum(one.num_truth for one in column)
-    if not scores or num_truth == 0:
-        return float("nan")
-    return average_precision(np.concatenate(scores), np.concatenate(hits), num_truth)
+def _average_precision(column: Sequence[ImageScore]) -> float:
+    """Average precision of a dataset; NaN if it has no words or its detections no scores."""
+    found = dataset_average_precision(column)
+    return float("nan") if found is None or not any(one.num_truth for one in column) else found

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from craft.config import (
     Config,
     DatasetSettings,
+    Protocol,
     Settings,
     deep_merge,
     explain_error,
@@ -21,8 +22,7 @@ from craft.config import (
     read_yaml,
     validate_config,
 )
-from craft.evaluation.matching import Protocol
-from craft.evaluation.sweep import Thresholds, threshold_grid
+from craft.evaluation.thresholds import Thresholds, threshold_grid
 
 SYNTHETIC = "synth:"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

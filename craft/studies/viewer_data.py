@@ -18,13 +18,14 @@ from craft.config import Config, DetectionSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.collection import read_scenes
 from craft.datasets.loader import collate
-from craft.detection.detector import Detector, network_size, resize_and_pad
+from craft.detection.detector import Detector
+from craft.detection.network_input import network_size, resize_and_pad
+from craft.detection.threshold_search import words_by_levels
 from craft.images.reader import read_image
 from craft.models.device import choose_device
 from craft.ohem.pixel import POSITIVE_TARGET
 from craft.scene import Sample, Scene
 from craft.studies.kept_pixels import load_snapshot
-from craft.studies.scoring import find_words_of
 from craft.studies.study import Study, resolved
 from craft.targets.characters import with_characters
 from craft.training.batch import batch_targets
@@ -133,7 +134,7 @@ def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, st
             bits[:, : kept.shape[1], : kept.shape[2]] |= (kept << moment).astype(np.uint8)
         packed = _fewer_pixels(bits[0] | (bits[1] << len(MOMENTS)), study)
         _write(folder / "view" / f"{one.file}_kept.webp", np.repeat(packed[..., None], 3, axis=2), _LOSSLESS)
-        found = find_words_of(detector, scored, grid=grid)
+        found = words_by_levels(detector, scored, grid=grid)
         words: dict[str, Any] = {
             f"{low:g} {link:g}": {
                 "quads": item.quads_xy.round(1).tolist(),

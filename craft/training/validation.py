@@ -12,7 +12,7 @@ from craft.datasets.scene_source import read_scene_image
 from craft.detection.detector import Detector
 from craft.distributed.processes import Processes, gather_objects
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.matching import score_scene
+from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import Scores, summarise
 from craft.scene import Scene
 

@@ -1,31 +1,33 @@
-"""The tuner gives what detecting at each combination would give, however many processes decode."""
+"""The search gives what detecting at each combination would give, however many processes score."""
 
 from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from craft.config import DetectionSettings
 from craft.detection.detector import Detector
-from craft.detection.grid_jobs import run_jobs
-from craft.detection.score_maps import score_scenes
-from craft.detection.threshold_search import parse_grid, sweep_weights
-from craft.evaluation.matching import score_scene
+from craft.detection.map_cache import half_maps
+from craft.detection.threshold_search import parse_grid, score_thresholds, search_thresholds
+from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import summarise
-from craft.evaluation.sweep import Thresholds
+from craft.evaluation.thresholds import Thresholds
+from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.models.weights import save_safetensors
 from craft.scene import Scene, Word
 from tests.networks import lively_network
 
 GRID = {"text_threshold": (0.3, 0.5), "low_text": (0.2, 0.4), "link_threshold": (0.3,), "least_side": (0.0, 8.0)}
+DETECTION = {"sizing": "scale", "magnify": 1.0}
 
 
 @pytest.fixture
 def weights(tmp_path):
     """A network that calls bright pixels text: its maps are values that half precision holds."""
     model = lively_network(seed=1)
-    metadata = {"width": 0.0625, "detection": {"sizing": "scale", "magnify": 1.0}}
+    metadata = {"width": 0.0625, "detection": DETECTION}
     save_safetensors(model, tmp_path / "weights.safetensors", metadata)
     return tmp_path / "weights.safetensors"
 
@@ -47,7 +49,7 @@ class Blobs:
 
     def __init__(self, detector):
         self.detector, self.settings, self.model, self.calls = detector, detector.settings, detector.model, 0
-        self.device, self.precision = detector.device, detector.precision
+        self.device, self.precision, self.has_region_head = detector.device, detector.precision, False
 
     def score_maps(self, path):
         self.calls += 1
@@ -67,54 +69,107 @@ def blobs(weights, monkeypatch):
     return found
 
 
-def test_a_sweep_is_what_detecting_at_each_combination_gives(weights, scenes, blobs):
-    from craft.detection.detector import words_from_maps
+def test_a_search_gives_what_detecting_at_each_combination_gives(weights, scenes, blobs):
+    from craft.decode.words import words_from_maps
 
-    sweep = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID)
+    search = search_thresholds(weights, scenes, split="three", protocol="icdar2015", grid=GRID)
 
     assert blobs.calls == 3
     blobs.calls = 0
     maps = [blobs.score_maps(scene.image_path) for scene in scenes]
-    assert len(sweep.rows) == 6  # low_text 0.4 is above text_threshold 0.3
-    for row in sweep.rows:
-        settings = blobs.settings.model_copy(update=asdict(row.setting))
+    assert len(search.rows) == 6  # low_text 0.4 is above text_threshold 0.3
+    for row in search.rows:
+        settings = blobs.settings.model_copy(update=asdict(row.thresholds))
         found = [words_from_maps(*one, settings=settings) for one in maps]
         each = [
             score_scene(scene, one.quads_xy, one.scores, protocol="icdar2015")
             for scene, one in zip(scenes, found, strict=True)
         ]
         assert row.scores == summarise(each)
-    assert len({row.scores.num_detections for row in sweep.rows}) > 1
-    assert sweep.best.scores.hmean == max(row.scores.hmean for row in sweep.rows)
+    assert len({row.scores.num_detections for row in search.rows}) > 1
+    assert search.best.scores.hmean == max(row.scores.hmean for row in search.rows)
+
+
+@pytest.fixture
+def weights_with_a_head(tmp_path):
+    """The same network with a region head that gives words probabilities from 0.1 to 0.4."""
+    model = lively_network(seed=3)
+    architecture = RegionArchitecture(pool_hw=(2, 2), hidden=8, proposal_network=False)
+    path = add_region_path(model, architecture, seed=2)
+    with torch.no_grad():
+        model.conv_cls[-1].bias.fill_(0.3)
+        path.head.text.weight.mul_(2000)
+        path.head.correction.bias.fill_(0.5)
+    metadata = {"width": 0.0625, "detection": DETECTION, "region": asdict(architecture)}
+    save_safetensors(model, tmp_path / "head.safetensors", metadata)
+    return tmp_path / "head.safetensors"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_with_a_region_head_a_search_gives_what_detecting_at_each_combination_gives(
+    weights_with_a_head, scenes, workers
+):
+    grid = {
+        "text_threshold": (0.32, 0.38),
+        "low_text": (0.3,),
+        "link_threshold": (0.4, 0.6),
+        "region_threshold": (0.0, 0.2, 0.3),
+    }
+
+    search = search_thresholds(
+        weights_with_a_head, scenes, split="three", protocol="icdar2015", device="cpu", grid=grid, workers=workers
+    )
+
+    assert len(search.rows) == 2 * 2 * 3
+    for row in search.rows:
+        detector = Detector.from_weights(weights_with_a_head, device="cpu", **asdict(row.thresholds))
+        found = [detector.detect(scene.image_path) for scene in scenes]
+        each = [
+            score_scene(scene, words.quads_xy, words.scores, protocol="icdar2015")
+            for scene, words in zip(scenes, found, strict=True)
+        ]
+        assert row.scores == summarise(each)
+    assert len({row.scores.num_detections for row in search.rows}) > 3  # the head's threshold tells words apart
+
+
+def test_maps_are_not_kept_of_weights_with_a_region_head(weights_with_a_head, scenes, tmp_path):
+    with pytest.raises(ValueError, match=r"has a region head, .*; drop --maps"):
+        search_thresholds(
+            weights_with_a_head, scenes, split="three", protocol="icdar2015", device="cpu", maps=tmp_path / "maps"
+        )
+
+
+def test_no_scenes_give_empty_columns():
+    assert score_thresholds(None, [], grid=[Thresholds(0.5, 0.4, 0.4)], protocol="icdar2015") == [[]]
 
 
 def test_processes_change_nothing(weights, scenes):
-    one = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, device="cpu")
-    two = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, device="cpu", workers=2)
+    one = search_thresholds(weights, scenes, split="three", protocol="icdar2015", grid=GRID, device="cpu")
+    two = search_thresholds(weights, scenes, split="three", protocol="icdar2015", grid=GRID, device="cpu", workers=2)
 
     assert one == two
 
 
 def test_maps_are_computed_once_and_again_for_another_size(weights, scenes, tmp_path, blobs):
-    first = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, maps=tmp_path / "maps")
-    again = sweep_weights(weights, scenes, split="three", protocol="icdar2015", grid=GRID, maps=tmp_path / "maps")
+    first = search_thresholds(weights, scenes, split="three", protocol="icdar2015", grid=GRID, maps=tmp_path / "maps")
+    again = search_thresholds(weights, scenes, split="three", protocol="icdar2015", grid=GRID, maps=tmp_path / "maps")
 
     assert (blobs.calls, first == again) == (3, True)
     blobs.settings = blobs.settings.model_copy(update={"text_threshold": 0.1})
-    assert len(list(score_scenes(blobs, scenes, folder=tmp_path / "maps"))) == 3
+    assert len(list(half_maps(blobs, scenes, folder=tmp_path / "maps"))) == 3
     assert blobs.calls == 3
     blobs.settings = blobs.settings.model_copy(update={"magnify": 2.0})
-    assert len(list(score_scenes(blobs, scenes, folder=tmp_path / "maps"))) == 3
+    assert len(list(half_maps(blobs, scenes, folder=tmp_path / "maps"))) == 3
     assert blobs.calls == 6
 
 
 def test_a_damaged_file_of_maps_is_computed_anew(scenes, tmp_path, blobs):
-    maps = [one.maps for _, one in score_scenes(blobs, scenes[:1], folder=tmp_path / "maps")]
+    maps = [one.maps for _, one in half_maps(blobs, scenes[:1], folder=tmp_path / "maps")]
     (file,) = (tmp_path / "maps").rglob("*.npz")
     file.write_bytes(file.read_bytes()[:50])
     blobs.calls = 0
 
-    again = [one.maps for _, one in score_scenes(blobs, scenes[:1], folder=tmp_path / "maps")]
+    again = [one.maps for _, one in half_maps(blobs, scenes[:1], folder=tmp_path / "maps")]
 
     np.testing.assert_array_equal(maps, again)
     assert blobs.calls == 1
@@ -123,15 +178,17 @@ def test_a_damaged_file_of_maps_is_computed_anew(scenes, tmp_path, blobs):
 def test_what_the_weights_have_is_kept_where_no_values_are_given(weights, scenes, blobs):
     blobs.settings = DetectionSettings(sizing="scale", magnify=1.0, least_score=0.25)
 
-    sweep = sweep_weights(weights, scenes, split="three", protocol="icdar2015")
+    search = search_thresholds(weights, scenes, split="three", protocol="icdar2015")
 
-    assert len(sweep.rows) == 5 * 4 * 5 - 5  # low_text 0.5 is above text_threshold 0.4
-    assert {row.setting.least_score for row in sweep.rows} == {0.25}
+    assert len(search.rows) == 5 * 4 * 5 - 5  # low_text 0.5 is above text_threshold 0.4
+    assert {row.thresholds.least_score for row in search.rows} == {0.25}
 
 
 def test_grids_are_read_from_the_command_line():
     assert parse_grid(["low_text=0.2,0.35", "least_side=0,8"]) == {"low_text": (0.2, 0.35), "least_side": (0.0, 8.0)}
-    with pytest.raises(ValueError, match=r"--grid canvas=1: expected NAME=VALUE,VALUE with a name of text_threshold"):
+    with pytest.raises(
+        ValueError, match=r"--grid canvas=1: expected NAME=VALUE,VALUE with one of the names text_threshold"
+    ):
         parse_grid(["canvas=1"])
     with pytest.raises(ValueError, match=r"'a,b' are not numbers"):
         parse_grid(["low_text=a,b"])
@@ -139,15 +196,13 @@ def test_grids_are_read_from_the_command_line():
 
 def test_no_scenes_and_no_workers_are_refused(weights, scenes):
     with pytest.raises(ValueError, match="has no scenes"):
-        sweep_weights(weights, [], split="none", protocol="icdar2015")
+        search_thresholds(weights, [], split="none", protocol="icdar2015")
     with pytest.raises(ValueError, match="workers is 0"):
-        list(
-            run_jobs([], grid=[Thresholds(0.5, 0.4, 0.4)], settings=DetectionSettings(), protocol="polygons", workers=0)
-        )
+        search_thresholds(weights, scenes, split="three", protocol="icdar2015", device="cpu", workers=0)
 
 
 def test_a_scene_without_its_picture_is_named(scenes, blobs, tmp_path):
     missing = replace(scenes[0], image_path="nowhere.jpg")
 
     with pytest.raises(ValueError, match=r"nowhere.jpg: cannot be read"):
-        list(score_scenes(blobs, [missing], folder=tmp_path))
+        list(half_maps(blobs, [missing], folder=tmp_path))

@@ -105,7 +105,7 @@ def test_pictures_of_one_size_in_a_batch_are_tiled_one_by_one():
     detector = Detector(CRAFT(width=0.0625), settings, device="cpu", precision="fp32")
     pictures = [picture((64, 700), seed) for seed in (1, 2)]
 
-    both = [found.region for found in detector._score_window(pictures)]
+    both = [found.region for found in detector._score_images(pictures)]
 
     for pixels, region in zip(pictures, both, strict=True):
         np.testing.assert_array_equal(region, detector.score(pixels).region)

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from craft.config import DetectionSettings
-from craft.detection.detector import Detector, words_from_maps
+from craft.decode.words import words_from_maps
+from craft.detection.detector import Detector
 from craft.detection.scene_grid import find_words
-from craft.evaluation.matching import score_scene
+from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import summarise
-from craft.evaluation.sweep import threshold_grid
+from craft.evaluation.thresholds import threshold_grid
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.scene import Scene, Word
 from craft.studies.scoring import GridScores, read_scores, score_set, write_scores

@@ -1,4 +1,4 @@
-"""Score maps of many scenes, computed once: in half precision, kept in a folder where one is named."""
+"""Score maps of many scenes in half precision, computed once and kept in a folder if one is named."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SIZING = ("sizing", "magnify", "canvas", "long_side", "keep_padding")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoreMaps:
-    """What the network says of a scene.
+class HalfMaps:
+    """The score maps of a scene.
 
     Attributes:
         maps: (2, H, W) float16, region and affinity scores.
@@ -35,62 +35,61 @@ class ScoreMaps:
     scale_xy: NDArray[np.float64]
 
 
-def score_scenes(
+def half_maps(
     detector: Detector, scenes: Sequence[Scene], *, folder: Path | None = None
-) -> Iterator[tuple[Scene, ScoreMaps]]:
-    """Run the network on scenes, or read what it said of them before.
+) -> Iterator[tuple[Scene, HalfMaps]]:
+    """Run the network on scenes, or read the maps of an earlier run.
 
     Args:
-        detector: the network and its sizes; thresholds do not matter.
-        scenes: with their pictures.
-        folder: where maps are kept for the next time, 4 bytes a map pixel. Only those of the same weights, sizes,
-            precision and picture are used again. None keeps nothing.
+        detector: the network and its sizes; its thresholds do not matter.
+        scenes: with their images.
+        folder: where maps are kept, 4 bytes per map pixel, and read if weights, sizes, precision and image are the same.
 
     Yields:
         Each scene and its maps, in order.
 
     Raises:
-        ValueError: a picture cannot be read.
+        ValueError: an image cannot be read.
     """
-    kept = None if folder is None else folder / _kind(detector)
+    kept = None if folder is None else folder / _detector_key(detector)
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
     for scene in tqdm(scenes, desc="maps", unit="scene"):
-        file = None if kept is None else kept / f"{scene.name}_{_picture(scene)}.npz"
+        file = None if kept is None else kept / f"{scene.name}_{_image_key(scene)}.npz"
         known = None if file is None or not file.is_file() else _read(file)
         if known is None:
             region, affinity, scale_xy = detector.score_maps(scene.image_path)
-            known = ScoreMaps(np.stack([region, affinity]).astype(np.float16), scale_xy)
+            known = HalfMaps(np.stack([region, affinity]).astype(np.float16), scale_xy)
             if file is not None:
                 _write(file, known)
         yield scene, known
 
 
-def _kind(detector: Detector) -> str:
-    """A name for everything but the picture that maps depend on."""
+def _detector_key(detector: Detector) -> str:
+    """A digest of everything but the image that maps depend on."""
     settings = detector.settings.model_dump(include=set(_SIZING))
     values = [weights_digest(detector.model), settings, str(detector.device), str(detector.precision)]
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-def _picture(scene: Scene) -> str:
+def _image_key(scene: Scene) -> str:
     try:
         state = os.stat(scene.image_path)
     except OSError as error:
-        raise ValueError(f"{scene.image_path}: cannot be read ({error.strerror}); pictures are needed here") from None
+        raise ValueError(f"{scene.image_path}: cannot be read ({error.strerror}); correct the path") from None
     text = f"{Path(scene.image_path).resolve()} {state.st_size} {state.st_mtime_ns}"
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _read(file: Path) -> ScoreMaps | None:
-    """Maps of a file; None where it is damaged, since they can be computed again."""
+def _read(file: Path) -> HalfMaps | None:
+    """Maps of a file; None if it is damaged, since they can be computed again."""
     try:
         with np.load(file) as arrays:
-            return ScoreMaps(arrays["maps"], arrays["scale_xy"])
+            return HalfMaps(arrays["maps"], arrays["scale_xy"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 
-def _write(file: Path, maps: ScoreMaps) -> None:
+def _write(file: Path, maps: HalfMaps) -> None:
     with open_atomic(file, shared=True, durable=False) as opened:
         np.savez(opened, allow_pickle=False, maps=maps.maps, scale_xy=maps.scale_xy)

@@ -9,14 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from craft.evaluation.matching import (
-    check_protocol,
-    evaluate_files,
-    evaluation_as_dict,
-    round_detections,
-    score_scene,
-    write_evaluation,
-)
+from craft.evaluation.evaluate import evaluate_files, evaluation_as_dict, write_evaluation
+from craft.evaluation.protocols import check_protocol, round_detections, score_scene
 from craft.scene import Scene, Word
 
 SQUARE = "0,0,10,0,10,10,0,10"
@@ -150,6 +144,6 @@ def test_the_evaluation_is_written_with_every_image(tmp_path):
 
 
 def test_evaluation_imports_no_torch():
-    code = "import sys; import craft.evaluation.matching, craft.evaluation.sweep; sys.exit('torch' in sys.modules)"
+    code = "import sys; import craft.evaluation.evaluate, craft.evaluation.thresholds; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from craft.evaluation.iou import evaluate_image
-from craft.evaluation.ranking import (
+from benchmarks.studies.ranked_scores import (
     average_precision_of,
     bootstrap_ranked_difference,
     figure_of,
     precision_at,
     rank,
 )
+from craft.evaluation.iou import evaluate_image
 from craft.evaluation.summary import summarise
 
 

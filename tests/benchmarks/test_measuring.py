@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from benchmarks.studies.measuring import describe_settings, intervals, measure
 from craft.config import DatasetSettings, DetectionSettings
 from craft.datasets.reading import read_set
 from craft.detection.detector import Detector
-from craft.evaluation.matching import score_scene
+from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import summarise
-from craft.studies.measuring import describe_settings, intervals, measure
 from tests.detection.test_detector import BrightIsText
 
 

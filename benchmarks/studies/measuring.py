@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from craft.config import DetectionSettings
+from craft.config import DetectionSettings, Protocol
 from craft.detection.detector import Detector
+from craft.evaluation.bootstrap import Interval, Metric, bootstrap_interval
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.matching import Protocol, score_scene
-from craft.evaluation.summary import Interval, Metric, bootstrap_interval
+from craft.evaluation.protocols import score_scene
 from craft.scene import Detections, Scene
 
 _METRICS: tuple[Metric, ...] = ("precision", "recall", "hmean")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.evaluation.bootstrap import Interval
 from craft.evaluation.image_score import ImageScore
-from craft.evaluation.summary import Interval
 
 
 @dataclass(frozen=True, slots=True, eq=False)

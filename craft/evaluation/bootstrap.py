@@ -1,0 +1,117 @@
+"""Bootstrap intervals: how far the score of a dataset, or a difference of two systems, depends on the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from craft.evaluation.image_score import ImageScore
+from craft.evaluation.summary import image_totals
+
+Metric = Literal["precision", "recall", "hmean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value and the percentile interval of its resampled values, `share` of which lie inside."""
+
+    value: float
+    low: float
+    high: float
+    share: float
+    num_resamples: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ({100 * self.share:g} % interval {self.low:.4f} to {self.high:.4f})"
+
+
+def bootstrap_interval(
+    image_scores: Sequence[ImageScore],
+    *,
+    generator: np.random.Generator,
+    metric: Metric = "hmean",
+    share: float = 0.95,
+    num_resamples: int = 2000,
+) -> Interval:
+    """Resample the images of a dataset with replacement, and return the interval of a metric.
+
+    Raises:
+        ValueError: there are no images, or `share` is not between 0 and 1.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. Images, not words, are resampled:
+        the words of one image are found or missed together.
+    """
+    _check(len(image_scores), share)
+    totals = image_totals(image_scores)
+    counts = _resampled_counts(len(totals), num_resamples, generator)
+    value = float(_metric_of(totals.sum(axis=0), metric))
+    return _interval(value, _metric_of(counts @ totals, metric), share)
+
+
+def bootstrap_difference(
+    first: Sequence[ImageScore],
+    second: Sequence[ImageScore],
+    *,
+    generator: np.random.Generator,
+    metric: Metric = "hmean",
+    share: float = 0.95,
+    num_resamples: int = 2000,
+) -> Interval:
+    """Interval of the second system's metric minus the first's; both get the same images in every resample.
+
+    Args:
+        first: one score per image.
+        second: one score per image, in the same order.
+        generator: draws the images.
+        metric: what is compared.
+        share: of the resampled differences inside the interval.
+        num_resamples: number of resamples.
+
+    Raises:
+        ValueError: there are no images, the systems were scored on different ones, or `share` is not between 0 and 1.
+    """
+    _check(len(first), share)
+    if [score.num_truth for score in first] != [score.num_truth for score in second]:
+        raise ValueError(
+            f"the two systems were not scored on the same images ({len(first)} and {len(second)} images, or other "
+            "words in them); score both on the same scenes in the same order"
+        )
+    first_totals, second_totals = image_totals(first), image_totals(second)
+    counts = _resampled_counts(len(first), num_resamples, generator)
+    value = float(_metric_of(second_totals.sum(axis=0), metric) - _metric_of(first_totals.sum(axis=0), metric))
+    differences = _metric_of(counts @ second_totals, metric) - _metric_of(counts @ first_totals, metric)
+    return _interval(value, differences, share)
+
+
+def _metric_of(totals: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
+    """The metric of one dataset (4,) or of many (S, 4)."""
+    truth_credit, detection_credit, num_truth, num_detections = np.moveaxis(totals, -1, 0)
+    recall = truth_credit / np.where(num_truth == 0, 1, num_truth)
+    precision = detection_credit / np.where(num_detections == 0, 1, num_detections)
+    if metric == "recall":
+        return recall
+    if metric == "precision":
+        return precision
+    both = precision + recall
+    return np.asarray(2 * precision * recall / np.where(both == 0, 1, both))
+
+
+def _resampled_counts(num_images: int, num_resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """(S, N): how often each image is in each resample."""
+    return generator.multinomial(num_images, np.full(num_images, 1 / num_images), size=num_resamples).astype(float)
+
+
+def _interval(value: float, resampled: NDArray[np.float64], share: float) -> Interval:
+    low, high = np.quantile(resampled, [(1 - share) / 2, (1 + share) / 2])
+    return Interval(value, float(low), float(high), share, len(resampled))
+
+
+def _check(num_images: int, share: float) -> None:
+    if num_images == 0:
+        raise ValueError("no images to resample; a bootstrap interval needs at least one scored image")
+    if not 0 < share < 1:
+        raise ValueError(f"share is {share}; give a number between 0 and 1, such as 0.95")

@@ -1,0 +1,71 @@
+"""The scoring protocols by name, applied to the detections of one scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from craft.config import Protocol
+from craft.evaluation import deteval, iou
+from craft.evaluation.image_score import ImageScore
+from craft.scene import Scene
+
+PROTOCOLS: dict[Protocol, str] = {
+    "icdar2013": "DetEval, t_r 0.8, t_p 0.4, axis-aligned boxes",
+    "icdar2015": "IoU > 0.5, quads",
+    "icdar2017": "IoU > 0.5, quads",
+    "icdar2019": "IoU > 0.5, quads",
+    "polygons": "IoU > 0.5, polygons of any number of corners",
+}
+
+
+def check_protocol(protocol: str) -> Protocol:
+    """Return the protocol, known to be one of `PROTOCOLS`.
+
+    Raises:
+        ValueError: it is unknown.
+    """
+    for known in PROTOCOLS:
+        if protocol == known:
+            return known
+    raise ValueError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+
+
+def round_detections(polygons_xy: ArrayLike) -> NDArray[np.int64]:
+    """Round corners (..., 2) to whole pixels, as in result files; halves go to the even neighbour."""
+    return np.rint(np.asarray(polygons_xy, dtype=np.float64)).astype(np.int64)
+
+
+def score_scene(
+    scene: Scene,
+    polygons_xy: Sequence[ArrayLike] | NDArray[np.floating],
+    scores: ArrayLike | None = None,
+    *,
+    protocol: Protocol,
+) -> ImageScore:
+    """Score the detections of one scene, their corners rounded as in result files.
+
+    Args:
+        scene: with its labelled words.
+        polygons_xy: detections, (P, 2) each or (N, 4, 2), source image pixels.
+        scores: (N,); without them the detections count in their order, and there is no average precision.
+        protocol: one of `PROTOCOLS`.
+    """
+    return score_polygons(scene, [round_detections(polygon) for polygon in polygons_xy], scores, protocol=protocol)
+
+
+def score_polygons(
+    scene: Scene,
+    polygons_xy: Sequence[ArrayLike] | NDArray[np.floating],
+    scores: ArrayLike | None = None,
+    *,
+    protocol: Protocol,
+) -> ImageScore:
+    """Score the detections of one scene as they are; arguments as in `score_scene`."""
+    words = [word.polygon_xy for word in scene.words]
+    dont_care = [word.dont_care for word in scene.words]
+    if check_protocol(protocol) == "icdar2013":
+        return deteval.evaluate_image(words, dont_care, polygons_xy)
+    return iou.evaluate_image(words, dont_care, polygons_xy, scores)
