@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from craft.config_files import ABSENT, deep_merge, inherited_settings, lookup, parse_settings, read_yaml
 
@@ -41,10 +44,22 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+UserPath = Annotated[str, AfterValidator(os.path.expanduser)]  # ~ is the home folder
+
+
+def _check_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ValueError(f"{name!r} is not a device; use auto, cpu, mps, cuda or cuda:N")
+    return name
+
+
+Device = Annotated[str, AfterValidator(_check_device)]
+
+
 class DatasetSettings(Settings):
     """One dataset: read from `path` or, with `format: synth`, rendered on the fly."""
 
-    path: str = Field(
+    path: UserPath = Field(
         "",
         description="Folder of the dataset, which holds its image and label folders, or a .jsonl file. Not for synth.",
     )
@@ -54,8 +69,8 @@ class DatasetSettings(Settings):
         "guessed from a label. shards: tar files that craft pack wrote, read in place. synth: no files; the preset below "
         "renders the scenes on the fly.",
     )
-    images: str | None = Field(None, description="Image folder inside `path`, if it is not the official one.")
-    labels: str | None = Field(None, description="Label folder inside `path`, if it is not the official one.")
+    images: UserPath | None = Field(None, description="Image folder inside `path`, if it is not the official one.")
+    labels: UserPath | None = Field(None, description="Label folder inside `path`, if it is not the official one.")
     split: Split = Field("train", description="Which official folders are read. Without effect if `images` is given.")
     numbers: tuple[int, int] | None = Field(
         None, description="First and last scene number to use, inclusive: [1, 800] reads img_1 to img_800."
@@ -130,10 +145,10 @@ class CharacterSettings(Settings):
         multiple_of=32,
         description="Height of the word crop that the teacher sees, margins included, pixels.",
     )
-    files: tuple[str | None, ...] = Field(
+    files: tuple[UserPath | None, ...] = Field(
         (), description="For file: one label file per training dataset, in order; null if the dataset has characters."
     )
-    weights: str | None = Field(
+    weights: UserPath | None = Field(
         None, description="For file: weights that the label files must come from; others are refused."
     )
 
@@ -146,11 +161,21 @@ class CharacterSettings(Settings):
         return self
 
 
+def _datasets_by_path(value: Any) -> Any:
+    """A path alone stands for a dataset: data.train=FOLDER, data.train=[A, B]."""
+    if isinstance(value, str):
+        value = [value]
+    return [{"path": item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+
+
+Datasets = Annotated[tuple[DatasetSettings, ...], BeforeValidator(_datasets_by_path)]
+
+
 class DataSettings(Settings):
     """Datasets and how they are loaded."""
 
-    train: tuple[DatasetSettings, ...] = Field((), description="Training datasets, mixed by weight.")
-    validation: tuple[DatasetSettings, ...] = Field(
+    train: Datasets = Field((), description="Training datasets, mixed by weight.")
+    validation: Datasets = Field(
         (), description="Datasets scored during training; they decide which weights are the best."
     )
     on_error: Literal["fail", "skip"] = Field(
@@ -339,7 +364,7 @@ class TrainingSettings(Settings):
         False,
         description="Compile the network with torch.compile: faster steps after minutes of compiling; results are rounded differently.",
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu.")
+    device: Device = Field("auto", description="cpu, mps, cuda or cuda:N. auto: cuda, else mps, else cpu.")
     log_every: int = Field(10, gt=0, description="Steps between two lines of metrics.jsonl.")
     save_every: int = Field(500, gt=0, description="Steps between two checkpoints.")
     validate_every: int = Field(
@@ -409,7 +434,7 @@ class Config(Settings):
     """Everything a training run needs."""
 
     extends: str | None = Field(None, description="Configuration file to start from, relative to this one.")
-    weights: str | None = Field(
+    weights: UserPath | None = Field(
         None, description="Weights to start from: any readable file, also one that fits in part."
     )
     freeze: tuple[str, ...] = Field(
@@ -541,12 +566,31 @@ def explain_error(error: Any, settings: type[Settings] = Config) -> str:
     if name in _REMOVED:
         return f"{name} was removed: {_REMOVED[name]}"
     if error["type"] == "extra_forbidden":
-        known = _known_keys(place[:-1], settings)
-        nearest = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0)
-        return f"unknown setting '{name}'" + (
-            f"; did you mean '{'.'.join([*map(str, place[:-1]), nearest[0]])}'?" if nearest else ""
-        )
-    return f"{name}: {error['msg']} (got {error['input']!r})"
+        return f"unknown setting '{name}'; {_suggestion(place, settings)}"
+    if error["type"] == "value_error":  # ours, which says what came
+        return f"{name}: {error['ctx']['error']}"
+    return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]} (got {error['input']!r})"
+
+
+def _suggestion(place: list[Any], settings: type[Settings]) -> str:
+    """The setting that an unknown one was probably meant to be: the same name elsewhere, or a similar name beside it."""
+    section, key = list(map(str, place[:-1])), str(place[-1])
+    known = _known_keys(place[:-1], settings)
+    nearest = difflib.get_close_matches(key, known, n=1)
+    elsewhere = [name for name in _all_keys(settings) if name.rpartition(".")[2] == key]
+    if nearest or elsewhere:
+        names = [".".join([*section, nearest[0]])] if nearest else elsewhere[:3]
+        return "did you mean " + " or ".join(f"'{name}'" for name in names) + "?"
+    return f"known here: {', '.join(known)}"
+
+
+def _all_keys(settings: type[Settings], prefix: str = "") -> Iterator[str]:
+    for name, field in settings.model_fields.items():
+        inner = [item for item in _types_in(field.annotation) if issubclass(item, Settings)]
+        if inner:
+            yield from _all_keys(inner[0], f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _known_keys(place: list[Any], settings: type[Settings]) -> list[str]:

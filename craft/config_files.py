@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+_MOST_NODES = 100_000
+
 ABSENT = object()
 """Returned by `lookup` for a setting that is not given."""
 
@@ -25,8 +27,8 @@ def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
         if not separator or not key:
             raise ValueError(f"--set {override}: expected KEY=VALUE, such as --set ohem.ratio=5")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = load_yaml(text)
+        except (yaml.YAMLError, RecursionError):
             raise ValueError(f"--set {override}: the value is not YAML; quote it") from None
         nested: Any = value
         for part in reversed(key.split(".")):
@@ -42,16 +44,42 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ValueError: the file cannot be read, is not YAML, or holds no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); give the path of a configuration file") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 (byte {error.start}); save it again with UTF-8 encoding") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{path}: not YAML that settings can be read from: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings as 'key: value' lines, found {type(values).__name__}")
     return values
+
+
+def load_yaml(text: str) -> Any:
+    """Parse YAML safely; aliases may not expand it beyond a hundred thousand nodes.
+
+    Raises:
+        yaml.YAMLError: not YAML, or too large once its aliases are expanded.
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is not None and _expanded_size(root, {}) > _MOST_NODES:
+        raise yaml.YAMLError(f"its aliases expand to more than {_MOST_NODES:,} values")
+    return yaml.safe_load(text)
+
+
+def _expanded_size(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """How many nodes the document has with every alias written out; infinite for one that contains itself."""
+    if id(node) in sizes:
+        return sizes[id(node)]
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    sizes[id(node)] = float("inf")  # while its children are counted
+    children = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    sizes[id(node)] = 1 + sum(_expanded_size(child, sizes) for child in children)
+    return sizes[id(node)]
 
 
 def inherited_settings(values: dict[str, Any], path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:

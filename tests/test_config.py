@@ -203,3 +203,79 @@ def test_removed_setting_in_the_settings_of_a_run_folder_is_dropped(tmp_path):
     write(tmp_path / "environment.jsonl", "{}\n")
 
     assert load_config(path, overrides=["training.steps=7"]).data.workers == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("steps=5", "unknown setting 'steps'; did you mean 'training.steps'"),
+        ("ohem.learning_rate=1", "did you mean 'optimizer.learning_rate'"),
+        ("zzzzzz=5", "unknown setting 'zzzzzz'; known here: extends, weights"),
+        ("training.device=tpu", r"training\.device: 'tpu' is not a device; use auto, cpu, mps, cuda or cuda:N"),
+    ],
+)
+def test_a_mistaken_setting_is_answered_with_what_was_meant(tmp_path, setting, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(write(tmp_path / "a.yaml", ""), overrides=[setting])
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])
+def test_every_device_that_detection_takes_can_train(tmp_path, device):
+    assert load_config(write(tmp_path / "a.yaml", f"training: {{device: '{device}'}}")).training.device == device
+
+
+@pytest.mark.parametrize("setting", ["data.train=FOLDER", "data.train=[FOLDER]", "data.train=[{path: FOLDER}]"])
+def test_a_path_stands_for_a_dataset(tmp_path, setting):
+    config = load_config(write(tmp_path / "a.yaml", ""), overrides=[setting])
+
+    assert [dataset.path for dataset in config.data.train] == ["FOLDER"]
+
+
+def test_a_tilde_in_every_path_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("USERPROFILE", "/home/someone")
+    path = write(
+        tmp_path / "a.yaml",
+        "weights: ~/a.pth\ndata:\n  train: [{path: ~/set, images: ~/i, labels: ~/l}]\n"
+        "  characters: {source: file, files: [~/c.jsonl], weights: ~/w.pth}\n",
+    )
+
+    config = load_config(path)
+
+    dataset = config.data.train[0]
+    given = [config.weights, dataset.path, dataset.images, dataset.labels]
+    given += [config.data.characters.files[0], config.data.characters.weights]
+    assert given == [f"/home/someone/{name}" for name in ("a.pth", "set", "i", "l", "c.jsonl", "w.pth")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_a_file_in_another_encoding_is_refused_by_name(tmp_path, encoding):
+    path = tmp_path / "a.yaml"
+    path.write_text("# caf\u00e9\ntraining: {steps: 5}\n", encoding=encoding)
+
+    with pytest.raises(ValueError, match=r"a\.yaml: not UTF-8 .*save it again with UTF-8"):
+        load_config(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("training: {steps: 5}\n", encoding="utf-8-sig")
+
+    assert load_config(path).training.steps == 5
+
+
+BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", [BOMB, "a: &a [*a]\n", "data: &d {train: *d}\n", "[" * 5000])
+def test_yaml_that_expands_without_end_is_refused_by_name(tmp_path, text):
+    with pytest.raises(ValueError, match=r"a\.yaml: not YAML"):
+        load_config(write(tmp_path / "a.yaml", text))
+
+
+def test_an_anchor_may_be_used_again(tmp_path):
+    path = write(tmp_path / "a.yaml", "data: {train: &sets [{path: x}], validation: *sets}\n")
+
+    assert load_config(path).data.validation[0].path == "x"

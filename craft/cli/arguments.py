@@ -1,16 +1,48 @@
-"""Arguments that several verbs share: a dataset's folder and format, --set, --weights, --device."""
+"""Arguments that several verbs share: paths, a dataset's folder and format, --set, --device."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import get_args
 
-from craft.config import DatasetFormat, DatasetSettings, Split, TrainingSettings
+from craft.config import DatasetFormat, DatasetSettings, Split
 from craft.models.shipped import RECIPES
 
 WEIGHTS_HELP = f"shipped weights ({' or '.join(RECIPES)}), or a weights file: ours, clovaai's or EasyOCR's"
 READ_FORMATS = tuple(name for name in get_args(DatasetFormat) if name != "synth")
-DEVICES = get_args(TrainingSettings.model_fields["device"].annotation)
+
+
+def user_path(text: str) -> Path:
+    """A path on the command line; ~ is the home folder, also where the shell leaves it, as in --out=~/results."""
+    return Path(text).expanduser()
+
+
+def output_folder(text: str) -> Path:
+    """The path of a folder that exists or can be created; refused before any work is done if it cannot."""
+    path = user_path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a file; give a folder")
+    _refuse_unwritable(path)
+    return path
+
+
+def output_file(text: str) -> Path:
+    """The path of a file that can be written; refused before any work is done if it cannot."""
+    path = user_path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder; give a file in it")
+    _refuse_unwritable(path.parent)
+    return path
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not nearest.is_dir():
+        raise argparse.ArgumentTypeError(f"{nearest} is a file, so {folder} cannot be created; give another path")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{nearest} is not writable; give another path")
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,4 +79,4 @@ def add_set_option(parser: argparse.ArgumentParser, help_text: str) -> None:
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add --device."""
-    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (default auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default auto)")

@@ -6,8 +6,11 @@ A verb imports what it needs when it runs, so `craft --help`, `check` and `evalu
 from __future__ import annotations
 
 import argparse
+import difflib
+import io
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import craft
 from craft.cli import datasets, detect, train
@@ -20,22 +23,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 success, 1 errors in the data, 2 the request could not be carried out, 130 or 143 stopped by a
         signal after saving a checkpoint.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the output's encoding lacks is printed with escapes
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
     except (ValueError, FloatingPointError) as error:
         print(f"craft {options.verb}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"craft {options.verb}: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that suggests the nearest verb for an unknown one."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.dest == "verb" and action.choices is not None and value not in action.choices:
+            nearest = difflib.get_close_matches(str(value), list(action.choices), n=1)
+            suggestion = f"; did you mean {nearest[0]!r}?" if nearest else f"; choose from {', '.join(action.choices)}"
+            raise argparse.ArgumentError(None, f"unknown verb {value!r}{suggestion}")
+        super()._check_value(action, value)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="craft", description="Train, run and compare CRAFT scene text detectors with online hard example mining."
     )
     parser.add_argument("--version", action="version", version=f"craft {craft.__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=argparse.ArgumentParser)
     for add in (
         datasets.add_check,
         datasets.add_show,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import get_args
 
 from craft.cli.arguments import (
@@ -12,6 +11,9 @@ from craft.cli.arguments import (
     add_device_option,
     add_set_option,
     dataset_settings,
+    output_file,
+    output_folder,
+    user_path,
 )
 from craft.config import DatasetSettings, Preset, Splitter, load_config
 from craft.config_files import parse_settings
@@ -72,7 +74,7 @@ def add_show(verbs: argparse._SubParsersAction) -> None:
     """Add `craft show` to the verbs."""
     parser = verbs.add_parser("show", help="draw words, characters, maps and don't-care masks as training sees them")
     parser.add_argument("folder", nargs="?", help="folder of the dataset, or a .jsonl file")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the drawings")
+    parser.add_argument("--out", required=True, type=output_folder, help="folder for the drawings")
     parser.add_argument("--count", type=int, default=20, help="scenes to draw (default 20)")
     parser.add_argument("--augmented", action="store_true", help="draw training crops, after augmentation")
     parser.add_argument("--config", help="configuration that gives augmentation and crop size, with --augmented")
@@ -80,7 +82,7 @@ def add_show(verbs: argparse._SubParsersAction) -> None:
         "--seed", type=int, default=0, help="seed of the augmentation, and of the scenes with --preset (default 0)"
     )
     parser.add_argument(
-        "--characters", type=Path, metavar="FILE", help="label file of craft label whose characters are drawn"
+        "--characters", type=user_path, metavar="FILE", help="label file of craft label whose characters are drawn"
     )
     add_dataset_arguments(parser)
     _add_preset_arguments(parser)
@@ -116,7 +118,7 @@ def add_label(verbs: argparse._SubParsersAction) -> None:
         metavar="NAME|FILE",
         help=f"the teacher: {WEIGHTS_HELP}",
     )
-    parser.add_argument("--out", required=True, type=Path, help="label file to write, .jsonl")
+    parser.add_argument("--out", required=True, type=output_file, help="label file to write, .jsonl")
     parser.add_argument(
         "--splitter",
         choices=get_args(Splitter),
@@ -155,7 +157,7 @@ def _label(options: argparse.Namespace) -> int:
 def add_synth(verbs: argparse._SubParsersAction) -> None:
     """Add `craft synth` to the verbs."""
     parser = verbs.add_parser("synth", help="render synthetic scenes in the ICDAR2017 layout, with exact characters")
-    parser.add_argument("--out", type=Path, help="folder of the dataset; if left out, none is written")
+    parser.add_argument("--out", type=output_folder, help="folder of the dataset; if left out, none is written")
     parser.add_argument("--count", type=int, default=100, help="scenes (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="a scene depends on seed and number alone (default 0)")
     parser.add_argument("--preset", choices=PRESETS, default="full", help="kind of scenes (default full)")
@@ -164,7 +166,7 @@ def add_synth(verbs: argparse._SubParsersAction) -> None:
         "--split", choices=("train", "validation"), default="train", help="official folders to write (default train)"
     )
     add_set_option(parser, "change a setting of the preset, such as size_hw=[320,320]")
-    parser.add_argument("--sheet", type=Path, help="file for a contact sheet of the scenes with their labels")
+    parser.add_argument("--sheet", type=output_file, help="file for a contact sheet of the scenes with their labels")
     parser.set_defaults(run=_synth)
 
 
@@ -205,7 +207,7 @@ def add_pack(verbs: argparse._SubParsersAction) -> None:
         "pack", help="pack a dataset into tar shards (WebDataset layout) that training reads in place"
     )
     parser.add_argument("folder", help="folder of the dataset, or a .jsonl file")
-    parser.add_argument("--out", required=True, type=Path, help="new folder for the shards and their index")
+    parser.add_argument("--out", required=True, type=output_folder, help="new folder for the shards and their index")
     parser.add_argument(
         "--shard-size", default="256M", help="largest size of a shard in bytes, or with K, M or G (default 256M)"
     )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from craft.cli.arguments import (
     WEIGHTS_HELP,
@@ -17,6 +17,8 @@ from craft.cli.arguments import (
     add_device_option,
     add_set_option,
     dataset_settings,
+    output_file,
+    output_folder,
 )
 from craft.config import Protocol
 from craft.config_files import parse_settings
@@ -36,7 +38,7 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
         metavar="NAME|FILE",
         help=f"{WEIGHTS_HELP} (default {DEFAULT_WEIGHTS})",
     )
-    parser.add_argument("--out", type=Path, default=Path("found"), help="folder for results (default found)")
+    parser.add_argument("--out", type=output_folder, default=Path("found"), help="folder for results (default found)")
     parser.add_argument(
         "--format", choices=("json", "icdar", "csv"), help="format of the result files (default json, with drawings)"
     )
@@ -52,11 +54,17 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_detect)
 
 
+def _detection_overrides(settings: list[str]) -> dict[str, Any]:
+    """Settings of detection by name, with or without the section that they have in a configuration."""
+    overrides = parse_settings(settings)
+    return {**overrides.pop("detection", {}), **overrides}
+
+
 def _detect(options: argparse.Namespace) -> int:
     from craft.detection.detector import Detector
     from craft.detection.export import detect_paths
 
-    overrides = parse_settings(options.set)
+    overrides = _detection_overrides(options.set)
     detector = Detector.from_weights(options.weights, device=options.device, **overrides)
     start = time.perf_counter()
     run = detect_paths(
@@ -88,9 +96,12 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--truth", required=True, help="folder of the dataset, or of its label files alone")
     parser.add_argument("--protocol", choices=get_args(Protocol), required=True, help="official scoring protocol")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
-    parser.add_argument("--per-image", type=Path, metavar="FILE", help="file for every image's score as JSON")
+    parser.add_argument("--per-image", type=output_file, metavar="FILE", help="file for every image's score as JSON")
     parser.add_argument(
-        "--failures", type=Path, metavar="FILE", help="file for a drawing of the worst scenes, missed words in red"
+        "--failures",
+        type=output_file,
+        metavar="FILE",
+        help="file for a drawing of the worst scenes, missed words in red",
     )
     parser.add_argument("--worst", type=int, default=12, help="number of scenes that --failures draws (default 12)")
     parser.add_argument(
@@ -106,7 +117,10 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--workers", type=int, default=2, help="with --sweep: processes that decode (default 2)")
     parser.add_argument(
-        "--maps", type=Path, metavar="FOLDER", help="with --sweep: folder that keeps score maps for the next one"
+        "--maps",
+        type=output_folder,
+        metavar="FOLDER",
+        help="with --sweep: folder that keeps score maps for the next one",
     )
     add_dataset_arguments(parser)
     parser.set_defaults(run=_evaluate)
@@ -158,7 +172,7 @@ def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
             split=split,
             protocol=options.protocol,
             device=options.device,
-            overrides=parse_settings(options.set),
+            overrides=_detection_overrides(options.set),
             grid=parse_grid(options.grid),
             workers=options.workers,
             maps=options.maps,

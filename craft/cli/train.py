@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from craft.cli.arguments import add_set_option
+from craft.cli.arguments import add_set_option, output_file, output_folder
 from craft.config import load_config
 from craft.config_files import parse_settings
 
@@ -18,7 +18,9 @@ def add_train(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("config", help="configuration file")
     add_set_option(parser, "change a setting: ohem.ratio=5")
-    parser.add_argument("--out", type=Path, help="run folder (default runs/ and the name of the configuration)")
+    parser.add_argument(
+        "--out", type=output_folder, help="run folder (default runs/ and the name of the configuration)"
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, if it holds one")
     parser.set_defaults(run=_train)
 
@@ -47,7 +49,7 @@ def add_bench(verbs: argparse._SubParsersAction) -> None:
     add_set_option(parser, "change a setting: training.batch_size=16")
     parser.add_argument("--steps", type=int, default=20, help="batches or steps to time of each part (default 20)")
     parser.add_argument(
-        "--out", type=Path, help="folder for bench.json and bench.md; if left out, the table is only printed"
+        "--out", type=output_folder, help="folder for bench.json and bench.md; if left out, the table is only printed"
     )
     parser.set_defaults(run=_bench)
 
@@ -73,7 +75,7 @@ def add_compare(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("study", help="study file, such as configs/compare_quick.yaml")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=output_folder,
         help="folder of the study (default runs/ and the name of the file); finished runs in it are kept",
     )
     add_set_option(parser, "change the study: seeds=[0,1] budget.steps=50")
@@ -113,7 +115,7 @@ def add_convert(verbs: argparse._SubParsersAction) -> None:
         "convert", help="write weights as safetensors, also in 8 bits, or as a .pth file for the original code"
     )
     parser.add_argument("weights", help="weights file, or name of shipped weights")
-    parser.add_argument("out", type=Path, help="file to write: .safetensors, or .pth in the original's format")
+    parser.add_argument("out", type=output_file, help="file to write: .safetensors, or .pth in the original's format")
     parser.add_argument(
         "--to",
         choices=("float", "int8", "original"),
