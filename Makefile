@@ -1,13 +1,13 @@
 # Two commands do everything on a fresh machine with Python 3.11+, pip and make:
-#   make quickstart   learn to find text in synthetic scenes, and draw what was found
-#   make test         lint, types and tests
+#   make quickstart   train a small detector on synthetic scenes and draw the words it finds
+#   make test         lint, types and tests (make test-fast leaves out the slow tests)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 WORKERS ?= 2
 
-.PHONY: install quickstart test clean
+.PHONY: install quickstart test test-fast lint clean
 
 install: $(VENV)/.installed
 
@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-# Every step is skipped, or continued, where it was done before; `make clean` starts over.
+# Steps that are done are skipped, an interrupted one is continued; `make clean` starts over.
 quickstart: install
 	$(BIN)/craft synth --preset quickstart --count 320 --seed 1 --workers $(WORKERS) --out $(RUN)/train
 	$(BIN)/craft synth --preset quickstart --count 50 --seed 2 --workers $(WORKERS) --out $(RUN)/unseen
@@ -33,11 +33,17 @@ quickstart: install
 	@echo "Try yours:  $(BIN)/craft detect PHOTO.jpg --weights $(RUN)/training/best.safetensors --draw --out found"
 	@echo "Compare:    $(BIN)/craft compare configs/compare_quick.yaml --out runs/compare   (3 OHEM rules, 2 seeds)"
 
-test: install
-	$(BIN)/ruff format --check craft tests benchmarks
-	$(BIN)/ruff check craft tests benchmarks
-	$(BIN)/mypy
+test: lint
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The inner loop: everything but tests that train, start processes or a browser.
+test-fast: lint
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+lint: install
+	$(BIN)/ruff format --check craft tests benchmarks tools
+	$(BIN)/ruff check craft tests benchmarks tools
+	$(BIN)/mypy
 
 clean:
 	rm -rf $(RUN)
