@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from itertools import groupby
 from pathlib import Path
 
 import uharfbuzz
@@ -47,11 +48,9 @@ class FaceRecord:
     """A face of a font file and what is recorded about it.
 
     Attributes:
-        path: font file.
-        index: face inside a collection.
-        family: family name, without weights.
-        name: full name.
-        licence: what the font says of its licence, shortened; "not stated" where it says nothing.
+        index: number of the face inside a collection.
+        family: its name without weights.
+        licence: as the font states it, shortened; or "not stated".
         scripts: scripts it is used for; "icons" for one of symbols.
     """
 
@@ -114,9 +113,8 @@ def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] =
     families: dict[str, tuple[tuple[FaceRecord, ...], ...]] = {}
     for script in LANGUAGES:
         of_script = [record for record in ordered if script in record.scripts]
-        names = sorted({record.family for record in of_script})
-        if names:
-            families[script] = tuple(tuple(r for r in of_script if r.family == name) for name in names)
+        if of_script:
+            families[script] = tuple(tuple(faces) for _, faces in groupby(of_script, key=lambda face: face.family))
     return FontPool(families, tuple(record for record in ordered if "icons" in record.scripts))
 
 
@@ -145,7 +143,7 @@ def _records(path: Path) -> list[FaceRecord]:
         count = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path))).count
         return [record for index in range(count) if (record := _record(path, index)) is not None]
     except (ValueError, uharfbuzz.HarfBuzzError):
-        return []  # a broken font among the system's is no reason to stop; the set's record shows what was used
+        return []  # a broken font among the system's is no reason to stop; generator.json shows what was used
 
 
 def _record(path: Path, index: int) -> FaceRecord | None:

@@ -56,7 +56,7 @@ def _curve_weights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @njit(cache=True, nogil=True)
 def _flatten(recording, units, quadratic, cubic):
-    points = np.empty((_most_corners(recording), 2))
+    points = np.empty((3 * len(recording), 2))  # a curve of 5 or 7 numbers becomes 12 or 16 corners at most
     ends = np.empty(len(recording), np.int64)
     size, contours, at = 0, 0, 0
     while at < len(recording):
@@ -90,19 +90,3 @@ def _flatten(recording, units, quadratic, cubic):
             ends[contours] = size
             contours, at = contours + 1, at + 1
     return points[:size].copy(), ends[:contours].copy()
-
-
-@njit(cache=True, nogil=True)
-def _most_corners(recording):
-    most, at = 0, 0
-    while at < len(recording):
-        kind = recording[at]
-        if kind == _LINE:
-            most, at = most + 1, at + 3
-        elif kind == _QUADRATIC:
-            most, at = most + _MOST_QUADRATIC, at + 5
-        elif kind == _CUBIC:
-            most, at = most + _MOST_CUBIC, at + 7
-        else:
-            at += 1
-    return most

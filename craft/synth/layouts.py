@@ -81,27 +81,27 @@ def _plate(sampler: TextSampler, size: float) -> list[Item]:
 
 def _sign(sampler: TextSampler, size: float) -> list[Item]:
     """One to four lines, the first often larger, all to one side or all centred."""
-    draw = sampler.generator
-    align = "centre" if draw.random() < 0.6 else "left"
+    generator = sampler.generator
+    align = "centre" if generator.random() < 0.6 else "left"
     items: list[Item] = []
     y = 0.0
-    for line in range(int(draw.integers(1, 5))):
-        scale = size if line == 0 else size * float(draw.choice([1.0, 1.0, 0.75, 0.5]))
-        address = line > 1 and sampler.script == "Latin" and draw.random() < 0.15
-        texts = [sampler.address()] if address else sampler.line(int(draw.integers(1, 4)))
-        y += scale * float(draw.uniform(1.05, 1.4))
+    for line in range(int(generator.integers(1, 5))):
+        scale = size if line == 0 else size * float(generator.choice([1.0, 1.0, 0.75, 0.5]))
+        address = line > 1 and sampler.script == "Latin" and generator.random() < 0.15
+        texts = [sampler.address()] if address else sampler.line(int(generator.integers(1, 4)))
+        y += scale * float(generator.uniform(1.05, 1.4))
         items += _row(sampler, texts, scale, y, align=align)
     return items
 
 
 def _paragraph(sampler: TextSampler, size: float) -> list[Item]:
     """Lines of running text, broken where they get too long."""
-    draw = sampler.generator
-    width = size * float(draw.uniform(8, 18))
-    leading = size * float(draw.uniform(1.1, 1.6))
-    align = "centre" if draw.random() < 0.25 else "right" if sampler.script == "Arabic" else "left"
+    generator = sampler.generator
+    width = size * float(generator.uniform(8, 18))
+    leading = size * float(generator.uniform(1.1, 1.6))
+    align = "centre" if generator.random() < 0.25 else "right" if sampler.script == "Arabic" else "left"
     items: list[Item] = []
-    for line in range(int(draw.integers(2, 8))):
+    for line in range(int(generator.integers(2, 8))):
         count = max(int(width / (size * (4.0 if sampler.script in UNSPACED else 2.9))), 1)
         items += _row(sampler, sampler.line(count), size, line * leading, align=align, width=width)
     return items
@@ -109,17 +109,17 @@ def _paragraph(sampler: TextSampler, size: float) -> list[Item]:
 
 def _menu(sampler: TextSampler, size: float) -> list[Item]:
     """Rows of an item at the left and its price at the right, now and then in two columns."""
-    draw = sampler.generator
+    generator = sampler.generator
     items: list[Item] = []
     left = 0.0
-    for _ in range(int(draw.integers(1, 3))):
-        leading = size * float(draw.uniform(1.2, 1.9))
+    for _ in range(int(generator.integers(1, 3))):
+        leading = size * float(generator.uniform(1.2, 1.9))
         names, prices = [], []
-        for line in range(int(draw.integers(3, 8))):
-            names.append(_row(sampler, sampler.line(int(draw.integers(1, 3))), size, line * leading))
+        for line in range(int(generator.integers(3, 8))):
+            names.append(_row(sampler, sampler.line(int(generator.integers(1, 3))), size, line * leading))
             prices.append(_row(sampler, [sampler.price()], size, line * leading, align="right"))
         longest = max((_end(row) for row in names if row), default=0.0)
-        width = longest + size * float(draw.uniform(3.5, 6.0))
+        width = longest + size * float(generator.uniform(3.5, 6.0))
         items += [_moved(item, left) for row in names for item in row]
         items += [_moved(item, left + width) for row in prices for item in row]
         left += width + size
@@ -138,11 +138,11 @@ def _vertical(sampler: TextSampler, size: float) -> list[Item]:
     """Columns from right to left for scripts that are written so; elsewhere a plain sign."""
     if sampler.script not in UPRIGHT_COLUMNS:
         return _sign(sampler, size)
-    draw = sampler.generator
+    generator = sampler.generator
     items: list[Item] = []
-    for column in range(int(draw.integers(1, 4))):
+    for column in range(int(generator.integers(1, 4))):
         y = 0.0
-        for _ in range(int(draw.integers(1, 3))):
+        for _ in range(int(generator.integers(1, 3))):
             shaped = sampler.shaped(sampler.word(), vertical=True)
             if shaped is None:
                 continue
@@ -155,12 +155,12 @@ def _curved(sampler: TextSampler, size: float) -> list[Item]:
     """A line along an arc; scripts whose letters join are not bent."""
     if sampler.script not in BENDABLE:
         return _sign(sampler, size)
-    draw = sampler.generator
-    row = _row(sampler, sampler.line(int(draw.integers(1, 4))), size, 0.0)
+    generator = sampler.generator
+    row = _row(sampler, sampler.line(int(generator.integers(1, 4))), size, 0.0)
     if not row:
         return row
     length = _end(row)
-    bend = float(draw.uniform(0.5, 2.6)) / length * (1 if draw.random() < 0.75 else -1)
+    bend = float(generator.uniform(0.5, 2.6)) / length * (1 if generator.random() < 0.75 else -1)
     # The side of the letters towards the arc's centre shrinks; at the centre it would be a point, beyond it a bow-tie.
     boxes = np.concatenate([item.shaped.boxes_xyxy for item in row])
     inwards = float(boxes[:, 3].max() if bend > 0 else -boxes[:, 1].min()) * size

@@ -61,9 +61,7 @@ class QuickstartSettings(Settings):
     words: tuple[int, int] = Field((4, 14), description="Fewest and most words tried for a scene.")
     cap_height: tuple[float, float] = Field((11.0, 48.0), description="Range of the capitals' height, pixels.")
     rotation: float = Field(15.0, ge=0, le=180, description="Largest rotation of nine words in ten, degrees.")
-    perspective: float = Field(
-        0.15, ge=0, le=0.4, description="Largest change of scale from a word's middle to its end."
-    )
+    perspective: float = Field(0.15, ge=0, le=0.4, description="Largest change of scale from a word's middle to end.")
     unreadable: float = Field(0.06, ge=0, le=1, description="Share of words that are too small to read: don't care.")
     shapes: int = Field(10, ge=0, description="Most flat shapes behind the text.")
     clutter: int = Field(6, ge=0, description="Most groups of repeated strokes.")
@@ -112,39 +110,17 @@ class FullSettings(Settings):
     boards: float = Field(0.5, ge=0, le=1, description="Share of blocks of text that stand on a board or panel.")
     rotation: float = Field(8.0, ge=0, description="Standard deviation of most planes' rotation, degrees.")
     turned: float = Field(0.08, ge=0, le=1, description="Share of planes turned by up to 90 degrees.")
-    perspective: float = Field(
-        1.0,
-        ge=0,
-        le=1.5,
-        description="Strength of yaw and pitch; 1: standard deviations of 22 and 12 degrees; 0: none.",
-    )
+    perspective: float = Field(1.0, ge=0, le=1.5, description="Yaw and pitch; 1: deviations of 22 and 12 degrees.")
     occluders: float = Field(0.25, ge=0, le=1, description="Share of scenes with things in front of the text.")
-    readable_height: float = Field(
-        8.0,
-        ge=0,
-        description="Words smaller than this (height in pixels, before enlarging) become don't care; 0 keeps all.",
-    )
-    readable_contrast: float = Field(
-        14.0,
-        ge=0,
-        description="Words whose ink differs from its surroundings by fewer levels than this become don't care.",
-    )
+    readable_height: float = Field(8.0, ge=0, description="Least height of cared-for words, pixels, before enlarging.")
+    readable_contrast: float = Field(14.0, ge=0, description="Least contrast of cared-for words' ink, levels; 0: none.")
     word_height_boxes: bool = Field(False, description="Character boxes as high as their word, for comparison.")
-    rooms: float = Field(
-        0.6,
-        ge=0,
-        le=1,
-        description="Share of rendered backgrounds that are halls, shops and shop fronts rather than walls.",
-    )
+    rooms: float = Field(0.6, ge=0, le=1, description="Share of rendered backgrounds that are halls and shop fronts.")
     photographs: str | None = Field(None, description="Folder of images to write on; without it, rendered backgrounds.")
-    photograph_labels: bool = Field(
-        False, description="The folder is a labelled dataset: its words are kept clear and become don't care."
-    )
+    photograph_labels: bool = Field(False, description="The folder is a dataset: keep its words clear, as don't care.")
     font_folders: tuple[str, ...] = Field((), description="Folders of fonts to use besides those of packages.")
     system_fonts: bool = Field(True, description="Use the system's fonts as well.")
-    families: tuple[str, ...] = Field(
-        (), description="Use only fonts whose family begins with one of these, so that machines agree; empty: all."
-    )
+    families: tuple[str, ...] = Field((), description="Beginnings of the font families to use; empty: all.")
     style: StyleSettings = StyleSettings()
     camera: CameraSettings = CameraSettings()
 
@@ -194,18 +170,12 @@ def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSetting
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; use {' or '.join(PRESETS)}")
-    values = _merged(_SAMPLE if name == "sample" else {}, changes or {})
+    values = (_SAMPLE if name == "sample" else {}) | (changes or {})
+    if name == "sample" and isinstance(values["camera"], dict):
+        values["camera"] = _SAMPLE["camera"] | values["camera"]
     kind = QuickstartSettings if name == "quickstart" else FullSettings
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         problems = [f"preset {name}: {explain_error(item, kind)}" for item in error.errors()]
         raise ValueError("\n".join(problems)) from None
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(merged.get(key), dict) and key in ("style", "camera")
-        merged[key] = _merged(merged[key], value) if nested else value
-    return merged

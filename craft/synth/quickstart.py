@@ -16,6 +16,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from craft.scene import Word
+from craft.synth.colours import LUMINANCE
 from craft.synth.outlines import coverage
 from craft.synth.placement import PlacedText, pixel_window, place_text, plane_matrix
 from craft.synth.presets import QuickstartSettings
@@ -75,12 +76,7 @@ def _word_text(generator: Generator) -> str:
 
 
 def _find_room(
-    generator: Generator,
-    settings: QuickstartSettings,
-    typeface: Typeface,
-    taken: Image,
-    *,
-    unreadable: bool,
+    generator: Generator, settings: QuickstartSettings, typeface: Typeface, taken: Image, *, unreadable: bool
 ) -> PlacedText | None:
     """Choose text, size, turn and tilt, and a spot that no other word has; None after a dozen tries."""
     for _ in range(12):
@@ -93,12 +89,8 @@ def _find_room(
         spread = 45.0 if generator.random() < 0.1 else settings.rotation
         target = generator.uniform(0, settings.size, 2)
         tilt = generator.uniform(-settings.perspective, settings.perspective, 2) / np.maximum(half, 1.0)
-        matrix = plane_matrix(
-            centre,
-            target_xy=target,
-            degrees=float(generator.uniform(-spread, spread)),
-            tilt=tilt,
-        )
+        degrees = float(generator.uniform(-spread, spread))
+        matrix = plane_matrix(centre, target_xy=target, degrees=degrees, tilt=tilt)
         placed = place_text(shaped, typeface, size=size, matrix=matrix)
         if placed.polygon_xy.min() < 2 or placed.polygon_xy.max() > settings.size - 2:
             continue
@@ -146,12 +138,11 @@ def _colour(generator: Generator) -> tuple[int, int, int]:
 
 
 def _contrasting(generator: Generator, behind: NDArray[np.float64]) -> tuple[int, int, int]:
-    weights = np.array([0.299, 0.587, 0.114])
     for _ in range(20):
         colour = _colour(generator)
-        if abs(float(weights @ (np.array(colour) - behind))) >= 70.0:
+        if abs(float(LUMINANCE @ (np.array(colour) - behind))) >= 70.0:
             return colour
-    return (0, 0, 0) if float(weights @ behind) > 127 else (255, 255, 255)
+    return (0, 0, 0) if float(LUMINANCE @ behind) > 127 else (255, 255, 255)
 
 
 def _background(generator: Generator, settings: QuickstartSettings) -> Image:

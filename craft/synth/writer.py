@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from craft.datasets.jsonlines import write_scenes
+from craft.images.drawing import encode_image
 from craft.memory import keep_freed_memory
 from craft.scene import Scene, Word
 from craft.synth.fonts import font_pool, licences
@@ -32,8 +33,9 @@ FOLDERS = {
     "validation": ("ch8_validation_images", "ch8_validation_localization_transcription_gt_v2"),
 }
 WORD_LISTS = "frequent words from wordfreq 3.1.1 by Robyn Speer, CC BY-SA 4.0"
-_JPEG_QUALITY = 92
 _HEIGHT_EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+Tally = Counter[tuple[str, str]]  # by kind of count and what is counted
+_Written = tuple[Scene, Tally]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,10 @@ def write_dataset(
     folder = Path(out)
     for name in FOLDERS[split]:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    task = _Task(folder, settings, seed, split)
-    tally: Counter[tuple[str, str]] = Counter()
+    write = partial(_write_scene, folder, settings, seed, split)
+    tally: Tally = Counter()
     scenes: list[Scene] = []
-    for scene, counts in tqdm(_write_scenes(task, count, workers), total=count, disable=not progress):
+    for scene, counts in tqdm(_map(write, count, workers), total=count, disable=not progress):
         scenes.append(scene)
         tally.update(counts)
     write_scenes(folder / "scenes.jsonl", scenes)
@@ -96,41 +98,30 @@ def write_dataset(
     return summary
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What is the same for every scene of a dataset; the fields are arguments of `write_dataset`."""
-
-    folder: Path
-    settings: GeneratorSettings
-    seed: int
-    split: str
-
-
-def _write_scenes(task: _Task, count: int, workers: int) -> Iterator[tuple[Scene, Counter[tuple[str, str]]]]:
+def _map(write: Callable[[int], _Written], count: int, workers: int) -> Iterator[_Written]:
     if workers == 1:
-        yield from map(_write_scene, repeat(task), range(count))
+        yield from map(write, range(count))
         return
     context = multiprocessing.get_context("spawn")  # a forked child would inherit threads of whoever calls
     with ProcessPoolExecutor(workers, mp_context=context, initializer=keep_freed_memory) as pool:
-        yield from pool.map(_write_scene, repeat(task), range(count))
+        yield from pool.map(write, range(count))
 
 
-def _write_scene(task: _Task, index: int) -> tuple[Scene, Counter[tuple[str, str]]]:
+def _write_scene(folder: Path, settings: GeneratorSettings, seed: int, split: str, index: int) -> _Written:
     cv2.setNumThreads(1)
-    rendered = render_scene(task.settings, task.seed, index)
-    images, labels = FOLDERS[task.split]
+    rendered = render_scene(settings, seed, index)
+    images, labels = FOLDERS[split]
     name = f"img_{index + 1}"
-    encoded = cv2.imencode(".jpg", rendered.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-    image_path = task.folder / images / f"{name}.jpg"
-    image_path.write_bytes(encoded.tobytes())
+    image_path = folder / images / f"{name}.jpg"
+    image_path.write_bytes(encode_image(rendered.image, quality=92))
     lines = "".join(_label_line(word) + "\n" for word in rendered.words)
-    (task.folder / labels / f"gt_{name}.txt").write_text(lines, encoding="utf-8")
+    (folder / labels / f"gt_{name}.txt").write_text(lines, encoding="utf-8")
     words = tuple(_rounded(word) for word in rendered.words)
     return Scene(str(image_path), words, name), _tally(rendered)
 
 
-def _tally(rendered: RenderedScene) -> Counter[tuple[str, str]]:
-    tally: Counter[tuple[str, str]] = Counter()
+def _tally(rendered: RenderedScene) -> Tally:
+    tally: Tally = Counter()
     for word, font in zip(rendered.words, rendered.fonts, strict=True):
         tally["script", word.script or "None"] += 1
         tally["font", font] += bool(font)
@@ -143,12 +134,8 @@ def _tally(rendered: RenderedScene) -> Counter[tuple[str, str]]:
 
 def _rounded(word: Word) -> Word:
     """The word with coordinates of two decimals, which is what a file needs."""
-    quads = word.character_quads_xy
-    return replace(
-        word,
-        polygon_xy=np.round(word.polygon_xy, 2),
-        character_quads_xy=None if quads is None else np.round(quads, 2),
-    )
+    quads = None if word.character_quads_xy is None else np.round(word.character_quads_xy, 2)
+    return replace(word, polygon_xy=np.round(word.polygon_xy, 2), character_quads_xy=quads)
 
 
 def _licences(settings: GeneratorSettings, summary: DatasetSummary) -> dict[str, str]:
@@ -173,7 +160,7 @@ def _height_key(height: float) -> str:
     return f"{_HEIGHT_EDGES[-1]}-"
 
 
-def _summary(tally: Counter[tuple[str, str]], count: int) -> DatasetSummary:
+def _summary(tally: Tally, count: int) -> DatasetSummary:
     def of(kind: str) -> dict[str, int]:
         return {name: number for (key, name), number in sorted(tally.items()) if key == kind and number}
 
