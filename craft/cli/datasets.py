@@ -61,9 +61,9 @@ def _check(options: argparse.Namespace) -> int:
 
     settings = _read_or_rendered(options)
     if settings.format == "synth":
-        from craft.synth.source import read_drawn
+        from craft.synth.source import read_synthetic
 
-        report = report_on(read_drawn(settings), path=settings.title, format="synth")
+        report = report_on(read_synthetic(settings), path=settings.title, format="synth")
     else:
         report = check_set(settings, decode=options.decode)
     print(format_report(report))

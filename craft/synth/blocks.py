@@ -12,7 +12,7 @@ from craft.synth.canvas import Canvas, PaintedWord, new_pose, weighted_choice
 from craft.synth.clutter import symbol_outline
 from craft.synth.colours import Colour, contrasting_colour, ink_contrast, natural_colour
 from craft.synth.layouts import Item, arrange
-from craft.synth.outlines import Outline, extent, join_outlines, polygons
+from craft.synth.outlines import Outline, extent, join_outlines, polygons, rectangles
 from craft.synth.paint import Painted, Style, choose_style, effect_contrast, paint
 from craft.synth.placement import Matrix, PlacedText, box_corners, place_text, send, send_outline, shifted
 from craft.synth.text import TextSampler
@@ -160,7 +160,7 @@ def _paint_board(
 def _rounded(bounds: NDArray[np.float64], radius: float) -> Outline:
     """A rectangle with rounded corners."""
     if radius <= 0:
-        return polygons(box_corners(bounds)[None])
+        return rectangles(bounds)
     angles = np.deg2rad(np.arange(180, 541, 15.0)).reshape(-1)[:-1].reshape(4, 6)
     angles = np.concatenate([angles, angles[:, -1:] + np.deg2rad(15)], axis=1)
     centres = box_corners(bounds + np.array([1, 1, -1, -1]) * radius)
@@ -195,7 +195,7 @@ def _underline(canvas: Canvas, block: Block, matrix: Matrix, style: Style) -> No
     x1, _, x2, y2 = block.bounds
     thick = canvas.generator.uniform(0.05, 0.15) * block.cap_height
     below = y2 + 0.2 * block.cap_height
-    rule = send_outline(polygons(box_corners(np.array([x1, below, x2, below + thick]))[None]), matrix)
+    rule = send_outline(rectangles([x1, below, x2, below + thick]), matrix)
     paint(canvas.generator, canvas.image, rule, Style(style.colour), height=thick)
 
 

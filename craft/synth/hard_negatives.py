@@ -227,21 +227,8 @@ def _figures(generator: Generator) -> Outline:
     )
 
 
+_STRUCTURES = (_bricks, _fence, _windows, _leaves, _grille, _stripes, _checkers, _dots)
+_FIGURES = (_arrows, _scribbles, _circuit, _strokes, _pseudo_letters, _shelf, _cables, _figures)
 KINDS: dict[str, Callable[[Generator], Outline]] = {
-    "bricks": _bricks,
-    "fence": _fence,
-    "windows": _windows,
-    "leaves": _leaves,
-    "grille": _grille,
-    "stripes": _stripes,
-    "checkers": _checkers,
-    "dots": _dots,
-    "arrows": _arrows,
-    "scribbles": _scribbles,
-    "circuit": _circuit,
-    "strokes": _strokes,
-    "pseudo_letters": _pseudo_letters,
-    "shelf": _shelf,
-    "cables": _cables,
-    "figures": _figures,
+    function.__name__.removeprefix("_"): function for function in (*_STRUCTURES, *_FIGURES)
 }

@@ -66,17 +66,9 @@ def _row(
     return items
 
 
-def _word(sampler: TextSampler, size: float) -> list[Item]:
-    return _row(sampler, [sampler.word()], size, 0.0)
-
-
 def _numbers(sampler: TextSampler, size: float) -> list[Item]:
     text = sampler.number() if sampler.generator.random() < 0.6 else sampler.price()
     return _row(sampler, [text], size, 0.0)
-
-
-def _plate(sampler: TextSampler, size: float) -> list[Item]:
-    return _row(sampler, [sampler.plate()], size, 0.0)
 
 
 def _sign(sampler: TextSampler, size: float) -> list[Item]:
@@ -170,14 +162,14 @@ def _curved(sampler: TextSampler, size: float) -> list[Item]:
 
 
 LAYOUTS: dict[str, Callable[[TextSampler, float], list[Item]]] = {
-    "word": _word,
+    "word": lambda sampler, size: _row(sampler, [sampler.word()], size, 0.0),
     "sign": _sign,
     "paragraph": _paragraph,
     "menu": _menu,
     "vertical": _vertical,
     "curved": _curved,
     "small_print": _paragraph,
-    "huge": _word,
+    "huge": lambda sampler, size: _row(sampler, [sampler.word()], size, 0.0),
     "numbers": _numbers,
-    "plate": _plate,
+    "plate": lambda sampler, size: _row(sampler, [sampler.plate()], size, 0.0),
 }

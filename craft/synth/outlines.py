@@ -36,7 +36,7 @@ def polygons(corners_xy: ArrayLike) -> Outline:
 
 
 def rectangles(boxes_xyxy: ArrayLike) -> Outline:
-    """Outline axis-aligned rectangles, (N, 4) with x1 < x2 and y1 < y2."""
+    """Outline axis-aligned rectangles, (4,) or (N, 4) with x1 < x2 and y1 < y2."""
     x1, y1, x2, y2 = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4).T
     return _clockwise(np.stack([np.stack([x1, x2, x2, x1], 1), np.stack([y1, y1, y2, y2], 1)], 2))
 

@@ -49,7 +49,7 @@ def word_list(language: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TextSampler:
-    """Chooses text of one script that one typeface can draw.
+    """Samples text in one script that one typeface covers.
 
     Attributes:
         script: a key of `LANGUAGES`.
@@ -63,7 +63,7 @@ class TextSampler:
     case: str
 
     def word(self) -> str:
-        """Choose one label's worth of text without punctuation; a number where the typeface lacks six others."""
+        """Choose text for one label, without punctuation; a number where the typeface lacks six choices."""
         for _ in range(6):
             text = self._listed()
             if self.script in UNSPACED and self.generator.random() < 0.6:

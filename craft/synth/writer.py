@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -154,10 +155,8 @@ def _label_line(word: Word) -> str:
 
 
 def _height_key(height: float) -> str:
-    for low, high in zip((0, *_HEIGHT_EDGES), _HEIGHT_EDGES, strict=False):
-        if height < high:
-            return f"{low}-{high}"
-    return f"{_HEIGHT_EDGES[-1]}-"
+    above = bisect_right(_HEIGHT_EDGES, height)
+    return f"{(0, *_HEIGHT_EDGES)[above]}-{(*_HEIGHT_EDGES, '')[above]}"
 
 
 def _summary(tally: Tally, count: int) -> DatasetSummary:

@@ -13,7 +13,7 @@ from craft.datasets.shards import open_shards
 from craft.models.digest import weights_digest
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
-from craft.synth.source import DrawnScenes, drawn_scenes
+from craft.synth.source import SyntheticScenes, synthetic_scenes
 from craft.targets.characters import with_characters
 from craft.teacher.label_files import read_labels
 
@@ -84,7 +84,7 @@ def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]
     return JoinedScenes(sets)
 
 
-def open_drawn(one: DatasetSettings, *, say: Callable[[str], None]) -> DrawnScenes:
+def open_drawn(one: DatasetSettings, *, say: Callable[[str], None]) -> SyntheticScenes:
     """Make ready a set that is drawn.
 
     Args:
@@ -97,7 +97,7 @@ def open_drawn(one: DatasetSettings, *, say: Callable[[str], None]) -> DrawnScen
     Raises:
         ValueError: the preset refuses the settings, or there is nothing to draw with.
     """
-    scenes = drawn_scenes(one)
+    scenes = synthetic_scenes(one)
     say(f"{one.title}: {len(scenes):,} scenes, drawn while they are used")
     return scenes
 

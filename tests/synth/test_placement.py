@@ -27,7 +27,7 @@ def ink_box(mask: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["DejaVuSans", "DejaVuSerif-Italic", "STIXGeneralBol", "cmr10"])
-def test_character_quads_hug_the_ink_of_glyphs_drawn_alone(name):
+def test_character_quads_hug_the_ink_of_glyphs_rendered_alone(name):
     size, typeface = 48, face(name)
     font = ImageFont.truetype(str(FOLDER / f"{name}.ttf"), size)
     overlaps = []

@@ -1,4 +1,4 @@
-"""Scenes that are drawn while they are used: those that craft synth writes, the same for any loader, none of them kept."""
+"""Scenes rendered on the fly: those that craft synth writes, the same for any loader, none of them kept."""
 
 import tracemalloc
 from itertools import islice
@@ -18,7 +18,7 @@ from craft.datasets.scene_source import JoinedScenes, read_scene_image
 from craft.scene import Scene
 from craft.synth.presets import preset
 from craft.synth.render import render_scene
-from craft.synth.source import DrawnScenes, drawn_scenes, read_drawn
+from craft.synth.source import SyntheticScenes, read_synthetic, synthetic_scenes
 
 AUGMENT = AugmentSettings(scale=(0.8, 1.25))
 SMALL = {"size": 128, "words": [1, 3]}
@@ -54,8 +54,8 @@ def assert_same(first, second):
 @pytest.mark.parametrize(
     ("name", "changes"), [("quickstart", SMALL), ("full", {"size_hw": [256, 256], "words": [2, 6]})]
 )
-def test_a_drawn_scene_is_what_craft_synth_writes_before_jpeg(name, changes):
-    scenes = drawn_scenes(synth_set(preset=name, settings=changes, seed=7))
+def test_a_synthetic_scene_is_what_craft_synth_writes_before_jpeg(name, changes):
+    scenes = synthetic_scenes(synth_set(preset=name, settings=changes, seed=7))
 
     scene, expected = scenes[2], render_scene(preset(name, changes), 7, 2)
 
@@ -69,10 +69,10 @@ def test_a_drawn_scene_is_what_craft_synth_writes_before_jpeg(name, changes):
 
 
 def test_a_crop_is_cut_from_the_scene_as_from_a_file_without_loss():
-    dataset = SceneDataset([(drawn_scenes(synth_set()), 1.0)], seed=3, crop_size=96, augment=AUGMENT)
-    drawn = render_scene(preset("quickstart", SMALL), 4, 1)
+    dataset = SceneDataset([(synthetic_scenes(synth_set()), 1.0)], seed=3, crop_size=96, augment=AUGMENT)
+    rendered = render_scene(preset("quickstart", SMALL), 4, 1)
     expected = make_sample(
-        np.ascontiguousarray(drawn.image), drawn.words, seed=sample_seed(3, 0, 1), crop_size=96, settings=AUGMENT
+        np.ascontiguousarray(rendered.image), rendered.words, seed=sample_seed(3, 0, 1), crop_size=96, settings=AUGMENT
     )
 
     sample = dataset[0, 1]
@@ -83,15 +83,15 @@ def test_a_crop_is_cut_from_the_scene_as_from_a_file_without_loss():
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_loader_processes_do_not_change_a_bit_of_drawn_scenes(workers):
-    sets = [(drawn_scenes(synth_set()), 1.0)]
+def test_loader_processes_do_not_change_a_bit_of_synthetic_scenes(workers):
+    sets = [(synthetic_scenes(synth_set()), 1.0)]
 
     for alone, together in zip(load(sets, 4), load(sets, 4, workers=workers), strict=True):
         assert_same(alone, together)
 
 
-def test_drawn_scenes_go_on_in_the_middle_of_an_epoch_and_in_the_next():
-    sets = [(drawn_scenes(synth_set(count=5)), 1.0)]
+def test_synthetic_scenes_continue_in_the_middle_of_an_epoch_and_in_the_next():
+    sets = [(synthetic_scenes(synth_set(count=5)), 1.0)]
     whole = load(sets, 5)
 
     for first in (1, 3):  # batches of two: the second begins in the first epoch, the fourth in the second
@@ -100,8 +100,8 @@ def test_drawn_scenes_go_on_in_the_middle_of_an_epoch_and_in_the_next():
     assert [name for batch in whole for name in batch.names] == [f"img_{number % 5 + 1}" for number in range(10)]
 
 
-def test_two_ranks_draw_what_one_process_draws():
-    sets = [(drawn_scenes(synth_set()), 1.0)]
+def test_two_ranks_render_what_one_process_renders():
+    sets = [(synthetic_scenes(synth_set()), 1.0)]
     whole = load(sets, 2)
 
     halves = [load(sets, 2, batch_size=1, world_size=2, rank=rank) for rank in (0, 1)]
@@ -111,11 +111,11 @@ def test_two_ranks_draw_what_one_process_draws():
         assert torch.equal(whole[step].images, images)
 
 
-def test_a_count_without_end_costs_no_memory_and_starts_at_once():
-    drawn_scenes(synth_set())  # opens the font
+def test_a_huge_count_costs_no_memory_and_starts_at_once():
+    synthetic_scenes(synth_set())  # opens the font
     tracemalloc.start()
 
-    scenes = drawn_scenes(synth_set(count=10**15))
+    scenes = synthetic_scenes(synth_set(count=10**15))
     batches = load([(scenes, 1.0)], 2)
 
     peak = tracemalloc.get_traced_memory()[1]
@@ -125,7 +125,7 @@ def test_a_count_without_end_costs_no_memory_and_starts_at_once():
     assert peak < 16 * 2**20
 
 
-def test_drawn_scenes_come_in_turn_across_epochs():
+def test_synthetic_scenes_come_in_order_across_epochs():
     orders = [
         epoch_order(1, epoch, [10**12, 3], [1.0, 1.0], 8, in_turn=[True, False])[:, :].tolist() for epoch in (0, 1)
     ]
@@ -137,42 +137,42 @@ def test_drawn_scenes_come_in_turn_across_epochs():
     np.testing.assert_array_equal(shuffled[plain[:, 0] == 1], plain[plain[:, 0] == 1])
 
 
-def test_drawn_scenes_mix_with_files_by_weight(tmp_path):
+def test_synthetic_scenes_mix_with_files_by_weight(tmp_path):
     files = []
     for number in range(4):
         path = tmp_path / f"file_{number}.png"
         cv2.imwrite(str(path), np.full((96, 96, 3), 40 * number, np.uint8))
         files.append(Scene(str(path), (), path.stem))
-    sets = [(files, 1.0), (drawn_scenes(synth_set(count=12)), 3.0)]
+    sets = [(files, 1.0), (synthetic_scenes(synth_set(count=12)), 3.0)]
 
     names = [name for batch in load(sets, 8) for name in batch.names]  # one epoch: 4 + 12
 
-    assert sum(name.startswith("file_") for name in names) == 4 + 1  # a set gives at least one, then by weight
+    assert sum(name.startswith("file_") for name in names) == 4 + 1  # a dataset gives at least one, then by weight
     assert len({name for name in names if name.startswith("img_")}) == 11
 
 
-def test_an_epoch_counts_a_part_of_a_long_drawn_set():
-    dataset = SceneDataset([(drawn_scenes(synth_set(count=10**9)), 1.0)], seed=0, crop_size=96, augment=None)
+def test_an_epoch_is_part_of_a_large_synthetic_dataset():
+    dataset = SceneDataset([(synthetic_scenes(synth_set(count=10**9)), 1.0)], seed=0, crop_size=96, augment=None)
 
     assert dataset.epoch_length == DRAWN_PER_EPOCH
 
 
-def test_parts_of_drawn_and_joined_scenes_are_named_without_drawing(monkeypatch):
-    drawn = DrawnScenes(preset("quickstart", SMALL), seed=4, numbers=range(10**9))
+def test_slices_of_synthetic_and_joined_scenes_render_nothing(monkeypatch):
+    rendered = SyntheticScenes(preset("quickstart", SMALL), seed=4, numbers=range(10**9))
     files = [Scene(f"{number}.png", (), f"file_{number}") for number in range(3)]
-    joined = JoinedScenes([files, drawn[5:8], []])
+    joined = JoinedScenes([files, rendered[5:8], []])
 
     assert [scene.name for scene in joined] == ["file_0", "file_1", "file_2", "img_6", "img_7", "img_8"]
     assert [scene.name for scene in joined[1::2]] == ["file_1", "img_6", "img_8"]
     monkeypatch.setattr("craft.synth.render.render_scene", None)
-    assert (len(joined), len(joined[1::2]), len(drawn[::2]), len(JoinedScenes([]))) == (6, 3, 5 * 10**8, 0)
+    assert (len(joined), len(joined[1::2]), len(rendered[::2]), len(JoinedScenes([]))) == (6, 3, 5 * 10**8, 0)
     with pytest.raises(IndexError):
         joined[6]
 
 
-def test_the_picture_of_a_scene_is_its_own_or_its_files(tmp_path):
+def test_the_image_of_a_scene_is_its_own_or_its_files(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 6, 3), 9, np.uint8))
-    scene = Scene("drawn", (), "img_1", np.zeros((2, 2, 3), np.uint8))
+    scene = Scene("rendered", (), "img_1", np.zeros((2, 2, 3), np.uint8))
 
     assert read_scene_image(scene) is scene.image
     assert read_scene_image(Scene(str(tmp_path / "a.png"), (), "a")).shape == (4, 6, 3)
@@ -187,22 +187,22 @@ def test_the_picture_of_a_scene_is_its_own_or_its_files(tmp_path):
         ({"settings": {"families": ["No Such Family"]}}, "no font family begins with No Such Family"),
     ],
 )
-def test_settings_that_cannot_be_drawn_are_refused_before_training(changes, message):
+def test_settings_that_cannot_be_rendered_are_refused_before_training(changes, message):
     with pytest.raises(ValueError, match=message):
-        drawn_scenes(synth_set(preset="full", **changes))
+        synthetic_scenes(synth_set(preset="full", **changes))
 
 
-def test_drawn_scenes_are_counted_like_others():
+def test_synthetic_scenes_are_counted_like_others():
     settings = synth_set(count=3)
-    report = report_on(read_drawn(settings), path=settings.title, format="synth")
+    report = report_on(read_synthetic(settings), path=settings.title, format="synth")
 
-    words = [word for scene in drawn_scenes(synth_set(count=3)) for word in scene.words]
+    words = [word for scene in synthetic_scenes(synth_set(count=3)) for word in scene.words]
     assert report.num_scenes == 3
     assert report.num_words == len(words)
     assert report.num_with_characters == report.num_readable > 0
     assert "synth (quickstart, seed 4) (synth)" in format_report(report)
 
 
-def test_drawn_scenes_are_no_files_to_be_read():
+def test_synthetic_scenes_cannot_be_read_as_files():
     with pytest.raises(ValueError, match=r"synth \(quickstart, seed 4\).*write them with craft synth"):
         read_set(synth_set())

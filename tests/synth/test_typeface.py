@@ -44,7 +44,7 @@ def test_a_combining_mark_belongs_to_its_letter():
     assert shaped.boxes_xyxy.shape == (2, 4)
 
 
-def test_a_glyph_that_is_missing_is_refused_and_never_drawn_as_a_box():
+def test_a_missing_glyph_is_refused_and_never_rendered_as_a_box():
     typeface = face("cmr10")
 
     assert not typeface.covers("\u4e2d")

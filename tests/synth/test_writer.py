@@ -41,7 +41,7 @@ def test_the_same_bytes_with_one_and_four_workers(tmp_path):
 
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
     assert one == four
-    assert len(files) == 18  # eight pictures, eight label files, scenes.jsonl, generator.json
+    assert len(files) == 18  # eight images, eight label files, scenes.jsonl, generator.json
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "four" / name).read_bytes() for name in files)
 
 
@@ -65,10 +65,10 @@ def test_both_label_files_read_back_as_the_rendered_words(tmp_path):
     assert not exact.problems
     assert not any(word.character_quads_xy is not None for scene in layout.scenes for word in scene.words)
     for index, (plain, full) in enumerate(zip(layout.scenes, exact.scenes, strict=True)):
-        drawn = render_scene(settings, 1, index).words
-        assert [word.dont_care for word in plain.words] == [word.dont_care for word in drawn]
-        assert [word.text for word in full.words] == [word.text for word in drawn]
-        for word, wanted in zip(full.words, drawn, strict=True):
+        rendered = render_scene(settings, 1, index).words
+        assert [word.dont_care for word in plain.words] == [word.dont_care for word in rendered]
+        assert [word.text for word in full.words] == [word.text for word in rendered]
+        for word, wanted in zip(full.words, rendered, strict=True):
             assert word.character_quads_xy is not None
             np.testing.assert_allclose(word.character_quads_xy, wanted.character_quads_xy, atol=0.006)
 
