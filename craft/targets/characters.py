@@ -47,9 +47,6 @@ def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
     Returns:
         (C, 4, 2) float32 in reading order, each quad starting at its top-left; C is 0 for a text without characters.
 
-    Raises:
-        ValueError: the polygon has fewer than 4 corners.
-
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2, splits words evenly where the teacher fails. Vertical words
         and polygons are ours.
     """

@@ -24,14 +24,7 @@ _SERIES = tuple(np.float32(math.exp(0.5 * _RATE) * _RATE**n / math.factorial(n))
 def paint(
     shapes: Shapes, covers: Shapes, *, batch_size: int, map_size_hw: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Paint ellipses and their covers, then copy the maps to the device.
-
-    Args:
-        shapes: ellipses on the (B, 2) maps.
-        covers: grown strips on the (B,) images.
-        batch_size: images, B.
-        map_size_hw: height and width of the maps.
-        device: where the maps are wanted.
+    """Paint ellipses on the (B, 2) maps and grown strips that cover the (B,) images, then copy to the device.
 
     Returns:
         Maps and confidence, (B, 2, H, W) float32 each.
@@ -80,10 +73,10 @@ def _paint_batch(maps, confidence, shapes, covers, series, positive_target):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _paint_ellipse(squared_radius, trust_map, box, function, trusted):
-    """Keep the smallest squared radius, and the trust that goes with it, in all pixels of an ellipse.
+    """Keep the smallest squared radius, and the trust of its word, in all pixels of an ellipse.
 
-    Of equal ones the first painted stays, which is the least trusted. Outside the ellipse squared radii are above 1 and
-    change nothing, so that rows can be painted in whole groups.
+    Of equal ones the first painted, least trusted one stays. Outside the ellipse squared radii are above 1 and change
+    nothing, so that rows can be painted in whole groups.
     """
     left, top, width, height = box
     groups = (width + _LANES - 1) // _LANES

@@ -75,10 +75,7 @@ def _list_pairs(shapes: Shapes, *, map_size_hw: tuple[int, int], device: torch.d
 
 
 def _ellipse_keys(pairs: Pairs) -> Tensor:
-    """(N,) int64, whose maximum is the largest target and, of equal ones, the least trusted.
-
-    That works since the bits of floats >= 0 are in the order of the floats.
-    """
+    """(N,) int64 that rank by target, then by distrust: the bits of floats >= 0 are in the order of the floats."""
     (u, v, w), (u_slope, v_slope, w_slope) = pairs.start, pairs.slope
     # Along a row u^2 + v^2 is a parabola: steepness * (column - lowest)^2 + depth, with no term below 0. The steepness
     # is not 0: only the infinitely far could be the middle of a quad in every column.

@@ -21,11 +21,7 @@ _PIECE = 1024  # pixels of a shape's box that one program paints
 def paint(
     shapes: Shapes, covers: Shapes, *, batch_size: int, map_size_hw: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Paint ellipses and their covers on CUDA; arguments and results are those of `paint_cpu.paint`.
-
-    A pixel keeps the largest of integers that order its candidates, so that neither the order of programs nor that of
-    shapes changes a bit.
-    """
+    """Paint on CUDA what `paint_cpu.paint` paints; integer maxima make the result independent of the programs' order."""
     height, width = map_size_hw
     num_pixels = height * width
     keys = torch.zeros((batch_size, 2, height, width), dtype=torch.int64, device=device)
@@ -47,11 +43,7 @@ def paint(
 
 
 def _send(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Copy shapes to the device.
-
-    Returns (5, S) int64: first pixel in the stack of maps, width and area of the box, payload, first piece; the (3 K, S)
-    functions of `Shapes.from_first_pixels`; and (pieces,) int32, the shape of each piece.
-    """
+    """(5, S) int64 first pixel, width, area, payload, first piece; (3 K, S) functions; (pieces,) int32 their shapes."""
     width, height = shapes.box[:, 2], shapes.box[:, 3]
     first_pixel, functions = shapes.from_first_pixels(map_size_hw)
     area = width * height

@@ -62,10 +62,10 @@ def affinity_quads(
 
     Args:
         character_quads_xy: (C, 4, 2), neighbours in a word next to each other.
-        character_word: (C,) integers, the word of each character.
+        character_word: (C,) integers.
 
     Returns:
-        (A, 4, 2) float64, and (A,) int64, the word of each.
+        (A, 4, 2) float64 quads, and (A,) int64, the word of each.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.1. Left and right triangles are ours.
     """
@@ -83,13 +83,7 @@ def ellipses(
     *,
     map_size_hw: tuple[int, int],
 ) -> Shapes:
-    """Turn characters and affinity quads into the ellipses that the unit disc becomes in each, enlarged.
-
-    Args:
-        quads_xy: (Q, 4, 2) float64, map pixels.
-        plane: (Q,) int64, the map that each is drawn on.
-        confidence: (Q,) float32, 0 to 1, of each quad's word.
-        map_size_hw: height and width of each map.
+    """Enlarge quads (Q, 4, 2), in map pixels, and fit the ellipses that the unit disc becomes in them.
 
     Returns:
         The ellipses that touch the maps. The three functions of each are the homogeneous coordinates (u, v, w) that
@@ -109,13 +103,11 @@ def grown_strips(
     *,
     map_size_hw: tuple[int, int],
 ) -> Shapes:
-    """Grow strips by a quarter of their shorter side on every side and cut them into convex pieces.
-
-    Arguments are those of `ellipses`.
+    """Grow strips (S, 4, 2), in map pixels, by a quarter of their shorter side and cut them into convex pieces.
 
     Returns:
-        The pieces that touch the maps. The four functions of each are the distances from its sides; inside is where
-        none is negative.
+        The pieces that touch the maps. The four functions of each are the distances from its sides; inside, none is
+        negative.
     """
     room = 2 * len(strips_xy)
     box, function = np.empty((room, 4), dtype=np.int64), np.empty((room, 4, 3))

@@ -35,7 +35,6 @@ def likely_boxes(
     Args:
         levels: (H, W) uint8, region scores around the word, in 255ths.
         box_xyxy: the word's own rectangle, map pixels, with an area.
-        length: characters of the word, > 0.
 
     Returns:
         (length, 4) float64 boxes, map pixels, from left to right; and the number of peaks of the word's profile.
@@ -48,11 +47,7 @@ def likely_boxes(
 
 @lru_cache(maxsize=4)
 def target_table(most: int, falloff: float) -> NDArray[np.float32]:
-    """Tabulate the targets exp(-falloff t^2), t from -1 to 1, of characters up to `most` bins wide.
-
-    Returns:
-        (most + 1, most) float32; row w holds the w values of a character w bins wide, then zeros.
-    """
+    """Tabulate targets exp(-falloff t^2), t from -1 to 1: row w of (most + 1, most) for a character w bins wide."""
     table = np.zeros((most + 1, most), np.float32)
     for width in range(1, most + 1):
         table[width, :width] = np.exp(-falloff * ((2 * np.arange(width) + 1) / width - 1) ** 2)
@@ -64,7 +59,7 @@ def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):
     """Fill in boxes (C, 4) of the most likely C characters; return the number of peaks."""
     length = len(boxes_xyxy)
     num_bins = length * min(max(round((right - left) / length), _LEAST_BINS), _MOST_BINS)
-    profile = row_profile(levels, left, top, right, bottom, num_bins)
+    profile = _row_profile(levels, left, top, right, bottom, num_bins)
     mean = num_bins / length
     least = max(1, int(_LEAST_WIDTH * mean))
     most = min(num_bins - (length - 1) * least, max(math.ceil(_MOST_WIDTH * mean), least))
@@ -74,12 +69,12 @@ def _split_upright(levels, left, top, right, bottom, targets, boxes_xyxy):
         boxes_xyxy[index, 1] = top
         boxes_xyxy[index, 2] = left + spans[index, 1] * ((right - left) / num_bins)
         boxes_xyxy[index, 3] = bottom
-    _fit_heights(levels, boxes_xyxy, _HALF_PEAK, _REACH, _LEAST_PEAK, _LEAST_HEIGHT * (bottom - top))
+    _fit_heights(levels, boxes_xyxy, _LEAST_HEIGHT * (bottom - top))
     return count_peaks(profile, _LEAST_PEAK, _PROMINENCE)
 
 
 @njit(cache=True, nogil=True)
-def row_profile(levels, left, top, right, bottom, num_bins):
+def _row_profile(levels, left, top, right, bottom, num_bins):
     """The highest score across a word (num_bins,) float64 at the middles of equal parts, interpolated between columns."""
     height, width = levels.shape
     first = min(max(round(top), 0), height - 1)  # rows whose centres lie in the word; the nearest where none does
@@ -208,8 +203,8 @@ def _fit_characters(profile, least, most, targets, faintest, fits):
 
 
 @njit(cache=True, nogil=True)
-def _fit_heights(levels, boxes_xyxy, level, reach, least_peak, least_height):
-    """Narrow boxes (C, 4) in place from the word's height to each character's own, measured at a share of its peak."""
+def _fit_heights(levels, boxes_xyxy, least_height):
+    """Narrow boxes (C, 4) in place from the word's height to each character's own, measured at half its peak."""
     rows = np.zeros(levels.shape[0])
     for index in range(len(boxes_xyxy)):
         top, bottom = boxes_xyxy[index, 1], boxes_xyxy[index, 3]
@@ -224,9 +219,9 @@ def _fit_heights(levels, boxes_xyxy, level, reach, least_peak, least_height):
             rows[row] = np.float32(highest) * _ONE_LEVEL
             if rows[row] > rows[peak_row]:
                 peak_row = row
-        if last_row < first_row or rows[peak_row] < least_peak:
+        if last_row < first_row or rows[peak_row] < _LEAST_PEAK:
             continue
-        limit = level * rows[peak_row]
+        limit = _HALF_PEAK * rows[peak_row]
         above, below = peak_row, peak_row
         while above > first_row and rows[above - 1] > limit:
             above -= 1
@@ -237,6 +232,6 @@ def _fit_heights(levels, boxes_xyxy, level, reach, least_peak, least_height):
             upper = above + 0.5 - (rows[above] - limit) / (rows[above] - rows[above - 1])
         if below < last_row:
             lower = below + 0.5 + (rows[below] - limit) / (rows[below] - rows[below + 1])
-        middle, half = 0.5 * (upper + lower), max(0.5 * (lower - upper) / reach, 0.5 * least_height)
+        middle, half = 0.5 * (upper + lower), max(0.5 * (lower - upper) / _REACH, 0.5 * least_height)
         boxes_xyxy[index, 1] = max(middle - half, top)
         boxes_xyxy[index, 3] = min(middle + half, bottom)

@@ -34,7 +34,6 @@ class WordCrop:
         word: index of the word in the scene.
         rank: 0 for the most likely direction, then 1, 2, ...
         length: characters to find.
-        frame: where the crop lies in the scene.
         pixels: (height, width, 3) uint8 array, or (3, height, width) uint8 tensor on the device.
     """
 
@@ -65,7 +64,6 @@ def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int)
     Args:
         polygon_xy: (P, 2) corners, source pixels, clockwise from the start of the text.
         length: characters of the word.
-        height: of the crops, pixels.
     """
     wide, tall = mean_sides(polygon_to_strips(polygon_xy).astype(np.float64))
     frames = [word_frame(polygon_xy, height=height)]
@@ -82,16 +80,13 @@ def gather_batches(
 ) -> Iterator[list[WordCrop]]:
     """Gather the crops of words whose characters are missing, one size per batch, across scenes.
 
+    Which crops are together depends on the scenes alone.
+
     Args:
         pool: reads images and, for the CPU, crops words.
-        scenes: as read.
         device: where the crops are wanted.
-        height: of the crops, pixels.
         ahead: scenes read before they are needed.
         bar: advances with every scene.
-
-    Yields:
-        Batches; which crops are together depends on the scenes alone.
 
     Raises:
         ValueError: an image cannot be read.

@@ -9,6 +9,7 @@ from numba import njit
 
 _FRACTION_BITS = 6  # of a position between two source pixels: 12 bits of weight and 8 of colour fit a lane of 20
 _LANE = 20  # bits from one channel to the next in a packed pixel
+_LEAST_DENOMINATOR = 0.3  # of a homography at a crop's corner, relative to its middle; steeper ones become affine
 _LEAST_AREA = 1e-3  # of a character, square source pixels
 
 
@@ -37,11 +38,11 @@ def _sides(strip):
 
 
 @njit(cache=True, nogil=True)
-def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width, least_denominator):
+def strip_matrices(strips_xy, left, top, bottom, scale, size_hw):
     """Matrices (S, 3, 3) from crop to source pixels, and first columns (S,), of the strips that have a width.
 
     They send rectangles side by side from `left` on, `scale` times as wide as the strips, to the strips. A matrix
-    becomes affine where its denominator at a corner falls below `least_denominator` of that in the middle; a word of
+    becomes affine where its denominator at a corner falls too far below that in the middle; a word of
     one strip is tested at the crop's own corners.
     """
     matrices = np.empty((len(strips_xy), 3, 3))
@@ -55,13 +56,13 @@ def strip_matrices(strips_xy, left, top, bottom, scale, crop_height, crop_width,
         matrix, ends = matrices[count], (left, right)
         _rectangle_to_quad(strip, left, top, right, bottom, matrix)
         if len(strips_xy) == 1:
-            ends = (0.0, float(crop_width))
+            ends = (0.0, float(size_hw[1]))
         middle = matrix[2, 0] * 0.5 * (left + right) + matrix[2, 1] * 0.5 * (top + bottom) + matrix[2, 2]
         least = np.inf
         for x in ends:
-            for y in (0.0, float(crop_height)):
+            for y in (0.0, float(size_hw[0])):
                 least = min(least, (matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]) / middle)
-        if not least >= least_denominator:
+        if not least >= _LEAST_DENOMINATOR:
             _rectangle_to_parallelogram(strip, left, top, right, bottom, matrix)
         starts[count] = round(left) if count else 0
         count += 1
@@ -231,10 +232,7 @@ def _gather(packed, pitch, offsets, shares_x, shares_y, line):
 
 @njit(cache=True, nogil=True)
 def boxes_to_quads(boxes_xyxy, stride, downwards, matrices, starts):
-    """Quads (C, 4, 2) float32 in source pixels of boxes (C, 4) in a crop's map, and whether all are usable.
-
-    A usable quad has an area and runs clockwise.
-    """
+    """Quads (C, 4, 2) float32 in source pixels of boxes in a crop's map, and whether all have an area, clockwise."""
     quads = np.empty((len(boxes_xyxy), 4, 2), np.float32)
     usable = True
     for index in range(len(boxes_xyxy)):

@@ -27,13 +27,11 @@ _REMEDY = "run craft label again"
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """What a teacher did.
+    """How many words a teacher labelled, how confidently, and in what time.
 
     Attributes:
-        words: words that it labelled.
-        confidence_sum: sum of their confidences, before those below 0.5 were raised to it.
+        confidence_sum: sum of the words' confidences, before those below 0.5 were raised to it.
         under_half: words of confidence below 0.5, which are split evenly.
-        seconds: time that it took.
     """
 
     words: int = 0
@@ -59,13 +57,10 @@ class Origin:
     Attributes:
         craft: version that wrote the file.
         weights: the teacher's file, or the step of the run whose moving average it was.
-        weights_digest: of its tensors, see `weights_digest`.
-        splitter: how region maps were split.
+        weights_digest: see `craft.models.digest`.
         height: of the word crops, pixels.
-        words: words labelled.
-        mean_confidence: of these, before those below 0.5 were raised to it.
-        share_under_half: share of them that is split evenly.
-        seconds: time that it took.
+        mean_confidence: of the words, before those below 0.5 were raised to it.
+        share_under_half: share of the words that is split evenly.
     """
 
     craft: str

@@ -36,7 +36,6 @@ class FoundCharacters:
     """The characters found in a word crop.
 
     Attributes:
-        crop: where they were found.
         quads_xy: (C, 4, 2) float32, source pixels, in reading order.
         num_found: characters counted without knowing how many there are.
         confidence: how far they are trusted, 0 to 1.
@@ -68,13 +67,10 @@ def label_dataset(
 
     Args:
         settings: the dataset; scenes with errors are left out.
-        weights_path: the teacher, any readable weights file.
-        out: label file to write.
-        splitter: how region maps are split, see `split_map`.
-        height: of the word crops, pixels.
         device: "auto", "cpu", "cuda" or "mps".
-        workers: threads beside the network.
         echo: told what was read and left out.
+
+    Other arguments are those of `label_scenes`.
 
     Raises:
         ValueError: dataset or weights cannot be read, or no word of the dataset needs a teacher.
@@ -115,14 +111,13 @@ def label_scenes(
 
     Args:
         model: the network on `device`, in evaluation mode.
-        scenes: as read.
         device: where the network runs, and where words are cropped.
         precision: of autocast: torch.float32 or torch.bfloat16.
         splitter: how region maps are split, see `split_map`.
         height: of the word crops, pixels, a multiple of 32.
         workers: threads that read images, crop words and split maps while the network runs; 0 does everything in the
             calling thread.
-        progress: show a progress bar over scenes.
+        progress: show a progress bar.
 
     Returns:
         The scenes with these words labelled, and counts. A word of confidence below 0.5 is split evenly and gets 0.5.
@@ -156,11 +151,7 @@ def label_scenes(
 def region_maps(
     model: nn.Module, batch: Sequence[WordCrop], device: torch.device, precision: torch.dtype
 ) -> NDArray[np.uint8]:
-    """Run the network over crops of one size.
-
-    Returns:
-        (B, H/2, W/2) uint8, region scores in 255ths: a quarter of the bytes of float32 to copy back.
-    """
+    """Run the network over crops of one size: (B, H/2, W/2) uint8 region scores in 255ths, cheaper to copy than floats."""
     if isinstance(batch[0].pixels, Tensor):
         images = torch.stack([torch.as_tensor(crop.pixels) for crop in batch])
     else:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ _Share = list[tuple[list[Scene], LabelCounts]]  # this process's scenes of every
 
 @dataclass(slots=True)
 class _Labels:
-    """Labels made at a step: still in the making, or finished and in files."""
+    """Labels made at a step: in the making, or finished and in files."""
 
     step: int
     digest: str = ""
@@ -97,12 +96,9 @@ class Relabeller:
         return due or self._is_made_at(step)
 
     def advance(self, step: int, teacher: nn.Module, *, log: Callable[[str, int, dict[str, Any]], None]) -> bool:
-        """Put labels that are due into effect, and begin labelling if it is time. Every process calls it.
+        """Put due labels into effect, and begin labelling with a copy of the moving average when it is time.
 
-        Args:
-            step: optimizer steps done.
-            teacher: the moving average, which is copied.
-            log: told of labels that take effect, under the first step that is trained with them.
+        Every process calls it. `log` is told of labels under the first step that is trained with them.
 
         Returns:
             True where `datasets` has changed, so that loading must restart.
@@ -114,11 +110,14 @@ class Relabeller:
         return changed
 
     def settle(self, step: int) -> None:
-        """Wait for pending labels and write them, before a checkpoint is written at `step`. Every process calls it."""
+        """Write pending labels and remove unused ones, before a checkpoint at `step`. Every process calls it."""
         if self._pending is not None:
             self._finish(self._pending)
-        if self._processes.writes:
-            self._remove_unused()
+        needed = self._in_effect(self._saved_step - 1)  # by the last checkpoint and later ones
+        if self._processes.writes and needed is not None:
+            for path in self._folder.glob("step_*_set_*.jsonl"):
+                if int(path.name.split("_")[1]) < needed:
+                    path.unlink()
         self._saved_step = step
 
     def _is_made_at(self, step: int) -> bool:
@@ -160,17 +159,19 @@ class Relabeller:
     def _label_share(self, teacher: nn.Module, device: torch.device) -> _Share:
         """Label this process's scenes of every dataset."""
         rank, world_size = self._processes.rank, self._processes.world_size
-        label = partial(
-            label_scenes,
-            teacher,
-            device=device,
-            precision=choose_precision(self._precision, device),
-            splitter=self._characters.splitter,
-            height=self._characters.height,
-            workers=self._workers,
-            progress=self._processes.writes and self._pool is None,
-        )
-        return [label(scenes[rank::world_size]) for scenes in self._as_read]
+        return [
+            label_scenes(
+                teacher,
+                scenes[rank::world_size],
+                device=device,
+                precision=choose_precision(self._precision, device),
+                splitter=self._characters.splitter,
+                height=self._characters.height,
+                workers=self._workers,
+                progress=self._processes.writes and self._pool is None,
+            )
+            for scenes in self._as_read
+        ]
 
     def _finish(self, labels: _Labels) -> None:
         """Gather the labels of all processes and write them, once."""
@@ -222,13 +223,6 @@ class Relabeller:
 
     def _path(self, made_at: int, index: int) -> Path:
         return self._folder / f"step_{made_at:06d}_set_{index}.jsonl"
-
-    def _remove_unused(self) -> None:
-        """Remove labels that neither the last checkpoint nor any later one needs."""
-        needed = self._in_effect(self._saved_step - 1)
-        for path in self._folder.glob("step_*_set_*.jsonl"):
-            if needed is not None and int(path.name.split("_")[1]) < needed:
-                path.unlink()
 
 
 def _with_labels(dataset: WeightedScenes, labelled: Sequence[Scene]) -> WeightedScenes:

@@ -25,8 +25,7 @@ class Split:
     """The characters of one word.
 
     Attributes:
-        boxes_xyxy: (C, 4) float64, map pixels, from left to right; C is the length that was given, or the number that
-            the watershed found.
+        boxes_xyxy: (C, 4) float64, map pixels, from left to right; C is the given length, or what the watershed found.
         num_found: characters counted without knowing the length.
         confidence: how well that count fits the length, 0 to 1.
     """
@@ -37,11 +36,7 @@ class Split:
 
 
 def count_confidence(length: int, num_found: int) -> float:
-    """Rate how well a count of characters that does not know the length fits it, from 0 to 1.
-
-    Args:
-        length: grapheme clusters of the transcription without spaces, > 0.
-        num_found: characters counted.
+    """Rate from 0 to 1 how well a count of characters, made without knowing the length, fits the length > 0.
 
     Source: CRAFT, Baek et al., CVPR 2019, equation 1.
     """

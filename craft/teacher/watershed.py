@@ -47,11 +47,7 @@ def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, flo
 
 
 def inner_pixels(box_xyxy: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Find the pixels of an (H, W) map whose centres lie in a box, or the nearest one where none does.
-
-    Returns:
-        Left, top, right and bottom, the last two exclusive.
-    """
+    """Left, top, right and bottom (exclusive) of the pixels with centres in a box; the nearest pixel where none is."""
     height, width = shape[:2]
     left, top = min(max(round(box_xyxy[0]), 0), width - 1), min(max(round(box_xyxy[1]), 0), height - 1)
     right, bottom = min(round(box_xyxy[2]), width), min(round(box_xyxy[3]), height)

@@ -19,7 +19,6 @@ from craft.teacher.crop_kernels import boxes_to_quads, least_source_step, mean_s
 _SIZE_STEP = 32  # crop sizes are multiples of it, since the network halves its input five times
 _MARGIN = 0.15  # of the word's height, shown above, below and at least beside it
 _LONGEST = 4096  # crop pixels; a word that would be longer is shrunk as a whole
-_LEAST_DENOMINATOR = 0.3  # of a homography at a crop's corner, relative to its middle; steeper ones become affine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +50,7 @@ class CropFrame:
         return moved
 
     def characters(self, boxes_xyxy: NDArray[np.float64]) -> tuple[NDArray[np.float32], bool]:
-        """Send characters that were found in the crop's map to the scene.
-
-        Args:
-            boxes_xyxy: (C, 4) map pixels, of the transposed map where the text is read downwards.
+        """Send (C, 4) boxes of the crop's map, transposed where the text is read downwards, to the scene.
 
         Returns:
             (C, 4, 2) float32 quads in source pixels, and whether each of them has an area and runs clockwise.
@@ -70,8 +66,7 @@ def word_frame(polygon_xy: NDArray[np.float32], *, height: int, downwards: bool 
 
     Args:
         polygon_xy: (P, 2) corners, source pixels, clockwise from the start of the text.
-        height: of the crop, a multiple of 32; for text read downwards, its width.
-        downwards: the text runs from top to bottom along the polygon's left and right sides.
+        height: of the crop, a multiple of 32; its width for text read downwards, along the left and right sides.
     """
     strips = polygon_to_strips(polygon_xy).astype(np.float64)
     wide, tall = mean_sides(strips)
@@ -84,7 +79,7 @@ def word_frame(polygon_xy: NDArray[np.float32], *, height: int, downwards: bool 
     half_width, half_height = 0.5 * scale * wide, 0.5 * scale * tall
     middle_x, middle_y = 0.5 * size_hw[1], 0.5 * size_hw[0]
     box = (middle_x - half_width, middle_y - half_height, middle_x + half_width, middle_y + half_height)
-    matrices, starts = strip_matrices(strips, box[0], box[1], box[3], scale, size_hw[0], size_hw[1], _LEAST_DENOMINATOR)
+    matrices, starts = strip_matrices(strips, box[0], box[1], box[3], scale, size_hw)
     return CropFrame(matrices, starts, size_hw, box, downwards)
 
 
@@ -105,15 +100,9 @@ def crop_word(image: NDArray[np.uint8], frame: CropFrame) -> NDArray[np.uint8]:
 
 
 def crop_words_on_device(image: Tensor, frames: Sequence[CropFrame]) -> list[Tensor]:
-    """Crop the words of a scene on the device that its image is on.
+    """Crop words out of a (3, H, W) uint8 image on its device: (3, height, width) each, as `crop_word` up to rounding.
 
-    Args:
-        image: (3, H, W) uint8.
-        frames: of its words.
-
-    Returns:
-        (3, height, width) uint8 each, equal to those of `crop_word` up to rounding. A word that shrinks is read from a
-        copy of the image reduced by a power of two.
+    A word that shrinks is read from a copy of the image reduced by a power of two.
     """
     levels = [image.float()[None]]  # each half as large as the one before
     by_size: dict[tuple[int, tuple[int, int]], list[int]] = {}
