@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from craft.config import DatasetSettings
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.decode.decode import decode_maps
 from craft.scene import Scene
 from craft.targets.characters import split_evenly
@@ -75,7 +75,7 @@ def load_original(checkout: Path) -> Any:
 
 def compare(original: Any, options: argparse.Namespace) -> bool:
     """Decode maps with both, and print the greatest difference of any corner."""
-    scenes = read_set(DatasetSettings(path=options.labels, split="all"), check_images=False).scenes
+    scenes = read_dataset(DatasetSettings(path=options.labels, split="all"), check_images=False).scenes
     generator = np.random.default_rng(options.seed)
     greatest, num_boxes, fewest, unequal_counts, order_differs = 0.0, 0, sys.maxsize, 0, 0
     for _ in range(options.maps):

@@ -30,7 +30,7 @@ import torch
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.loader import Batch, build_loader
 from craft.datasets.packed_labels import PackedScenes
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.scene import Scene
 from craft.targets.characters import with_characters
 
@@ -92,7 +92,7 @@ def measure(path: Path, workers: int, num_batches: int) -> dict[str, float]:
     cv2.setNumThreads(0)
     before = memory("Rss")
     start = time.perf_counter()
-    scenes = [with_characters(scene) for scene in read_set(DatasetSettings(path=str(path))).scenes]
+    scenes = [with_characters(scene) for scene in read_dataset(DatasetSettings(path=str(path))).scenes]
     values: dict[str, float] = {"scenes": len(scenes), "workers": workers, "read s": time.perf_counter() - start}
     values["labels MB"] = memory("Rss") - before
     check_packing(scenes)

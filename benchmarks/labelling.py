@@ -59,7 +59,7 @@ def main() -> int:
     cv2.setNumThreads(1)
     device = choose_device(options.device)
     numbers = None if options.numbers is None else (options.numbers[0], options.numbers[1])
-    scenes = read_scenes(DatasetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
+    scenes = read_scenes(DatasetSettings(path=options.set, numbers=numbers), on_error="skip", echo=print)
     chosen = first_words(scenes, options.words)
     count = sum(len(scene.words) for scene in chosen)
     model = build_model(read_weights(options.weights)).to(device).to(memory_format=torch.channels_last).eval()

@@ -28,7 +28,7 @@ from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample, sample_matrix
 from craft.datasets.colours import change_colours, load_transforms
 from craft.datasets.loader import Batch, SceneDataset, build_loader, collate
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.images.reader import decode_image
 from craft.memory import keep_freed_memory
 from craft.scene import Scene
@@ -59,7 +59,7 @@ def main() -> None:
     load_transforms(ALL)
 
     scenes = [
-        with_characters(scene) for scene in read_set(DatasetSettings(path=options.folder)).scenes[: options.count]
+        with_characters(scene) for scene in read_dataset(DatasetSettings(path=options.folder)).scenes[: options.count]
     ]
     check_pixels_and_quads([scene for scene in scenes if any(not word.dont_care for word in scene.words)][:8])
     check_workers(scenes, options.crop)

@@ -224,7 +224,7 @@ def main() -> None:
     if arguments.joint and (unfit := [name for name in arguments.rows if name.endswith("-n1") or name == "bootstrap"]):
         parser.error(f"--joint has no rows {', '.join(unfit)}; name others with --rows")
     choose, report = (
-        read_scenes(DatasetSettings(**parse_set(one)), on_error="skip", say=print)
+        read_scenes(DatasetSettings(**parse_set(one)), on_error="skip", echo=print)
         for one in (arguments.choose, arguments.report)
     )
     rows = all_rows(arguments, choose, report)

@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the lot")
     options = parser.parse_args()
     numbers = None if options.numbers is None else tuple(options.numbers)
-    scenes = read_scenes(DatasetSettings(path=options.set, numbers=numbers), on_error="skip", say=print)
+    scenes = read_scenes(DatasetSettings(path=options.set, numbers=numbers), on_error="skip", echo=print)
     chosen = choose(scenes, options)
     model = build_model(read_weights(options.weights)).eval()
     figure = Figure(figsize=(14, 1.05 * len(chosen)), dpi=80, layout="constrained")

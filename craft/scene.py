@@ -50,26 +50,6 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Problem:
-    """Something wrong with a label or an image.
-
-    Attributes:
-        where: "file:line", or "file".
-        what: what is wrong, with the offending text.
-        remedy: what the user can do about it.
-        fatal: True where the scene or word could not be read; False for a remark.
-    """
-
-    where: str
-    what: str
-    remedy: str
-    fatal: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.remedy}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """One training crop: pixels and quads, no maps. All coordinates are pixels of `image`.
 

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "craft"
 # imports from files that stand above it in the list of the folder's __init__.py.
 FLOORS = {
     "geometry": 1,
+    "errors": 1,
     "scene": 1,
     "atomic_files": 1,
     "config_files": 1,
@@ -41,6 +42,7 @@ FLOORS = {
 NEED_TORCH = ("craft.datasets.loader",)
 TORCH_FREE = (
     "craft.geometry",
+    "craft.errors",
     "craft.scene",
     "craft.config",
     "craft.config_files",

@@ -57,15 +57,15 @@ def add_check(verbs: argparse._SubParsersAction) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from craft.datasets.check import check_set, format_report, report_on
+    from craft.datasets.check import check_dataset, format_report, report_on
 
     settings = _read_or_rendered(options)
     if settings.format == "synth":
         from craft.synth.source import read_synthetic
 
-        report = report_on(read_synthetic(settings), path=settings.title, format="synth")
+        report = report_on(read_synthetic(settings), title=settings.title, format="synth")
     else:
-        report = check_set(settings, decode=options.decode)
+        report = check_dataset(settings, decode=options.decode)
     print(format_report(report))
     return 1 if report.has_errors else 0
 
@@ -217,9 +217,9 @@ def add_pack(verbs: argparse._SubParsersAction) -> None:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from craft.datasets.shard_writer import pack_set, parse_size
+    from craft.datasets.shard_writer import pack_dataset, parse_size
 
-    summary = pack_set(
+    summary = pack_dataset(
         dataset_settings(options, options.folder),
         options.out,
         shard_bytes=parse_size(options.shard_size),

@@ -1,24 +1,27 @@
-"""Readers of labelled sets, augmentation and the loader.
+"""Readers of labelled datasets, augmentation and the loader.
 
 A file imports only from files above it:
 
     scene_source   Scenes that are rendered or read when they are asked for, and the pixels of any scene.
-    labels         What the label readers share: a set as read, a word checked, a label file's text.
-    noise          Sensor noise from normal numbers that are drawn once and read from random places. No torch.
-    order          Which scene comes when: a weighted mix of sets that follows from (seed, epoch, position) alone. No
-    packed_labels  Labels of many scenes in a few arrays, so that loader processes share them instead of each growing
-    warp           Pixels through a 3 x 3 matrix: one warp, with the picture reduced first where it shrinks. No torch.
-    colours        Random changes to a crop's pixels that move nothing: colour, grey, blur, noise, JPEG. No torch.
-    icdar          Label files of the ICDAR robust reading competitions: 2013, 2015, 2017 MLT and 2019 MLT. One word a
-    jsonlines      Scenes as JSON Lines: one scene a line, so that people can bring polygons and characters of their o
-    synthtext      SynthText: pictures with rendered text and the quads of words and of every character, in one `gt.ma
-    augment        From a picture and its words to a training crop: one random matrix for pixels and quads, then colou
-    shards         Sets packed into tar files, read in place: any scene at any time, without unpacking. No torch.
-    totaltext      TotalText: words of any shape as polygons, in text files or MATLAB files, one per picture.
-    folders        Folders of labelled sets: which ones the official sets have, and which picture belongs to which lab
-    loader         Batches of training crops for one process, in an order that follows from (seed, epoch, position) al
-    reading        A labelled set from its settings: picks the reader, gathers what is wrong, looks at every picture's
+    labels         What the label readers share: a word checked, a label file's text, a dataset as read.
+    file_pairs     Images and label files of one name, and the numbers in their names.
+    folders        Datasets with one label file per image, in official folders or in any others.
+    label_format   A label format: how it is recognised and how it is read.
+    icdar          ICDAR 2013, 2015, 2017 MLT and 2019 MLT: one word a line.
+    synthtext      SynthText: rendered text with the quads of words and characters, in one `gt.mat`.
+    totaltext      TotalText: words of any shape as polygons, in text or MATLAB files, one per image.
+    jsonlines      Scenes as JSON Lines, so that people can bring polygons and characters of their own.
+    shards         Datasets packed into tar files and read in place.
+    formats        The registry of label formats: one line per format.
+    reading        A dataset from its settings: labels read, image headers checked, problems gathered.
     collection     One dataset to train on or to score: refused, or read without the scenes that have errors.
-    check          What is in a labelled set and what is wrong with it, for `craft check`.
-    shard_writer   Packs a labelled set into tar shards with an index, whole or not at all. No torch.
+    check          What is in a labelled dataset and what is wrong with it, for `craft check`.
+    shard_writer   Packs a labelled dataset into tar shards, completely or not at all.
+    packed_labels  Labels of many scenes in a few arrays that loader processes share.
+    noise          Sensor noise from normal numbers that are drawn once and read from random positions.
+    order          Which scene comes when: a weighted mix of datasets from (seed, epoch, position) alone.
+    warp           Pixels through a 3 x 3 matrix, with the image reduced first where it shrinks.
+    colours        Random changes to a crop's pixels that move nothing: colour, grey, blur, noise, JPEG.
+    augment        From an image and its words to a training crop: one random matrix for pixels and quads.
+    loader         Batches of training crops for one process.
 """

@@ -1,4 +1,4 @@
-"""What is in a labelled set and what is wrong with it, for `craft check`."""
+"""What is in a labelled dataset and what is wrong with it, for `craft check`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import numpy as np
 import regex
 
 from craft.config import DatasetSettings
-from craft.datasets.reading import SetReading, read_set, set_format
+from craft.datasets.formats import format_of
+from craft.datasets.labels import DatasetReading
+from craft.datasets.reading import read_dataset
+from craft.errors import Problem
 from craft.geometry import polygon_to_strips, quad_sides
-from craft.scene import Problem, Word
+from craft.scene import Word
 
 # Edges of the histogram of word heights, source pixels.
 HEIGHT_EDGES = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
@@ -21,12 +24,12 @@ _BAR_WIDTH = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckReport:
-    """Counts of a set and its problems.
+    """Counts of a dataset and its problems.
 
     Attributes:
-        path: the set's path.
+        title: what the heading calls the dataset.
         format: its label format.
-        num_scenes: scenes with a picture and a label.
+        num_scenes: scenes with an image and a label.
         num_bad_scenes: names with an error, with or without a scene.
         num_empty_scenes: scenes without any word.
         num_unreadable_scenes: scenes with words, all of them don't care.
@@ -42,7 +45,7 @@ class CheckReport:
         problems: everything wrong or worth a remark.
     """
 
-    path: str
+    title: str
     format: str
     num_scenes: int
     num_bad_scenes: int
@@ -70,39 +73,27 @@ class CheckReport:
         return self.num_errors > 0
 
 
-def check_set(settings: DatasetSettings, *, decode: bool = False) -> CheckReport:
-    """Read a set and count what is in it.
+def check_dataset(settings: DatasetSettings, *, decode: bool = False) -> CheckReport:
+    """Read a dataset and count what is in it.
 
     Args:
-        settings: of the set.
-        decode: read every picture's pixels, not its header alone: finds pictures that were cut, takes longer.
-
-    Returns:
-        The report.
+        settings: of the dataset.
+        decode: read every image's pixels, not its header alone: finds truncated images, takes longer.
 
     Raises:
-        ValueError: the set as a whole cannot be read: no such folder, unknown format.
+        ValueError: the dataset as a whole cannot be read: no such folder, unknown format.
     """
-    return report_on(read_set(settings, decode=decode), path=settings.path, format=set_format(settings))
+    return report_on(read_dataset(settings, decode=decode), title=settings.path, format=format_of(settings).name)
 
 
-def report_on(reading: SetReading, *, path: str, format: str) -> CheckReport:
-    """Count what a reading holds.
-
-    Args:
-        reading: of the set.
-        path: its path, for the heading.
-        format: its format, for the heading.
-
-    Returns:
-        The report.
-    """
+def report_on(reading: DatasetReading, *, title: str, format: str) -> CheckReport:
+    """Count what a reading holds; `title` and `format` are for the heading."""
     words = [word for scene in reading.scenes for word in scene.words]
     readable = [word for word in words if not word.dont_care]
     heights = np.array([_height(word) for word in readable])
     counts, _ = np.histogram(heights, bins=[*HEIGHT_EDGES, np.inf])
     return CheckReport(
-        path=path,
+        title=title,
         format=format,
         num_scenes=len(reading.scenes),
         num_bad_scenes=len(reading.bad_scenes),
@@ -124,18 +115,11 @@ def report_on(reading: SetReading, *, path: str, format: str) -> CheckReport:
 
 
 def format_report(report: CheckReport) -> str:
-    """Write a report out for people: all problems first, then the counts.
-
-    Args:
-        report: of a set.
-
-    Returns:
-        Lines of text without a line end after the last.
-    """
+    """Write a report for people: all problems first, then the counts."""
     lines = [f"{'error' if problem.fatal else 'remark'}: {problem}" for problem in report.problems]
     lines += [""] if lines else []
     lines += [
-        f"{report.path} ({report.format})",
+        f"{report.title} ({report.format})",
         f"  scenes                        {report.num_scenes:>9,}",
         f"    without words               {report.num_empty_scenes:>9,}",
         f"    without readable words      {report.num_unreadable_scenes:>9,}",

@@ -1,4 +1,4 @@
-"""Scenes to train on or to score: one dataset, refused or read without the scenes that have errors. No torch."""
+"""One dataset to train on or to score: refused, or read without the scenes that have errors. No torch."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from craft.config import DatasetSettings
-from craft.datasets.folders import is_generated
-from craft.datasets.reading import read_set
+from craft.datasets.jsonlines import is_generated
+from craft.datasets.reading import read_dataset
+from craft.errors import list_problems
 from craft.scene import Scene
-
-MESSAGES_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedScenes:
-    """One set's scenes and its share in the mix.
+    """One dataset's scenes and its share in the mix.
 
     Attributes:
         scenes: scenes without errors, with character quads.
-        weight: share relative to the other sets.
-        as_read: the same scenes with those characters only that their labels gave; none of a set that is drawn, whose
-            characters are exact, nor of one that is read while it is used.
+        weight: share relative to the other datasets.
+        as_read: the same scenes with those characters only that their labels gave; none of a synthetic dataset, whose
+            characters are exact, nor of one that is read on the fly.
     """
 
     scenes: Sequence[Scene]
@@ -30,41 +29,33 @@ class WeightedScenes:
     as_read: tuple[Scene, ...] = ()
 
 
-def read_scenes(one: DatasetSettings, *, on_error: str, say: Callable[[str], None]) -> list[Scene]:
-    """Read one set, refusing it or leaving scenes out where its labels or images have errors.
+def read_scenes(settings: DatasetSettings, *, on_error: str, echo: Callable[[str], None]) -> list[Scene]:
+    """Read one dataset, refusing it or leaving scenes out where its labels or images have errors.
 
     Args:
-        one: the set.
+        settings: of the dataset.
         on_error: "fail" or "skip".
-        say: told what was read and what was left out.
-
-    Returns:
-        The scenes without errors.
+        echo: told what was read and what was left out.
 
     Raises:
         ValueError: there are errors and `on_error` is "fail", or no scene is left.
     """
-    reading = read_set(one)
-    errors = [problem for problem in reading.problems if problem.fatal]
-    if errors and on_error == "fail":
-        shown = [f"  {problem}" for problem in errors[:MESSAGES_SHOWN]]
-        if len(errors) > MESSAGES_SHOWN:
-            shown.append(f"  ... and {len(errors) - MESSAGES_SHOWN} more: craft check {one.path}")
-        raise ValueError(
-            "\n".join([f"{one.path}: {len(errors)} errors; mend them, or set data.on_error: skip", *shown])
-        )
-    scenes = [scene for scene in reading.scenes if scene.name not in reading.bad_scenes]
+    path = settings.path
+    reading = read_dataset(settings)
+    if (errors := reading.errors) and on_error == "fail":
+        heading = f"{path}: {len(errors)} errors; fix them, or set data.on_error: skip"
+        raise ValueError(list_problems(heading, errors, see=f"craft check {path}"))
+    scenes = list(reading.good_scenes)
     if not scenes:
-        raise ValueError(
-            f"{one.path}: no scene to read; check path, format and numbers, or run: craft check {one.path}"
-        )
-    words = sum(len(scene.words) for scene in scenes)
-    ignored = sum(word.dont_care for scene in scenes for word in scene.words)
-    known = sum(word.character_quads_xy is not None and not word.dont_care for scene in scenes for word in scene.words)
+        raise ValueError(f"{path}: no scene to read; check path, format and numbers, or run: craft check {path}")
+    words = [word for scene in scenes for word in scene.words]
+    ignored = sum(word.dont_care for word in words)
+    known = sum(word.character_quads_xy is not None and not word.dont_care for word in words)
     skipped = f", {len(reading.bad_scenes)} scenes skipped for errors" if reading.bad_scenes else ""
-    say(
-        f"{one.path}: {len(scenes):,} scenes, {words:,} words ({ignored:,} don't care, {known:,} with characters){skipped}"
-    )
-    if not known and one.format is not None and is_generated(Path(one.path)):
-        say(f"{one.path}: scenes.jsonl has every character, which {one.format} leaves out; remove `format` to use them")
+    counts = f"{len(scenes):,} scenes, {len(words):,} words ({ignored:,} don't care, {known:,} with characters)"
+    echo(f"{path}: {counts}{skipped}")
+    if not known and settings.format is not None and is_generated(Path(path)):
+        echo(
+            f"{path}: scenes.jsonl has every character, which {settings.format} leaves out; remove `format` to use them"
+        )
     return scenes

@@ -14,11 +14,16 @@ formats do not quote, and quotes belong to the text: ICDAR2015's training words 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from craft.datasets.labels import DONT_CARE_TEXT, LabelError, make_word, read_label_text, shorten, split_lines
-from craft.scene import Problem, Word
+from craft.config import DatasetFormat
+from craft.datasets.folders import FolderLayout, OfficialFolders
+from craft.datasets.label_format import LabelFormat, folder_format
+from craft.datasets.labels import DONT_CARE_TEXT, make_word, read_label_text, shorten, split_lines
+from craft.errors import Problem
+from craft.scene import Word
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _BOX_SEPARATOR = re.compile(r"\s*,\s*|\s+")
@@ -48,7 +53,6 @@ _FIELDS = {
     "icdar2017": _Fields(8, True, "x1,y1,x2,y2,x3,y3,x4,y4,script,transcription"),
     "icdar2019": _Fields(8, True, "x1,y1,x2,y2,x3,y3,x4,y4,script,transcription"),
 }
-ICDAR_FORMATS = frozenset(_FIELDS)
 
 
 def parse_line(line: str, *, format: str, source: str = "") -> Word:
@@ -56,14 +60,14 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
 
     Args:
         line: without its line end; not blank.
-        format: one of ICDAR_FORMATS. Never guessed: a 2017 line is also a 2015 line with commas in the text.
+        format: "icdar2013", ... Never guessed: a 2017 line is also a 2015 line with commas in the text.
         source: "file:line", kept in the word.
 
     Returns:
         The word, its corners clockwise from the first corner of the line.
 
     Raises:
-        LabelError: too few fields, a coordinate that is no number, or a box or quad without area or crossing itself.
+        Problem: too few fields, a coordinate that is not a number, or a box or quad without area or crossing itself.
 
     Source: ICDAR 2013, 2015 and 2017/2019 MLT robust reading competitions, description of task 1's ground truth.
     """
@@ -75,7 +79,7 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
     wanted = fields.coordinates + fields.has_script + 1
     if len(parts) < wanted:
         remedy = f"write the line as {fields.example}, with {DONT_CARE_TEXT} where the text cannot be read"
-        raise LabelError(f"{len(parts)} fields in {shorten(line)}, wanted {wanted}", _remedy_for(remedy, parts, wanted))
+        raise Problem(f"{len(parts)} fields in {shorten(line)}, wanted {wanted}", _remedy_for(remedy, parts, wanted))
     numbers = [_number(part, index, line) for index, part in enumerate(parts[: fields.coordinates], 1)]
     script = parts[fields.coordinates] if fields.has_script else ""
     text = parts[-1].strip()
@@ -87,38 +91,29 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
 
 
 def read_label_file(path: Path, *, format: str) -> tuple[tuple[Word, ...], tuple[Problem, ...]]:
-    """Read all words of a label file.
+    """Read the words of an image, in the order of their lines, and a problem for each line that cannot be read.
 
-    Args:
-        path: the file; an empty one is a scene without words.
-        format: one of ICDAR_FORMATS.
-
-    Returns:
-        The words in the order of their lines, without those that could not be read, and a problem for each of these.
+    An empty file is an image without words.
     """
-    try:
-        text = read_label_text(path)
-    except LabelError as error:
-        return (), (error.at(str(path)),)
     words: list[Word] = []
     problems: list[Problem] = []
+    try:
+        text = read_label_text(path)
+    except Problem as problem:
+        return (), (problem.at(str(path)),)
     for number, line in enumerate(split_lines(text), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
         try:
             words.append(parse_line(line, format=format, source=where))
-        except LabelError as error:
-            problems.append(error.at(where))
+        except Problem as problem:
+            problems.append(problem.at(where))
     return tuple(words), tuple(problems)
 
 
 def script_remarks(words: list[Word], *, format: str) -> list[Problem]:
-    """Remark on signs that a set was read in the wrong one of the 2015 and 2017 formats.
-
-    Args:
-        words: of a whole set.
-        format: the format that it was read in.
+    """Remark on signs that a whole dataset was read in the wrong one of the 2015 and 2017 formats.
 
     Returns:
         Remarks, each at the first word that shows it: one per unknown script for formats with a script field; one for
@@ -128,14 +123,15 @@ def script_remarks(words: list[Word], *, format: str) -> list[Problem]:
         starts = [word.text.partition(",") for word in words if word.text is not None]
         if starts and all(comma and start in KNOWN_SCRIPTS for start, comma, _ in starts):
             what = f"every transcription starts with a script, as {shorten(words[0].text or '')} does"
-            return [Problem(words[0].source, what, "set format: icdar2017 if that is what it is", fatal=False)]
+            remedy = "set format: icdar2017 if the labels have a script field"
+            return [Problem(what, remedy, where=words[0].source, fatal=False)]
         return []
     if not _FIELDS[format].has_script:
         return []
     first = {word.script: word for word in reversed(words) if word.script and word.script not in KNOWN_SCRIPTS}
     remedy = "set format: icdar2015 if the labels have no script field"
     return [
-        Problem(word.source, f"script {shorten(script)} is not one of the known ones", remedy, fatal=False)
+        Problem(f"unknown script {shorten(script)}", remedy, where=word.source, fatal=False)
         for script, word in sorted(first.items())
     ]
 
@@ -143,7 +139,7 @@ def script_remarks(words: list[Word], *, format: str) -> list[Problem]:
 def _number(text: str, index: int, line: str) -> float:
     if not _NUMBER.fullmatch(text):
         what = f"coordinate {index} is {shorten(text)}, not a number, in {shorten(line)}"
-        raise LabelError(what, "correct it: pixels, such as 377 or 377.5")
+        raise Problem(what, "correct it: pixels, such as 377 or 377.5")
     return float(text)
 
 
@@ -161,10 +157,40 @@ def _corners(numbers: list[float]) -> list[tuple[float, float]]:
     left, top, right, bottom = numbers
     if right <= left or bottom <= top:
         what = f"box from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) has no area or its corners are swapped"
-        raise LabelError(what, "write left, top, right, bottom")
+        raise Problem(what, "write left, top, right, bottom")
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
 def _without_quotes(text: str) -> str:
     quoted = _QUOTED.fullmatch(text)
     return quoted[1].replace('\\"', '"').replace("\\\\", "\\") if quoted else text
+
+
+def _format(name: DatasetFormat, **parts: OfficialFolders) -> LabelFormat:
+    read, remark = partial(read_label_file, format=name), partial(script_remarks, format=name)
+    return folder_format(name, FolderLayout(name, read, parts, remark=remark))
+
+
+FORMATS = (
+    _format(
+        "icdar2013",
+        train=OfficialFolders(("Challenge2_Training_Task12_Images",), ("Challenge2_Training_Task1_GT",)),
+        validation=OfficialFolders(("Challenge2_Test_Task12_Images",), ("Challenge2_Test_Task1_GT",)),
+    ),
+    _format(
+        "icdar2015",
+        train=OfficialFolders(("ch4_training_images",), ("ch4_training_localization_transcription_gt",)),
+        validation=OfficialFolders(
+            ("ch4_test_images",), ("Challenge4_Test_Task1_GT", "ch4_test_localization_transcription_gt")
+        ),
+    ),
+    _format(
+        "icdar2017",
+        train=OfficialFolders(
+            tuple(f"ch8_training_images_{number}" for number in range(1, 9)),
+            ("ch8_training_localization_transcription_gt_v2",),
+        ),
+        validation=OfficialFolders(("ch8_validation_images",), ("ch8_validation_localization_transcription_gt_v2",)),
+    ),
+    _format("icdar2019", train=OfficialFolders(("ImagesPart1", "ImagesPart2"), ("train_gt_t13",))),
+)

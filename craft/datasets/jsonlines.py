@@ -41,36 +41,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from craft.atomic_files import open_atomic
-from craft.datasets.labels import LabelError, SetReading, make_word, read_label_text, shorten, split_lines
-from craft.scene import Problem, Scene, Word
+from craft.config import DatasetSettings
+from craft.datasets.file_pairs import Numbers, is_in_range
+from craft.datasets.label_format import LabelFormat, Match
+from craft.datasets.labels import DatasetReading, ReadingBuilder, make_word, read_label_text, shorten, split_lines
+from craft.errors import Problem
+from craft.scene import Scene, Word
 
+_FILE, _GENERATED = "scenes.jsonl", "generator.json"
 _SCENE_KEYS = ("image", "words", "name", "note")
 _WORD_KEYS = ("quad", "polygon", "text", "script", "dont_care", "characters", "confidence", "note")
 
 
-def read_scenes(
-    path: str | Path, *, image_folder: str | Path | None = None, wanted: Callable[[str], bool] = lambda name: True
-) -> SetReading:
-    """Read a JSON Lines file of scenes.
+def read_json_lines(path: Path, *, image_folder: Path | None = None, numbers: Numbers = None) -> DatasetReading:
+    """Read a JSON Lines file of scenes, without looking at their images.
 
     Args:
         path: the file, in the format above, UTF-8.
         image_folder: what image paths are relative to; the file's own folder where None.
-        wanted: says from a scene's name whether to read it; nothing is reported of the others.
+        numbers: of the scenes wanted; nothing is reported of the others.
 
     Returns:
-        The scenes in the order of their lines and every problem as "file:line". Whether the pictures exist is not
-        looked at here.
+        The scenes in the order of their lines and every problem as "file:line".
     """
-    path = Path(path)
-    folder = Path(image_folder) if image_folder is not None else path.parent
+    folder = image_folder if image_folder is not None else path.parent
+    builder, names = ReadingBuilder(), set[str]()
     try:
         lines = split_lines(read_label_text(path))
-    except LabelError as error:
-        return SetReading((), (error.at(str(path)),))
-    scenes: dict[str, Scene] = {}
-    problems: list[Problem] = []
-    bad_names: set[str] = set()
+    except Problem as problem:
+        return DatasetReading((), (problem.at(str(path)),))
     for number, line in enumerate(lines, 1):
         where = f"{path}:{number}"
         if not line.strip():
@@ -80,19 +79,15 @@ def read_scenes(
             if set(record) == {"note"}:
                 continue
             name = _scene_name(record)
-            if not wanted(name):
+            if not is_in_range(name, numbers):
                 continue
-            if name in scenes:
-                raise LabelError(f"second scene of the name {shorten(name)}", 'give it another with "name"')
-            scene, found = _read_scene(record, name, lambda image: str(folder / image), where)
-        except LabelError as error:
-            problems.append(error.at(where))
-            continue
-        scenes[name] = scene
-        problems.extend(found)
-        if found:
-            bad_names.add(name)
-    return SetReading(tuple(scenes.values()), tuple(problems), frozenset(bad_names))
+            if name in names:
+                raise Problem(f"second scene of the name {shorten(name)}", 'give it another with "name"')
+            builder.add(*_read_scene(record, name, lambda image: str(folder / image), where))
+            names.add(name)
+        except Problem as problem:
+            builder.problems.append(problem.at(where))
+    return builder.build()
 
 
 def write_scenes(
@@ -120,15 +115,7 @@ def write_scenes(
 
 
 def line_of_scene(scene: Scene, *, image: str) -> str:
-    """Write one scene as a line.
-
-    Args:
-        scene: the scene.
-        image: what to write as the path of its picture.
-
-    Returns:
-        The line, with its end.
-    """
+    """Write one scene, whose image is at the path `image`, as a line with its end."""
     return _json_line(_scene_record(scene, image))
 
 
@@ -138,19 +125,19 @@ def scene_of_line(line: str, where: str, *, locate: Callable[[str], str]) -> tup
     Args:
         line: the line.
         where: what messages call it.
-        locate: gives the path of the picture that the line names.
+        locate: gives the path of the image that the line names.
 
     Returns:
         The scene, without its words that are wrong, and what is wrong with these.
 
     Raises:
-        ValueError: the line is not a scene's.
+        Problem: the line does not hold a scene.
     """
     try:
         record = _read_record(line)
         return _read_scene(record, _scene_name(record), locate, where)
-    except LabelError as error:
-        raise ValueError(str(error.at(where))) from None
+    except Problem as problem:
+        raise problem.at(where) from None
 
 
 def _json_line(record: dict[str, Any]) -> str:
@@ -161,9 +148,9 @@ def _read_record(line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise LabelError(f"not JSON ({error})", "write one scene a line, without line breaks inside") from error
+        raise Problem(f"not JSON ({error})", "write one scene a line, without line breaks inside") from error
     if not isinstance(record, dict):
-        raise LabelError(f"expected a scene {{...}}, found {shorten(line)}", 'write {"image": ..., "words": [...]}')
+        raise Problem(f"expected a scene {{...}}, found {shorten(line)}", 'write {"image": ..., "words": [...]}')
     return record
 
 
@@ -171,10 +158,10 @@ def _scene_name(record: dict[str, Any]) -> str:
     _refuse_unknown(record, _SCENE_KEYS, "scene")
     image = record.get("image")
     if not isinstance(image, str) or not image:
-        raise LabelError(f"image is {shorten(str(image))}, not the path of a picture", 'give "image"')
+        raise Problem(f"image is {shorten(str(image))}, not the path of a picture", 'give "image"')
     name = record.get("name", Path(image).stem)
     if not isinstance(name, str) or not name:
-        raise LabelError(f"name is {shorten(str(name))}, not a text", 'correct "name" or leave it out')
+        raise Problem(f"name is {shorten(str(name))}, not a text", 'correct "name" or leave it out')
     return name
 
 
@@ -183,31 +170,29 @@ def _read_scene(
 ) -> tuple[Scene, list[Problem]]:
     labels = record.get("words")
     if not isinstance(labels, list):
-        raise LabelError("words is missing or no list", 'give "words": [] for a picture without text')
+        raise Problem("words is missing or no list", 'give "words": [] for a picture without text')
     words: list[Word] = []
     problems: list[Problem] = []
     for index, label in enumerate(labels, 1):
         try:
             words.append(_read_word(label, where))
-        except LabelError as error:
-            problems.append(Problem(where, f"word {index}: {error.what}", error.remedy))
+        except Problem as problem:
+            problems.append(Problem(f"word {index}: {problem.what}", problem.remedy, where=where))
     return Scene(image_path=locate(record["image"]), words=tuple(words), name=name), problems
 
 
 def _read_word(label: Any, where: str) -> Word:
     if not isinstance(label, dict):
-        raise LabelError(f"expected a word {{...}}, found {shorten(str(label))}", 'write {"quad": ..., "text": ...}')
+        raise Problem(f"expected a word {{...}}, found {shorten(str(label))}", 'write {"quad": ..., "text": ...}')
     _refuse_unknown(label, _WORD_KEYS, "word")
     if ("quad" in label) == ("polygon" in label):
-        raise LabelError("has both quad and polygon, or neither", "give one of the two")
+        raise Problem("has both quad and polygon, or neither", "give one of the two")
     key = "quad" if "quad" in label else "polygon"
     polygon = _corners(label[key], key, fixed=4 if key == "quad" else None)
     characters = label.get("characters")
     if characters is not None:
         if not isinstance(characters, list):
-            raise LabelError(
-                "characters is no list of quads", 'give 4 corners per character, or leave "characters" out'
-            )
+            raise Problem("characters is no list of quads", 'give 4 corners per character, or leave "characters" out')
         characters = _character_corners(characters)
     return make_word(
         polygon,
@@ -237,9 +222,9 @@ def _corners(value: Any, what: str, *, fixed: int | None) -> NDArray[np.float64]
     try:
         points = np.asarray(value, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):
-        raise LabelError(f"{what} is {shorten(str(value))}, not corners", remedy) from None
+        raise Problem(f"{what} is {shorten(str(value))}, not corners", remedy) from None
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 4 or (fixed and len(points) != fixed):
-        raise LabelError(f"{what} is {shorten(str(value))}, an array of {list(points.shape)} numbers", remedy)
+        raise Problem(f"{what} is {shorten(str(value))}, an array of {list(points.shape)} numbers", remedy)
     return points
 
 
@@ -249,14 +234,14 @@ def _typed(label: dict[str, Any], key: str, kind: type, default: Any) -> Any:
         return default
     if not isinstance(value, kind):
         wanted = {str: "a text", bool: "true or false"}[kind]
-        raise LabelError(f"{key} is {shorten(str(value))}, not {wanted}", f'correct "{key}" or leave it out')
+        raise Problem(f"{key} is {shorten(str(value))}, not {wanted}", f'correct "{key}" or leave it out')
     return value
 
 
 def _confidence(label: dict[str, Any]) -> float:
     value = label.get("confidence", 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise LabelError(f"confidence is {shorten(str(value))}, not a number from 0 to 1", "correct it or leave it out")
+        raise Problem(f"confidence is {shorten(str(value))}, not a number from 0 to 1", "correct it or leave it out")
     return float(value)
 
 
@@ -265,7 +250,7 @@ def _refuse_unknown(record: dict[str, Any], known: tuple[str, ...], what: str) -
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             guess = f'did you mean "{nearest[0]}"?' if nearest else f"known: {', '.join(known)};"
-            raise LabelError(f'a {what} has no key "{key}"', f'{guess} what is not for craft goes under "note"')
+            raise Problem(f'a {what} has no key "{key}"', f'{guess} what is not for craft goes under "note"')
 
 
 def _scene_record(scene: Scene, image: str) -> dict[str, Any]:
@@ -302,3 +287,27 @@ def _shortest(value: np.float32) -> int | float:
     number = float(str(value))
     assert math.isfinite(number)
     return int(number) if number.is_integer() else number
+
+
+def is_generated(path: Path) -> bool:
+    """Whether `craft synth` wrote a folder: its scenes.jsonl has the characters that its ICDAR label files lack."""
+    return (path / _FILE).is_file() and (path / _GENERATED).is_file()
+
+
+def _recognise(path: Path) -> Match:
+    if is_generated(path) or (path.suffix.lower() == ".jsonl" and path.is_file()):
+        return Match.CERTAIN
+    return Match.POSSIBLE if (path / _FILE).is_file() else Match.NONE
+
+
+def _read(settings: DatasetSettings) -> DatasetReading:
+    path = Path(settings.path)
+    images = path / settings.images if settings.images else None
+    if path.is_dir():
+        path = path / (settings.labels or _FILE)
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such file; give the .jsonl file as path, or its name as labels")
+    return read_json_lines(path, image_folder=images, numbers=settings.numbers)
+
+
+FORMAT = LabelFormat("jsonl", _recognise, _read)

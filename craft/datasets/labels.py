@@ -1,43 +1,30 @@
-"""What the label readers share: a set as read, a word checked, a label file's text."""
+"""What the label readers share: a word checked, a label file's text, a dataset as read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from craft.errors import Problem
 from craft.geometry import are_convex_and_clockwise, clockwise, convex_turn, is_simple
-from craft.scene import Problem, Scene, Word
+from craft.scene import Scene, Word
 
 DONT_CARE_TEXT = "###"
 LARGEST_COORDINATE = 1e6
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
-class LabelError(ValueError):
-    """One label is wrong; says what is wrong and what to do, while the caller knows where."""
-
-    def __init__(self, what: str, remedy: str, *, line: int | None = None) -> None:
-        super().__init__(f"{what}; {remedy}")
-        self.what = what
-        self.remedy = remedy
-        self.line = line
-
-    def at(self, where: str) -> Problem:
-        """The problem to report for `where`: "file:line", or "file" where the error itself knows its line, if any."""
-        return Problem(where if self.line is None else f"{where}:{self.line}", self.what, self.remedy)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class SetReading:
-    """A labelled set as read.
+class DatasetReading:
+    """A labelled dataset as read.
 
     Attributes:
-        scenes: every scene whose picture has a label, in the order of their numbers or of the file; words that could
+        scenes: every scene whose image has a label, in the order of their numbers or of the file; words that could
             not be read are missing from theirs.
         problems: everything wrong or worth a remark, in the order it was found.
         bad_scenes: names of the scenes with a fatal problem, also of those that could not become a scene at all.
@@ -58,6 +45,36 @@ class SetReading:
         return tuple(problem for problem in self.problems if problem.fatal)
 
 
+@dataclass(slots=True)
+class ReadingBuilder:
+    """A reading that grows scene by scene."""
+
+    scenes: list[Scene] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    bad_names: set[str] = field(default_factory=set)
+
+    def add(self, scene: Scene, problems: Collection[Problem]) -> None:
+        """Add a scene and what is wrong with its words."""
+        self.scenes.append(scene)
+        self.problems.extend(problems)
+        if problems:
+            self.bad_names.add(scene.name)
+
+    def build(self) -> DatasetReading:
+        """Finish the reading."""
+        return DatasetReading(tuple(self.scenes), tuple(self.problems), frozenset(self.bad_names))
+
+
+def join_readings(readings: Iterable[DatasetReading]) -> DatasetReading:
+    """Put readings, whose scenes' names differ, one after the other."""
+    parts = list(readings)
+    return DatasetReading(
+        scenes=tuple(scene for part in parts for scene in part.scenes),
+        problems=tuple(problem for part in parts for problem in part.problems),
+        bad_scenes=frozenset().union(*(part.bad_scenes for part in parts)),
+    )
+
+
 def make_word(
     polygon_xy: ArrayLike,
     *,
@@ -70,11 +87,10 @@ def make_word(
 ) -> Word:
     """Check a label and make it a word.
 
-    A counter-clockwise polygon is reversed around its first corner, which stays the start of the text. A word without
-    a transcription and without characters is "don't care".
+    A word without a transcription and without characters is "don't care".
 
     Args:
-        polygon_xy: (P, 2) corners in source pixels, P >= 4, used as given.
+        polygon_xy: (P, 2) corners in source pixels, P >= 4; see `check_polygon`.
         text: the transcription; None, "" and "###" mean that there is none.
         script: as the label says; "None" counts as none.
         dont_care: True where the label says so by other means than the text.
@@ -82,11 +98,8 @@ def make_word(
         confidence: of the characters, 0 to 1.
         source: "file:line".
 
-    Returns:
-        The word.
-
     Raises:
-        LabelError: a coordinate is not finite or beyond a million pixels, or a polygon has no area or crosses itself.
+        Problem: as `check_polygon`, without a location.
     """
     polygon = check_polygon(polygon_xy, what="word")
     characters: NDArray[np.float32] | None = None
@@ -106,7 +119,7 @@ def make_word(
 
 
 def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    """What `check_polygon` makes of each character; all at once where they are convex and clockwise, as nearly all are."""
+    """Do what `check_polygon` does to each character, all at once where they are convex and clockwise, as most are."""
     if not len(quads_xy):
         return None
     if np.isfinite(quads_xy).all() and np.abs(quads_xy).max() <= LARGEST_COORDINATE:
@@ -117,7 +130,7 @@ def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:
 
 
 def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
-    """Check a polygon and make it clockwise.
+    """Check a polygon, and reverse a counter-clockwise one around its first corner.
 
     Args:
         polygon_xy: (P, 2) corners in pixels.
@@ -127,7 +140,7 @@ def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
         (P, 2) float32, clockwise, starting where it started.
 
     Raises:
-        LabelError: a coordinate is not finite or too large, the polygon has no area, or its sides cross.
+        Problem: a coordinate is not finite or beyond a million pixels, the polygon has no area, or its sides cross.
     """
     points = np.asarray(polygon_xy, dtype=np.float64)
     if len(points) == 4:
@@ -135,21 +148,21 @@ def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
         if plain is not None:
             return plain
     if not np.isfinite(points).all() or np.abs(points).max() > LARGEST_COORDINATE:
-        raise LabelError(
-            f"{what} has a coordinate that is no number of pixels: {_corners(points)}",
+        raise Problem(
+            f"{what} has a coordinate that is not finite or beyond a million pixels: {_corners(points)}",
             "correct it, or delete the label",
         )
     points = points.astype(np.float32)
     if not is_simple(points):
-        remedy = "draw it again as corners in clockwise order from the start of the text, or delete the label"
+        remedy = "give its corners in clockwise order from the start of the text, or delete the label"
         if _on_one_line(points):
-            raise LabelError(f"{what} has no area: {_corners(points)}", remedy)
-        raise LabelError(f"{what}'s sides cross or touch: {_corners(points)}", remedy)
+            raise Problem(f"{what} has no area: {_corners(points)}", remedy)
+        raise Problem(f"{what}'s sides cross or touch: {_corners(points)}", remedy)
     return clockwise(points)
 
 
 def _plain_quad(points: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    """What `check_polygon` makes of a convex quad, as nearly all labels are, number by number; None for others."""
+    """Do what `check_polygon` does to a convex quad, as nearly all labels are, number by number; None for others."""
     if not all(abs(number) <= LARGEST_COORDINATE for corner in points.tolist() for number in corner):
         return None
     rounded = points.astype(np.float32)
@@ -162,25 +175,20 @@ def _plain_quad(points: NDArray[np.float64]) -> NDArray[np.float32] | None:
 def read_label_text(path: Path) -> str:
     """Read a label file as UTF-8, without the byte order mark that it may begin with.
 
-    Args:
-        path: the file.
-
-    Returns:
-        Its text.
-
     Raises:
-        LabelError: it cannot be read or is not UTF-8; the message says in which line.
+        Problem: the file cannot be read or is not UTF-8; the location includes the line.
     """
     try:
         buffer = path.read_bytes()
     except OSError as error:
-        raise LabelError(f"label cannot be read ({error.strerror})", "restore it, or remove its picture") from error
+        remedy = "restore the file, or remove its image"
+        raise Problem(f"label file cannot be read ({error.strerror})", remedy, where=str(path)) from error
     try:
         return buffer.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = buffer.count(b"\n", 0, error.start) + 1
-        what = f"label is not UTF-8 (byte {buffer[error.start]:#04x})"
-        raise LabelError(what, "save the file as UTF-8", line=line) from error
+        what = f"label file is not UTF-8 (byte {buffer[error.start]:#04x})"
+        raise Problem(what, "save the file as UTF-8", where=f"{path}:{line}") from error
 
 
 def split_lines(text: str) -> list[str]:
@@ -194,41 +202,17 @@ def shorten(text: str, *, limit: int = 80) -> str:
 
 
 def words_outside(scene: Scene, *, size_hw: tuple[int, int]) -> list[Problem]:
-    """Remark on words that do not touch their picture.
-
-    Args:
-        scene: the scene.
-        size_hw: height and width of its picture.
-
-    Returns:
-        One remark per word wholly outside.
-    """
+    """Remark on each word that lies wholly outside an image of `size_hw` pixels."""
     height, width = size_hw
     found = []
     for word in scene.words:
         xs, ys = word.polygon_xy.T.tolist()
         left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
-            what = f"word {shorten(word.text or DONT_CARE_TEXT)} lies outside its picture of {width} x {height} pixels"
-            found.append(Problem(word.source, what, "check that label and picture belong together", fatal=False))
+            what = f"word {shorten(word.text or DONT_CARE_TEXT)} lies outside its image of {width} x {height} pixels"
+            remedy = "check that label and image belong together"
+            found.append(Problem(what, remedy, where=word.source, fatal=False))
     return found
-
-
-def join_readings(readings: Iterable[SetReading]) -> SetReading:
-    """Put readings one after the other.
-
-    Args:
-        readings: in order; their scenes' names differ.
-
-    Returns:
-        All of them as one.
-    """
-    parts = list(readings)
-    return SetReading(
-        scenes=tuple(scene for part in parts for scene in part.scenes),
-        problems=tuple(problem for part in parts for problem in part.problems),
-        bad_scenes=frozenset().union(*(part.bad_scenes for part in parts)),
-    )
 
 
 def _corners(points: NDArray[np.floating]) -> str:

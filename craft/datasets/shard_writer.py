@@ -1,4 +1,4 @@
-"""Packs a labelled set into tar shards with an index, whole or not at all. No torch."""
+"""Packs a labelled dataset into tar shards with an index, completely or not at all. No torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from craft.config import DatasetSettings
 from craft.datasets.jsonlines import line_of_scene
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.datasets.shards import COLUMNS, SCENE_INDEX, SHARD_LIST, VERSION
+from craft.errors import list_problems
 from craft.images.reader import picture_bytes
 from craft.scene import Scene
 
-_PROBLEMS_SHOWN = 10
 _LONGEST_NAME = 80  # of a member, so that a tar header holds it in one block
 _UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -45,32 +45,28 @@ class PackSummary:
     skipped: int
 
 
-def pack_set(
+def pack_dataset(
     settings: DatasetSettings, out: Path, *, shard_bytes: int, skip_errors: bool = False, progress: bool = False
 ) -> PackSummary:
-    """Pack a labelled set. Pictures are copied bit for bit; labels keep everything, characters too.
+    """Pack a labelled dataset. Images are copied bit for bit; labels keep everything, characters too.
 
     Args:
-        settings: the set.
-        out: folder for the shards; it appears when all is written, ".partial" behind its name is used on the way.
-        shard_bytes: size that a shard does not pass, unless by a single scene.
-        skip_errors: leave scenes with errors out, instead of refusing the set.
+        settings: of the dataset.
+        out: folder for the shards; it appears when all is written, ".partial" after its name is used on the way.
+        shard_bytes: size that a shard does not exceed, unless a single scene does.
+        skip_errors: leave scenes with errors out, instead of refusing the dataset.
         progress: show a bar.
 
-    Returns:
-        What was written.
-
     Raises:
-        ValueError: the folder is there already, the set has errors and `skip_errors` is False, no scene is left, or a
-            picture cannot be read.
+        ValueError: the folder exists, the dataset has errors and `skip_errors` is False, no scene is left, or an
+            image cannot be read.
     """
     if out.exists():
-        raise ValueError(f"{out}: is there already; remove it, or give another --out")
-    reading = read_set(settings)
-    if reading.errors and not skip_errors:
-        shown = [f"  {problem}" for problem in reading.errors[:_PROBLEMS_SHOWN]]
-        remedy = "mend them, or add --skip-errors"
-        raise ValueError("\n".join([f"{settings.path}: {len(reading.errors)} errors; {remedy}", *shown]))
+        raise ValueError(f"{out}: already exists; remove it, or give another --out")
+    reading = read_dataset(settings)
+    if (errors := reading.errors) and not skip_errors:
+        heading = f"{settings.path}: {len(errors)} errors; fix them, or add --skip-errors"
+        raise ValueError(list_problems(heading, errors, see=f"craft check {settings.path}"))
     scenes = reading.good_scenes
     if not scenes:
         raise ValueError(f"{settings.path}: no scene to pack; run: craft check {settings.path}")
@@ -83,20 +79,14 @@ def pack_set(
 
 
 def parse_size(text: str) -> int:
-    """Read a size such as 256M.
-
-    Args:
-        text: a number, and K, M or G for powers of 1024.
-
-    Returns:
-        Bytes.
+    """Read a number of bytes such as 256M, with K, M or G for powers of 1024.
 
     Raises:
         ValueError: anything else, or 0.
     """
     match = re.fullmatch(r"([0-9]+)([KMG]?)", text.strip().upper())
     if match is None or int(match[1]) == 0:
-        raise ValueError(f"size {text!r} is not understood; give bytes, or a number with K, M or G, such as 256M")
+        raise ValueError(f"size {text!r} is not a size; give bytes, or a number with K, M or G, such as 256M")
     return int(match[1]) * _UNIT[match[2]]
 
 
@@ -120,17 +110,17 @@ def _write_shards(folder: Path, scenes: Sequence[Scene], *, shard_bytes: int, pr
     """Write shards and index, and return the shards' sizes."""
     names, rows, sizes = _Names(), np.empty((len(scenes), len(COLUMNS)), dtype=np.int64), []
     tar: tarfile.TarFile | None = None
-    for place, scene in enumerate(tqdm(scenes, desc="pack", disable=not progress)):
-        picture, name = picture_bytes(scene.image_path), names.of(scene)
+    for row, scene in enumerate(tqdm(scenes, desc="pack", disable=not progress)):
+        image, name = picture_bytes(scene.image_path), names.of(scene)
         file_name = name + (Path(scene.image_path).suffix.lower() or ".jpg")
         label = line_of_scene(scene, image=file_name).encode("utf-8")
-        if tar is not None and tar.offset + _taken(label) + _taken(picture) > shard_bytes:
+        if tar is not None and tar.offset + _taken(label) + _taken(image) > shard_bytes:
             sizes.append(_close(tar))
             tar = None
         if tar is None:
             path = folder / _shard_name(len(sizes))
             tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - open over many scenes
-        rows[place] = (len(sizes), *_add(tar, f"{name}.json", label), *_add(tar, file_name, picture))
+        rows[row] = (len(sizes), *_add(tar, f"{name}.json", label), *_add(tar, file_name, image))
     assert tar is not None, "there is at least one scene"
     sizes.append(_close(tar))
     listed = [{"name": _shard_name(number), "bytes": size} for number, size in enumerate(sizes)]

@@ -8,7 +8,6 @@ txt      (1, N) of texts; each may hold several lines, and words are what white 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +15,55 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from craft.datasets.labels import LARGEST_COORDINATE, LabelError, SetReading
+from craft.config import DatasetSettings
+from craft.datasets.label_format import LabelFormat, Match
+from craft.datasets.labels import LARGEST_COORDINATE, DatasetReading, ReadingBuilder
+from craft.errors import Problem
 from craft.geometry import signed_area
-from craft.scene import Problem, Scene, Word
+from craft.scene import Scene, Word
 
+_FILE = "gt.mat"
 _KEYS = ("imnames", "wordBB", "charBB", "txt")
 
 
-def read_synthtext(
-    path: str | Path, *, image_folder: str | Path | None = None, wanted: Callable[[int], bool] = lambda number: True
-) -> SetReading:
-    """Read SynthText's ground truth.
+def read_synthtext(settings: DatasetSettings) -> DatasetReading:
+    """Read SynthText's ground truth; the whole of it, 858,750 images, takes several GiB of memory as scenes.
 
     Args:
-        path: `gt.mat`. The whole of SynthText holds 858,750 pictures and takes several GiB of memory as scenes.
-        image_folder: what picture paths are relative to; the file's own folder where None.
-        wanted: says from a picture's place in the file, counted from 1, whether to read it.
+        settings: `path` is `gt.mat` or its folder; `labels` is another name of the file, and `numbers` are positions in
+            it, counted from 1.
 
     Returns:
-        The scenes in the order of the file, and problems as "gt.mat:place". A scene of which words, characters and
+        The scenes in the order of the file, and problems as "gt.mat:position". A scene of which words, characters and
         text do not go together has no words; a word that is bad or has a bad character is left out of its scene.
 
     Raises:
-        ValueError: scipy is missing, or the file cannot be read or lacks a field.
+        Problem: scipy is missing, or the file cannot be read or lacks a field.
 
     Source: Gupta, Vedaldi, Zisserman, Synthetic Data for Text Localisation in Natural Images, CVPR 2016; readme of
-        the data set.
+        the dataset.
     """
-    path = Path(path)
-    folder = Path(image_folder) if image_folder is not None else path.parent
+    path = Path(settings.path)
+    folder = path if path.is_dir() else path.parent
+    path = folder / (settings.labels or _FILE) if path.is_dir() else path
+    images = folder / settings.images if settings.images else folder
+    first, last = settings.numbers or (1, 1 << 62)
+    builder = ReadingBuilder()
     fields = read_mat(path, _KEYS)
     columns = [np.ravel(fields[key]) for key in _KEYS]
     if len({len(column) for column in columns}) != 1:
         counts = ", ".join(f"{key} {len(column)}" for key, column in zip(_KEYS, columns, strict=True))
-        raise ValueError(f"{path}: fields of unlike lengths ({counts}); download it again")
-    scenes: list[Scene] = []
-    problems: list[Problem] = []
-    bad_names: set[str] = set()
+        raise Problem(f"fields differ in length ({counts})", "download the file again", where=str(path))
     for number, (image, word_boxes, character_boxes, texts) in enumerate(zip(*columns, strict=True), 1):
-        if not wanted(number):
-            continue
-        where = f"{path}:{number}"
-        image_name = str(np.ravel(image)[0])
-        name = Path(image_name).stem
-        words: tuple[Word, ...] = ()
-        try:
-            words, found = _read_words(word_boxes, character_boxes, texts, where)
-        except LabelError as error:
-            found = [error.at(where)]
-        scenes.append(Scene(image_path=str(folder / image_name), words=words, name=name))
-        problems.extend(found)
-        if found:
-            bad_names.add(name)
-    return SetReading(tuple(scenes), tuple(problems), frozenset(bad_names))
+        if first <= number <= last:
+            where, image_name = f"{path}:{number}", str(np.ravel(image)[0])
+            words: tuple[Word, ...] = ()
+            try:
+                words, problems = _read_words(word_boxes, character_boxes, texts, where)
+            except Problem as problem:
+                problems = [problem.at(where)]
+            builder.add(Scene(str(images / image_name), words, Path(image_name).stem), problems)
+    return builder.build()
 
 
 def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -78,23 +73,23 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
         path: the file.
         keys: the fields it must hold.
 
-    Returns:
-        Its fields.
-
     Raises:
-        ValueError: scipy is missing, the file cannot be read, or a field is missing.
+        Problem: scipy is missing, the file cannot be read, or a field is missing.
     """
+    where = str(path)
     try:
         from scipy.io import loadmat
     except ImportError:
-        raise ValueError(f"{path}: reading .mat files needs scipy; install it (pip install scipy)") from None
+        raise Problem("reading .mat files needs scipy", "install it (pip install scipy)", where=where) from None
     try:
         fields = loadmat(str(path), variable_names=list(keys))
     except Exception as error:  # scipy meets damaged files with errors of its own, of zlib, of indexing and others
-        raise ValueError(f"{path}: cannot be read as a MATLAB file ({error}); download it again") from error
+        what = f"cannot be read as a MATLAB file ({error})"
+        raise Problem(what, "download it again", where=where) from error
     missing = [key for key in keys if key not in fields]
     if missing:
-        raise ValueError(f"{path}: lacks the fields {', '.join(missing)}; it is not the file that is meant")
+        remedy = "give the dataset's own label file"
+        raise Problem(f"lacks the fields {', '.join(missing)}", remedy, where=where)
     return fields
 
 
@@ -110,7 +105,7 @@ def _read_words(
             f"{len(words)} words of {sum(lengths)} characters in txt, {len(word_quads)} quads in wordBB and "
             f"{len(character_quads)} in charBB"
         )
-        raise LabelError(what, "correct the file, or leave the scene out")
+        raise Problem(what, "correct the file, or leave the scene out")
     word_quads, word_good = _checked(word_quads)
     character_quads, character_good = _checked(character_quads)
     ends = np.cumsum([0, *lengths])
@@ -124,7 +119,7 @@ def _read_words(
             )
         else:
             what = f"word {index + 1} {word!r} or one of its characters has no area, or sides that cross"
-            problems.append(Problem(where, what, "correct the file, or leave the scene out"))
+            problems.append(Problem(what, "correct the file, or leave the scene out", where=where))
     return tuple(found), problems
 
 
@@ -135,7 +130,7 @@ def _quads(boxes: NDArray, what: str) -> NDArray[np.float32]:
     if boxes.ndim == 2:
         boxes = boxes[..., None]
     if boxes.ndim != 3 or boxes.shape[:2] != (2, 4):
-        raise LabelError(f"{what} is an array of {list(boxes.shape)} numbers, wanted [2, 4, count]", "correct the file")
+        raise Problem(f"{what} is an array of {list(boxes.shape)} numbers, wanted [2, 4, count]", "correct the file")
     return np.ascontiguousarray(boxes.transpose(2, 1, 0))
 
 
@@ -148,3 +143,12 @@ def _checked(quads: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
     good = finite & (area != 0) & np.asarray(shapely.is_valid(shapely.polygons(safe.astype(np.float64))))
     reversed_quads = safe[:, [0, 3, 2, 1]]
     return np.where((area < 0)[:, None, None], reversed_quads, safe), good
+
+
+def _recognise(path: Path) -> Match:
+    if path.suffix.lower() == ".mat" and path.is_file():
+        return Match.CERTAIN
+    return Match.OFFICIAL if (path / _FILE).is_file() else Match.NONE
+
+
+FORMAT = LabelFormat("synthtext", _recognise, read_synthtext)

@@ -17,9 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.datasets.labels import DONT_CARE_TEXT, LabelError, make_word, read_label_text, shorten
+from craft.datasets.folders import FolderLayout, OfficialFolders
+from craft.datasets.label_format import folder_format
+from craft.datasets.labels import DONT_CARE_TEXT, make_word, read_label_text, shorten
 from craft.datasets.synthtext import read_mat
-from craft.scene import Problem, Word
+from craft.errors import Problem
+from craft.scene import Word
 
 _RECORD_START = re.compile(r"^[ \t]*x[ \t]*:", re.MULTILINE)
 _RECORD = re.compile(
@@ -32,27 +35,21 @@ _REMEDY = "write x: [[...]], y: [[...]], ornt: [u'c'], transcriptions: [u'...']"
 
 
 def read_label_file(path: Path) -> tuple[tuple[Word, ...], tuple[Problem, ...]]:
-    """Read all words of one picture.
+    """Read the words of an image from a .txt or .mat file, and a problem for each that cannot be read.
 
-    Args:
-        path: .txt or .mat.
-
-    Returns:
-        The words in the order of the file, without those that could not be read, and a problem for each of these.
-
-    Source: Ch'ng and Chan, Total-Text, ICDAR 2017; readme of the data set's ground truth.
+    Source: Ch'ng and Chan, Total-Text, ICDAR 2017; readme of the dataset's ground truth.
     """
     words: list[Word] = []
     problems: list[Problem] = []
     try:
         records = _mat_records(path) if path.suffix.lower() == ".mat" else _text_records(path)
-    except LabelError as error:
-        return (), (error.at(str(path)),)
+    except Problem as problem:
+        return (), (problem.at(str(path)),)
     for where, x, y, text in records:
         try:
             words.append(_make(x, y, text, where))
-        except LabelError as error:
-            problems.append(error.at(where))
+        except Problem as problem:
+            problems.append(problem.at(where))
     return tuple(words), tuple(problems)
 
 
@@ -82,13 +79,9 @@ def _text_records(path: Path) -> list[_Record]:
 
 
 def _mat_records(path: Path) -> list[_Record]:
-    try:
-        table = read_mat(path, ("polygt",))["polygt"]
-    except ValueError as error:
-        what, _, remedy = str(error).removeprefix(f"{path}: ").rpartition("; ")
-        raise LabelError(what, remedy) from error
+    table = read_mat(path, ("polygt",))["polygt"]
     if table.size and (table.ndim != 2 or table.shape[1] < 5):
-        raise LabelError(f"polygt is an array of {list(table.shape)} cells, wanted [words, 6]", "download it again")
+        raise Problem(f"polygt is an array of {list(table.shape)} cells, wanted [words, 6]", "download it again")
     records: list[_Record] = []
     for number, row in enumerate(table if table.size else (), 1):
         text = str(np.ravel(row[4])[0]) if np.size(row[4]) else ""
@@ -99,7 +92,18 @@ def _mat_records(path: Path) -> list[_Record]:
 
 def _make(x: NDArray[np.float64] | str, y: NDArray[np.float64] | str, text: str, where: str) -> Word:
     if isinstance(x, str) or isinstance(y, str):
-        raise LabelError(f"not a word of TotalText: {shorten(str(x))}", _REMEDY)
+        raise Problem(f"not a word of TotalText: {shorten(str(x))}", _REMEDY)
     if len(x) != len(y) or len(x) < 4:
-        raise LabelError(f"{len(x)} x and {len(y)} y coordinates, wanted as many of each, at least 4", _REMEDY)
+        raise Problem(f"{len(x)} x and {len(y)} y coordinates, wanted as many of each, at least 4", _REMEDY)
     return make_word(np.stack([x, y], axis=1), text=DONT_CARE_TEXT if text.strip() == "#" else text, source=where)
+
+
+_PARTS = {
+    "train": OfficialFolders(
+        ("Images/Train",), ("Groundtruth/Polygon/Train", "Polygon/Train", "txt_format/Train", "gt/Train")
+    ),
+    "validation": OfficialFolders(
+        ("Images/Test",), ("Groundtruth/Polygon/Test", "Polygon/Test", "txt_format/Test", "gt/Test")
+    ),
+}
+FORMAT = folder_format("totaltext", FolderLayout("totaltext", read_label_file, _PARTS, (".txt", ".mat")))

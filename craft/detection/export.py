@@ -18,11 +18,12 @@ from tqdm import tqdm
 
 from craft.atomic_files import write_atomic
 from craft.detection.detector import Detector
+from craft.errors import Problem
 from craft.evaluation.protocols import round_detections
 from craft.geometry import clockwise
 from craft.images.drawing import draw_detections, write_image
 from craft.images.reader import PICTURE_ENDINGS, read_image
-from craft.scene import Detections, Problem
+from craft.scene import Detections
 
 Format = Literal["json", "icdar", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
@@ -113,7 +114,8 @@ def detect_paths(
             image = read_image(path)
             found = detector.detect(image, polygons=polygons, characters=characters)
         except ValueError as error:
-            failures.append(Problem(str(path), str(error).removeprefix(f"{path}: "), "the other files were done"))
+            what = str(error).removeprefix(f"{path}: ")
+            failures.append(Problem(what, "the other files were done", where=str(path)))
             continue
         rows += csv_rows(path, found)
         files = _write_results(out, name, path, image, found, formats=formats, draw=draw)
@@ -146,7 +148,7 @@ def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem
             files = _pictures_only(Path(match) for match in glob.glob(str(path), recursive=True))
         if not files:
             what = "holds no pictures" if path.is_dir() else "is no file, no folder and matches nothing"
-            problems.append(Problem(str(path), what, f"pictures end in {', '.join(sorted(PICTURE_ENDINGS))}"))
+            problems.append(Problem(what, f"pictures end in {', '.join(sorted(PICTURE_ENDINGS))}", where=str(path)))
         found.update(dict.fromkeys(files))
     return list(found), problems
 

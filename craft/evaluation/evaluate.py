@@ -12,11 +12,12 @@ import numpy as np
 
 from craft.atomic_files import write_atomic
 from craft.config import Protocol
+from craft.errors import Problem
 from craft.evaluation.image_score import ImageScore, score_as_dict
 from craft.evaluation.protocols import PROTOCOLS, check_protocol, score_polygons
 from craft.evaluation.result_files import Layout, ResultFile, read_results
 from craft.evaluation.summary import Scores, summarise
-from craft.scene import Problem, Scene
+from craft.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,12 +103,14 @@ def pair_results(scenes: Sequence[Scene], files: Sequence[ResultFile]) -> tuple[
     empty = np.zeros(0) if has_scores else None
     paired = [by_key.get(key, ResultFile("", [], (), empty)) for key in keys]
     remarks = [
-        Problem(file.name, "belongs to no scene and was not scored", "add its scene", fatal=False)
+        Problem("belongs to no scene and was not scored", "add its scene", where=file.name, fatal=False)
         for key, file in by_key.items()
         if key not in set(keys)
     ]
     remarks += [
-        Problem(scene.name, "has no result file and was scored as having no detections", "add a file", fatal=False)
+        Problem(
+            "has no result file and was scored as having no detections", "add a file", where=scene.name, fatal=False
+        )
         for scene, key in zip(scenes, keys, strict=True)
         if key not in by_key
     ]
@@ -145,4 +148,4 @@ def _repair_remarks(scene: Scene, file: ResultFile, score: ImageScore) -> list[P
     what, remedy = "polygon crosses itself or has no area and was repaired", "correct the order of its corners"
     truth = [scene.words[index].source or f"{scene.name}, word {index + 1}" for index in score.repaired_truth]
     detections = [f"{file.name}:{file.lines[index]}" for index in score.repaired_detections]
-    return [Problem(where, what, remedy, fatal=False) for where in truth + detections]
+    return [Problem(what, remedy, where=where, fatal=False) for where in truth + detections]

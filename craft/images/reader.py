@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from craft.errors import Problem
 from craft.images.headers import Header, read_header
 from craft.images.tar_members import parse_member, read_member
 
@@ -72,7 +73,7 @@ def decode_image(buffer: bytes, *, name: str = "picture in memory") -> NDArray[n
         ValueError: the bytes are no picture, or a part is missing.
     """
     if not buffer:
-        raise ValueError(f"{name}: is empty; copy or download it again, or remove it with its label")
+        raise Problem("is empty", "copy or download it again, or remove it with its label", where=name)
     header = read_header(io.BytesIO(buffer))
     image = _decode_plain(buffer, header) if header is not None and _is_plain(header, buffer) else None
     if image is None and ((header is not None and header.depth == 16) or buffer.startswith(_TIFF_STARTS)):
@@ -83,7 +84,7 @@ def decode_image(buffer: bytes, *, name: str = "picture in memory") -> NDArray[n
         with Image.open(io.BytesIO(buffer)) as picture:
             return pillow_to_rgb(picture)
     except _DECODER_ERRORS as error:
-        raise ValueError(_unreadable(name, error)) from error
+        raise _unreadable(name, error) from error
 
 
 class EncodedPicture:
@@ -165,7 +166,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
                 picture.verify()
             return (width, height) if turned else (height, width)
     except _DECODER_ERRORS as error:
-        raise ValueError(_unreadable(str(path), error)) from error
+        raise _unreadable(str(path), error) from error
 
 
 def pillow_to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
@@ -209,17 +210,18 @@ def picture_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(_unreadable(str(path), error)) from error
+        raise _unreadable(str(path), error) from error
 
 
-def _unreadable(name: str, error: BaseException) -> str:
+def _unreadable(name: str, error: BaseException) -> Problem:
     if isinstance(error, FileNotFoundError):
-        return f"{name}: there is no such file; correct the path"
+        return Problem("there is no such file", "correct the path", where=name)
     if isinstance(error, Image.UnidentifiedImageError):
         what = "is no picture, or a damaged one"
     else:
         what = f"cannot be read as a picture ({getattr(error, 'strerror', None) or error or type(error).__name__})"
-    return f"{name}: {what}; open it in a viewer, then convert or download it again, or remove it with its label"
+    remedy = "open it in a viewer, then convert or download it again, or remove it with its label"
+    return Problem(what, remedy, where=name)
 
 
 def _upright(picture: Image.Image) -> Image.Image:

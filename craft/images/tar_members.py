@@ -7,6 +7,8 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 
+from craft.errors import Problem
+
 REMEDY = "copy the shard again, or pack the set anew with craft pack"
 _PLACE = re.compile(r"(?P<shard>.+\.tar):(?P<start>[0-9]+)\+(?P<bytes>[0-9]+)~(?P<sum>[0-9]+):(?P<name>.*)", re.DOTALL)
 
@@ -66,7 +68,7 @@ def read_member(member: Member) -> bytes:
             file.seek(member.start)
             block = file.read(tarfile.BLOCKSIZE + member.num_bytes)
     except OSError as error:
-        raise ValueError(f"{member.shard}: cannot be read ({error.strerror}); {REMEDY}") from None
+        raise Problem(f"cannot be read ({error.strerror})", REMEDY, where=member.shard) from None
     content = block[tarfile.BLOCKSIZE :]
     try:
         header = tarfile.TarInfo.frombuf(block[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
@@ -79,4 +81,4 @@ def read_member(member: Member) -> bytes:
         fault = "its bytes are not those that were packed"
     else:
         return content
-    raise ValueError(f"{member.shard}: member {name}: {fault}; {REMEDY}")
+    raise Problem(f"member {name}: {fault}", REMEDY, where=member.shard)

@@ -61,7 +61,7 @@ def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: 
     _open_folder(study, out)
     _draw_scenes(study, out, workers=jobs or default_jobs(study.threads))
     for one in resolved(tuple(study.all_sets()), out):  # better refused now than after the first training
-        read_scenes(one, on_error="skip", say=print)
+        read_scenes(one, on_error="skip", echo=print)
     steps = {variant: _steps(study, variant, out) for variant in study.variants}
     if study.view.scenes:
         write_scene_views(study, run_config(study, study_runs(study)[0], out, steps=1), out)

@@ -119,7 +119,7 @@ def _score(study: Study, config: Config, out: Path, folder: Path) -> None:
 
 
 def _scenes(sets: tuple[DatasetSettings, ...], out: Path) -> list[Scene]:
-    return [scene for one in resolved(sets, out) for scene in read_scenes(one, on_error="skip", say=print)]
+    return [scene for one in resolved(sets, out) for scene in read_scenes(one, on_error="skip", echo=print)]
 
 
 def _peak_mebibytes(config: Config) -> float:

@@ -68,7 +68,7 @@ def viewer_scenes(study: Study, out: Path) -> list[ViewScene]:
     for number, (name, split) in enumerate(study.splits.items()):
         share = study.view.scenes // len(study.splits) + (number < study.view.scenes % len(study.splits))
         scenes = [
-            scene for one in resolved(split.report, out) for scene in read_scenes(one, on_error="skip", say=_quiet)
+            scene for one in resolved(split.report, out) for scene in read_scenes(one, on_error="skip", echo=_quiet)
         ]
         count = min(share, len(scenes))
         for index in np.linspace(0, len(scenes) - 1, count).round().astype(int).tolist():

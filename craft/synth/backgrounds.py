@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from craft.config import DatasetSettings
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.geometry import visible_shares
 from craft.images.reader import PICTURE_ENDINGS, read_image
 from craft.synth.colours import Colour, apply_light, blend_colour, natural_colour
@@ -48,7 +48,7 @@ def photograph_background(
 @cache
 def _entries(folder: str, labelled: bool) -> tuple[tuple[str, tuple[NDArray[np.float32], ...]], ...]:
     if labelled:
-        scenes = read_set(DatasetSettings(path=folder, split="all")).scenes
+        scenes = read_dataset(DatasetSettings(path=folder, split="all")).scenes
         entries = tuple((scene.image_path, tuple(word.polygon_xy for word in scene.words)) for scene in scenes)
     else:
         files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)

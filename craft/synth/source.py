@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from craft.config import DatasetSettings
-from craft.datasets.labels import SetReading
+from craft.datasets.labels import DatasetReading
 from craft.datasets.scene_source import SceneSource
 from craft.scene import Scene
 from craft.synth.presets import GeneratorSettings, preset
@@ -53,7 +53,7 @@ def synthetic_scenes(settings: DatasetSettings) -> SyntheticScenes:
     return scenes
 
 
-def read_synthetic(settings: DatasetSettings) -> SetReading:
+def read_synthetic(settings: DatasetSettings) -> DatasetReading:
     """Render every scene of a dataset with format synth and keep its words, without images, for `craft check`."""
     plain = (Scene(scene.image_path, scene.words, scene.name) for scene in synthetic_scenes(settings))
-    return SetReading(tuple(plain))
+    return DatasetReading(tuple(plain))

@@ -75,7 +75,7 @@ def label_dataset(
     Raises:
         ValueError: dataset or weights cannot be read, or no word of the dataset needs a teacher.
     """
-    scenes = read_scenes(settings, on_error="skip", say=echo)
+    scenes = read_scenes(settings, on_error="skip", echo=echo)
     if not any(num_missing_characters(word) for scene in scenes for word in scene.words):
         raise ValueError(f"{settings.path}: all readable words already have characters; there is nothing to label")
     chosen = choose_device(device)

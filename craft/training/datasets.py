@@ -7,7 +7,7 @@ from pathlib import Path
 
 from craft.config import DatasetSettings, DataSettings
 from craft.datasets.collection import WeightedScenes, read_scenes
-from craft.datasets.reading import set_format
+from craft.datasets.formats import format_of
 from craft.datasets.scene_source import JoinedScenes
 from craft.datasets.shards import open_shards
 from craft.models.digest import weights_digest
@@ -45,12 +45,12 @@ def read_training_sets(settings: DataSettings, *, say: Callable[[str], None]) ->
                 raise ValueError(f"{file}: {one.title} has exact characters; give null as its label file")
             sets.append(WeightedScenes(open_drawn(one, say=say), one.weight))
             continue
-        if file is None and settings.characters.source != "teacher" and set_format(one) == "shards":
+        if file is None and settings.characters.source != "teacher" and format_of(one).name == "shards":
             scenes = open_shards(one, prepare=with_characters)
             say(f"{one.path}: {len(scenes):,} scenes in shards, read while they are used")
             sets.append(WeightedScenes(scenes, one.weight))
             continue
-        as_read = read_scenes(one, on_error=settings.on_error, say=say)
+        as_read = read_scenes(one, on_error=settings.on_error, echo=say)
         labelled: Sequence[Scene] = as_read
         if file is not None:
             labelled, origin = read_labels(Path(file), as_read, weights=digest)
@@ -80,7 +80,7 @@ def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]
                 raise ValueError(f"data.validation: {one.title} needs a count, all of which is scored each time")
             sets.append(open_drawn(one, say=say))
         else:
-            sets.append(read_scenes(one, on_error=settings.on_error, say=say))
+            sets.append(read_scenes(one, on_error=settings.on_error, echo=say))
     return JoinedScenes(sets)
 
 

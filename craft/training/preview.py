@@ -114,7 +114,7 @@ def _scenes_with_characters(
         if label_file is not None:
             raise ValueError(f"{label_file}: {settings.title} has exact characters; leave the label file out")
         return open_drawn(settings, say=say)
-    scenes = read_scenes(settings, on_error="skip", say=say)
+    scenes = read_scenes(settings, on_error="skip", echo=say)
     if label_file is not None:
         scenes, origin = read_labels(label_file, scenes)
         say(f"{label_file}: characters by {origin.weights}, mean confidence {origin.mean_confidence:.3f}")

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.studies.measuring import describe_settings, intervals, measure
 from craft.config import DatasetSettings, DetectionSettings
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.detection.detector import Detector
 from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import summarise
@@ -13,7 +13,7 @@ from tests.detection.test_detector import BrightIsText
 
 
 def test_scenes_are_detected_in_and_scored(tiny_set):
-    scenes = read_set(DatasetSettings(path=str(tiny_set))).scenes
+    scenes = read_dataset(DatasetSettings(path=str(tiny_set))).scenes
     detector = Detector(BrightIsText(), DetectionSettings(sizing="scale", magnify=1.0), device="cpu")
 
     measured = measure(detector, scenes, protocol="icdar2017")

@@ -6,9 +6,10 @@ import pytest
 from PIL import Image
 
 from craft.config import DatasetSettings
-from craft.datasets.check import HEIGHT_EDGES, check_set, format_report, report_on
-from craft.datasets.labels import SetReading
-from craft.scene import Problem, Scene, Word
+from craft.datasets.check import HEIGHT_EDGES, check_dataset, format_report, report_on
+from craft.datasets.labels import DatasetReading
+from craft.errors import Problem
+from craft.scene import Scene, Word
 
 REAL = os.environ.get("CRAFT_REAL_DATA")
 
@@ -22,7 +23,7 @@ def scene(name, *words):
 
 
 def report(*scenes, problems=()):
-    return report_on(SetReading(scenes, tuple(problems)), path="folder", format="icdar2017")
+    return report_on(DatasetReading(scenes, tuple(problems)), title="folder", format="icdar2017")
 
 
 def test_counts_words_characters_and_scripts():
@@ -63,12 +64,15 @@ def test_an_empty_set_is_reported_without_a_histogram():
 
 
 def test_every_problem_is_printed_before_the_counts():
-    problems = [Problem("gt.txt:7", "is wrong", "mend it"), Problem("folder", "is odd", "look at it", fatal=False)]
+    problems = [
+        Problem("is wrong", "fix it", where="gt.txt:7"),
+        Problem("is odd", "look at it", where="folder", fatal=False),
+    ]
 
     result = report(scene("a", Word(quad(9, 9), text="a")), problems=problems)
     lines = format_report(result).splitlines()
 
-    assert lines[:2] == ["error: gt.txt:7: is wrong; mend it", "remark: folder: is odd; look at it"]
+    assert lines[:2] == ["error: gt.txt:7: is wrong; fix it", "remark: folder: is odd; look at it"]
     assert lines[-1] == "1 error, 1 remark"
     assert result.has_errors
     assert not report(problems=problems[1:]).has_errors
@@ -96,13 +100,13 @@ def make_faulty_set(folder):
         Image.new("RGB", (64, 48)).save(images / f"img_{number}.jpg")
     (images / "img_6.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
     expected = {
-        f"{images / 'img_8.jpg'}: picture without a label",
-        f"{labels / 'gt_img_7.txt'}: label without a picture",
+        f"{images / 'img_8.jpg'}: image without a label",
+        f"{labels / 'gt_img_7.txt'}: label without an image",
         f"{labels / 'gt_img_2.txt'}:2: 8 fields",
         f"{labels / 'gt_img_3.txt'}:2: coordinate 3",
         f"{labels / 'gt_img_4.txt'}:1: word has no area",
         f"{labels / 'gt_img_5.txt'}:1: word's sides cross",
-        f"{labels / 'gt_img_9.txt'}:1: label is not UTF-8 (byte 0xdf)",
+        f"{labels / 'gt_img_9.txt'}:1: label file is not UTF-8 (byte 0xdf)",
         f"{images / 'img_6.jpg'}: cannot be read as a picture",
     }
     return DatasetSettings(path=str(folder)), expected
@@ -111,7 +115,7 @@ def make_faulty_set(folder):
 def test_every_fault_is_named_by_file_and_line(tmp_path):
     settings, expected = make_faulty_set(tmp_path)
 
-    result = check_set(settings)
+    result = check_dataset(settings)
 
     messages = [str(problem) for problem in result.problems]
     assert len(messages) == len(expected)
@@ -124,7 +128,7 @@ def test_every_fault_is_named_by_file_and_line(tmp_path):
 
 @pytest.mark.skipif(REAL is None, reason="CRAFT_REAL_DATA names no folder of real scenes")
 def test_real_icdar2015_training_scenes_have_their_known_counts():
-    result = check_set(DatasetSettings(path=str(Path(str(REAL)) / "icdar2015")))
+    result = check_dataset(DatasetSettings(path=str(Path(str(REAL)) / "icdar2015")))
 
     assert result.problems == ()
     assert (result.num_scenes, result.num_words, result.num_dont_care) == (1000, 11886, 7418)

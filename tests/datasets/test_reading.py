@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from craft.config import DatasetSettings
-from craft.datasets.folders import find_format, natural_key, scene_number
+from craft.datasets.formats import format_of
 from craft.datasets.jsonlines import write_scenes
-from craft.datasets.reading import read_set, read_truth
+from craft.datasets.reading import read_dataset, read_truth
 
 REAL = os.environ.get("CRAFT_REAL_DATA")
 LINES = {
@@ -67,7 +67,7 @@ def names(reading):
 def test_official_folders_are_found_and_tell_the_format(tmp_path, format, split, image, label):
     add(tmp_path, image, label, LINES[format])
 
-    reading = read_set(DatasetSettings(path=str(tmp_path), split=split))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path), split=split))
 
     assert reading.problems == ()
     (scene,) = reading.scenes
@@ -75,7 +75,7 @@ def test_official_folders_are_found_and_tell_the_format(tmp_path, format, split,
     assert scene.name == Path(image).stem
     assert [word.text for word in scene.words] == ["text"]
     assert scene.words[0].source == f"{tmp_path / label}:1"
-    assert find_format(tmp_path) == format
+    assert format_of(DatasetSettings(path=str(tmp_path))).name == format
 
 
 def make_2017(folder, numbers=(1, 2, 10, 700)):
@@ -90,7 +90,7 @@ def make_2017(folder, numbers=(1, 2, 10, 700)):
 
 
 def test_scenes_come_in_the_order_of_their_numbers_from_all_folders(tmp_path):
-    reading = read_set(DatasetSettings(path=str(make_2017(tmp_path))))
+    reading = read_dataset(DatasetSettings(path=str(make_2017(tmp_path))))
 
     assert names(reading) == ["img_1", "img_2", "img_10", "img_700"]
     assert reading.problems == ()
@@ -103,10 +103,10 @@ def test_numbers_select_scenes_and_silence_the_problems_of_others(tmp_path):
     add(tmp_path, "ch8_training_images_1/img_900.jpg", None, "")
     add(tmp_path, "ch8_training_images_1/img_901.jpg", f"{labels}/gt_img_901.txt", "nonsense")
 
-    assert names(read_set(DatasetSettings(path=str(tmp_path), numbers=(2, 2)))) == ["img_2"]
-    assert read_set(DatasetSettings(path=str(tmp_path), numbers=(4, 899))).problems == ()
-    assert len(read_set(DatasetSettings(path=str(tmp_path))).errors) == 3
-    (problem,) = read_set(DatasetSettings(path=str(tmp_path), numbers=(2000, 3000))).problems
+    assert names(read_dataset(DatasetSettings(path=str(tmp_path), numbers=(2, 2)))) == ["img_2"]
+    assert read_dataset(DatasetSettings(path=str(tmp_path), numbers=(4, 899))).problems == ()
+    assert len(read_dataset(DatasetSettings(path=str(tmp_path))).errors) == 3
+    (problem,) = read_dataset(DatasetSettings(path=str(tmp_path), numbers=(2000, 3000))).problems
     assert "no scenes" in problem.what
 
 
@@ -116,14 +116,14 @@ def test_missing_partners_are_reported_with_their_files(tmp_path):
     add(tmp_path, None, label, LINES["icdar2017"])
     add(tmp_path, "ch8_training_images_1/img_4.png", None, "")
 
-    reading = read_set(DatasetSettings(path=str(tmp_path)))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path)))
 
     assert [problem.where for problem in reading.errors] == [
         str(tmp_path / "ch8_training_images_1/img_4.png"),
         str(tmp_path / label),
     ]
-    assert "picture without a label gt_img_4" in reading.errors[0].what
-    assert "label without a picture img_3" in reading.errors[1].what
+    assert "image without a label gt_img_4" in reading.errors[0].what
+    assert "label without an image img_3" in reading.errors[1].what
     assert reading.bad_scenes == {"img_3", "img_4"}
     assert names(reading) == ["img_1", "img_2", "img_10", "img_700"]
 
@@ -133,10 +133,10 @@ def test_two_pictures_or_two_labels_of_one_name_are_reported(tmp_path):
     add(tmp_path, "ch8_training_images_8/img_1.png", None, "")
     add(tmp_path, None, "ch8_training_localization_transcription_gt_v2/img_2.txt", LINES["icdar2017"])
 
-    reading = read_set(DatasetSettings(path=str(tmp_path)))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path)))
 
     assert [problem.what.split(",")[0] for problem in reading.errors] == [
-        "second picture of the name img_1",
+        "second image of the name img_1",
         "second label of img_2",
     ]
     assert reading.good_scenes == ()
@@ -147,10 +147,10 @@ def test_files_that_are_no_pictures_get_a_remark(tmp_path):
     for name in ("readme.txt", ".DS_Store", "._img_1.jpg"):
         (tmp_path / "ch8_training_images_2" / name).write_text("x")
 
-    (remark,) = read_set(DatasetSettings(path=str(tmp_path))).problems
+    (remark,) = read_dataset(DatasetSettings(path=str(tmp_path))).problems
 
     assert not remark.fatal
-    assert "1 files are no pictures by their endings: readme.txt" in remark.what
+    assert "1 files have no image ending: readme.txt" in remark.what
 
 
 def test_unreadable_pictures_and_words_outside_are_reported(tmp_path):
@@ -159,14 +159,14 @@ def test_unreadable_pictures_and_words_outside_are_reported(tmp_path):
     outside = "100,1,110,1,110,11,100,11,Latin,far\n20,20,90,20,90,40,20,40,Latin,partly\n"
     (tmp_path / "ch8_training_localization_transcription_gt_v2/gt_img_2.txt").write_text(outside)
 
-    reading = read_set(DatasetSettings(path=str(tmp_path)))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path)))
 
     assert [problem.where for problem in reading.errors] == [str(tmp_path / "ch8_training_images_2/img_1.jpg")]
     assert "is no picture" in reading.errors[0].what
     assert reading.bad_scenes == {"img_1"}
     (remark,) = [problem for problem in reading.problems if not problem.fatal]
-    assert "word 'far' lies outside its picture of 32 x 24 pixels" in remark.what
-    assert read_set(DatasetSettings(path=str(tmp_path)), check_images=False).problems == ()
+    assert "word 'far' lies outside its image of 32 x 24 pixels" in remark.what
+    assert read_dataset(DatasetSettings(path=str(tmp_path)), check_images=False).problems == ()
 
 
 def test_a_picture_cut_within_its_pixels_is_found_by_decoding(tmp_path):
@@ -175,8 +175,8 @@ def test_a_picture_cut_within_its_pixels_is_found_by_decoding(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-500])
 
-    assert read_set(DatasetSettings(path=str(tmp_path))).errors == ()
-    assert len(read_set(DatasetSettings(path=str(tmp_path)), decode=True).errors) == 1
+    assert read_dataset(DatasetSettings(path=str(tmp_path))).errors == ()
+    assert len(read_dataset(DatasetSettings(path=str(tmp_path)), decode=True).errors) == 1
 
 
 def test_a_bad_line_keeps_the_scene_and_marks_it(tmp_path):
@@ -184,7 +184,7 @@ def test_a_bad_line_keeps_the_scene_and_marks_it(tmp_path):
     label = tmp_path / "ch8_training_localization_transcription_gt_v2/gt_img_1.txt"
     label.write_text(LINES["icdar2017"] + "1,2,3\n")
 
-    reading = read_set(DatasetSettings(path=str(tmp_path)))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path)))
 
     assert [problem.where for problem in reading.errors] == [f"{label}:2"]
     assert [len(scene.words) for scene in reading.scenes] == [1, 1]
@@ -196,7 +196,7 @@ def test_all_reads_both_parts_and_keeps_names_apart(tmp_path):
     gt = "ch8_validation_localization_transcription_gt_v2"
     add(tmp_path, "ch8_validation_images/img_1.jpg", f"{gt}/gt_img_1.txt", "bad line\n")
 
-    reading = read_set(DatasetSettings(path=str(tmp_path), split="all"))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path), split="all"))
 
     assert names(reading) == ["img_1", "img_2", "ch8_validation_images_img_1"]
     assert reading.bad_scenes == {"ch8_validation_images_img_1"}
@@ -206,12 +206,12 @@ def test_all_remarks_on_a_part_without_labels(tmp_path):
     add(tmp_path, "ch4_training_images/img_1.jpg", "ch4_training_localization_transcription_gt/gt_img_1.txt", "")
     add(tmp_path, "ch4_test_images/img_1.jpg", None, "")
 
-    reading = read_set(DatasetSettings(path=str(tmp_path), split="all"))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path), split="all"))
 
     assert names(reading) == ["img_1"]
     assert [problem.fatal for problem in reading.problems] == [False]
     with pytest.raises(ValueError, match="validation part of icdar2015 lacks Challenge4_Test_Task1_GT or"):
-        read_set(DatasetSettings(path=str(tmp_path), split="validation"))
+        read_dataset(DatasetSettings(path=str(tmp_path), split="validation"))
 
 
 @pytest.mark.parametrize("format", ["icdar2013", "icdar2015", "icdar2017"])
@@ -219,7 +219,7 @@ def test_all_remarks_on_a_part_without_labels(tmp_path):
 def test_any_folders_can_be_named(tmp_path, format, label):
     add(tmp_path, "pictures/photo.webp", f"words/{label}", LINES[format])
 
-    reading = read_set(DatasetSettings(path=str(tmp_path), format=format, images="pictures", labels="words"))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path), format=format, images="pictures", labels="words"))
 
     assert reading.problems == ()
     assert names(reading) == ["photo"]
@@ -229,7 +229,7 @@ def test_any_folders_can_be_named(tmp_path, format, label):
 def test_pictures_and_labels_may_share_a_folder(tmp_path):
     add(tmp_path, "a_1.jpg", "a_1.txt", LINES["icdar2015"])
 
-    reading = read_set(DatasetSettings(path=str(tmp_path), format="icdar2015", images=".", labels="."))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path), format="icdar2015", images=".", labels="."))
 
     assert names(reading) == ["a_1"]
     assert reading.problems == ()
@@ -239,7 +239,7 @@ def test_own_labels_go_with_official_pictures(tmp_path):
     make_2017(tmp_path, (1,))
     add(tmp_path, None, "corrected/gt_img_1.txt", "2,2,12,2,12,12,2,12,Latin,corrected\n")
 
-    reading = read_set(DatasetSettings(path=str(tmp_path), format="icdar2017", labels="corrected"))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path), format="icdar2017", labels="corrected"))
 
     assert [word.text for word in reading.scenes[0].words] == ["corrected"]
 
@@ -247,15 +247,17 @@ def test_own_labels_go_with_official_pictures(tmp_path):
 def test_numbers_need_a_number_in_every_name(tmp_path):
     add(tmp_path, "i/photo.jpg", "l/photo.txt", "")
 
-    reading = read_set(DatasetSettings(path=str(tmp_path), format="icdar2015", images="i", labels="l", numbers=(1, 2)))
+    reading = read_dataset(
+        DatasetSettings(path=str(tmp_path), format="icdar2015", images="i", labels="l", numbers=(1, 2))
+    )
 
-    assert "no number in its name" in reading.errors[0].what
+    assert "the file name has no number" in reading.errors[0].what
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "the format does not follow from its folders"),
+        ({}, "the format does not follow from the folder names"),
         ({"format": "icdar2015"}, "lacks ch4_training_images"),
         ({"format": "icdar2015", "split": "all"}, "no part of icdar2015"),
         ({"format": "icdar2019", "split": "validation"}, "icdar2019 has no validation folders"),
@@ -274,20 +276,20 @@ def test_numbers_need_a_number_in_every_name(tmp_path):
 )
 def test_a_set_that_is_not_there_is_refused(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):
-        read_set(DatasetSettings(**{"path": str(tmp_path), **given}))
+        read_dataset(DatasetSettings(**{"path": str(tmp_path), **given}))
 
 
 def test_folders_of_two_sets_need_a_format(tmp_path):
     make_2017(tmp_path, (1,))
     (tmp_path / "ch4_training_images").mkdir()
 
-    with pytest.raises(ValueError, match="icdar2015 and icdar2017; say which with format"):
-        read_set(DatasetSettings(path=str(tmp_path)))
-    assert names(read_set(DatasetSettings(path=str(tmp_path), format="icdar2017"))) == ["img_1"]
+    with pytest.raises(ValueError, match="icdar2015 and icdar2017; choose one with format"):
+        read_dataset(DatasetSettings(path=str(tmp_path)))
+    assert names(read_dataset(DatasetSettings(path=str(tmp_path), format="icdar2017"))) == ["img_1"]
 
 
 def test_json_lines_are_read_by_file_or_folder(tmp_path):
-    source = read_set(DatasetSettings(path=str(make_2017(tmp_path))))
+    source = read_dataset(DatasetSettings(path=str(make_2017(tmp_path))))
     write_scenes(tmp_path / "scenes.jsonl", source.scenes)
 
     for settings in (
@@ -295,10 +297,13 @@ def test_json_lines_are_read_by_file_or_folder(tmp_path):
         DatasetSettings(path=str(tmp_path), format="jsonl"),
         DatasetSettings(path=str(tmp_path), format="jsonl", labels="scenes.jsonl", images="."),
     ):
-        reading = read_set(settings)
+        reading = read_dataset(settings)
         assert reading.problems == ()
         assert [scene.image_path for scene in reading.scenes] == [scene.image_path for scene in source.scenes]
-    assert names(read_set(DatasetSettings(path=str(tmp_path / "scenes.jsonl"), numbers=(2, 10)))) == ["img_2", "img_10"]
+    assert names(read_dataset(DatasetSettings(path=str(tmp_path / "scenes.jsonl"), numbers=(2, 10)))) == [
+        "img_2",
+        "img_10",
+    ]
 
 
 def test_truth_is_read_from_label_files_alone(tmp_path):
@@ -312,7 +317,7 @@ def test_truth_is_read_from_label_files_alone(tmp_path):
         ("img_10", "", 1),
     ]
     assert len(read_truth(DatasetSettings(path=str(tmp_path), format="icdar2015", numbers=(10, 10)))) == 1
-    with pytest.raises(ValueError, match="format of label files alone is not guessed"):
+    with pytest.raises(ValueError, match="format of label files alone is never guessed"):
         read_truth(DatasetSettings(path=str(tmp_path)))
 
 
@@ -330,14 +335,8 @@ def test_truth_is_read_from_a_set_and_from_json_lines(tmp_path):
 def test_truth_with_an_error_is_refused_with_its_line(tmp_path):
     add(tmp_path, None, "gt_img_1.txt", "bad\n")
 
-    with pytest.raises(ValueError, match=r"1 errors in the truth(.|\n)*gt_img_1\.txt:1: 1 fields"):
+    with pytest.raises(ValueError, match=r"1 errors in the ground truth(.|\n)*gt_img_1\.txt:1: 1 fields"):
         read_truth(DatasetSettings(path=str(tmp_path), format="icdar2015"))
-
-
-def test_scene_numbers_and_order_go_by_whole_numbers():
-    assert scene_number("tr_img_00012") == 12
-    assert scene_number("photo") is None
-    assert sorted(["img_10", "img_9", "a", "img_9b"], key=natural_key) == ["a", "img_9", "img_9b", "img_10"]
 
 
 @pytest.mark.skipif(REAL is None, reason="CRAFT_REAL_DATA names no folder of real scenes")
@@ -353,8 +352,8 @@ def test_real_scenes_in_the_2017_layout_give_the_same_words(tmp_path):
         rows = [",".join([*line[:8], "None" if line[8] == "###" else "Latin", line[8]]) for line in lines]
         (labels / label.name).write_text("\n".join(rows) + "\n", encoding="utf-8")
 
-    original = read_set(DatasetSettings(path=str(source)), check_images=False)
-    converted = read_set(DatasetSettings(path=str(tmp_path)), check_images=False)
+    original = read_dataset(DatasetSettings(path=str(source)), check_images=False)
+    converted = read_dataset(DatasetSettings(path=str(tmp_path)), check_images=False)
 
     assert converted.problems == original.problems == ()
     assert names(converted) == names(original)

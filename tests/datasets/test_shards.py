@@ -11,8 +11,8 @@ import pytest
 from craft.cli.command import main
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.loader import SceneDataset, build_loader
-from craft.datasets.reading import read_set
-from craft.datasets.shard_writer import pack_set, parse_size
+from craft.datasets.reading import read_dataset
+from craft.datasets.shard_writer import pack_dataset, parse_size
 from craft.datasets.shards import open_shards
 from craft.images.reader import image_size, picture_bytes, read_image
 from craft.images.tar_members import Member, parse_member
@@ -25,7 +25,7 @@ STREAM = {"seed": 3, "crop_size": 64, "augment": STILL, "batch_size": 3}
 @pytest.fixture
 def packed(tiny_set, tmp_path):
     """The eight scenes of tiny_set in shards of a few scenes each."""
-    summary = pack_set(DatasetSettings(path=str(tiny_set)), tmp_path / "packed", shard_bytes=200_000)
+    summary = pack_dataset(DatasetSettings(path=str(tiny_set)), tmp_path / "packed", shard_bytes=200_000)
     assert (summary.scenes, summary.skipped) == (8, 0)
     assert summary.shards >= 2
     assert not (tmp_path / "packed.partial").exists()
@@ -44,7 +44,7 @@ def assert_same_fields(first, second, names):
 
 
 def test_scenes_come_back_word_for_word(tiny_set, packed):
-    before, after = read_set(DatasetSettings(path=str(tiny_set))), read_set(packed)
+    before, after = read_dataset(DatasetSettings(path=str(tiny_set))), read_dataset(packed)
 
     assert not after.problems
     assert [scene.name for scene in after.scenes] == [scene.name for scene in before.scenes]
@@ -57,7 +57,7 @@ def test_scenes_come_back_word_for_word(tiny_set, packed):
 
 
 def test_samples_equal_those_of_the_folder(tiny_set, packed):
-    folder = [with_characters(scene) for scene in read_set(DatasetSettings(path=str(tiny_set))).scenes]
+    folder = [with_characters(scene) for scene in read_dataset(DatasetSettings(path=str(tiny_set))).scenes]
     shards = open_shards(packed, prepare=with_characters)
 
     plain, cached = samples(shards), samples(shards, cache_bytes=1 << 20)
@@ -121,7 +121,7 @@ def test_damage_inside_a_shard_is_named_with_its_member(packed, tmp_path):
 
     with pytest.raises(ValueError, match=r"000000\.tar: member img_1\.png: its bytes are not those that were packed"):
         read_image(scenes[0].image_path)
-    problems = read_set(packed).problems
+    problems = read_dataset(packed).problems
     assert ["img_1.png" in str(problem) and "pack the set anew" in str(problem) for problem in problems] == [True]
 
     shard.write_bytes(content[: member.start + tarfile.BLOCKSIZE + 700])
@@ -145,10 +145,10 @@ def test_packed_set_packs_again_and_repeated_names_stay_apart(tmp_path):
         lines.append(json.dumps({"image": f"{number}.jpg", "name": name, "words": [{"quad": quad, "text": "é y"}]}))
     (folder / "scenes.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
-    pack_set(DatasetSettings(path=str(folder)), tmp_path / "first", shard_bytes=1)
-    pack_set(DatasetSettings(path=str(tmp_path / "first")), tmp_path / "second", shard_bytes=1 << 20)
+    pack_dataset(DatasetSettings(path=str(folder)), tmp_path / "first", shard_bytes=1)
+    pack_dataset(DatasetSettings(path=str(tmp_path / "first")), tmp_path / "second", shard_bytes=1 << 20)
 
-    again = read_set(DatasetSettings(path=str(tmp_path / "second"), format="shards")).scenes
+    again = read_dataset(DatasetSettings(path=str(tmp_path / "second"), format="shards")).scenes
     assert [scene.name for scene in again] == ["a.b", "a_b"]
     assert [scene.words[0].text for scene in again] == ["é y", "é y"]
     with tarfile.open(tmp_path / "second" / "000000.tar") as tar:
@@ -163,7 +163,7 @@ def test_command_packs_checks_and_refuses_to_write_over(tiny_set, tmp_path, caps
     assert "8 scenes in 1 shards" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "out")]) == 0
     assert main(arguments) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_set_with_errors_is_refused_or_packed_without_them(tmp_path, tiny_set):
@@ -175,10 +175,10 @@ def test_set_with_errors_is_refused_or_packed_without_them(tmp_path, tiny_set):
     (tmp_path / "set" / labels / "gt_img_2.txt").write_text("1,2,3\n", encoding="utf-8")
     settings = DatasetSettings(path=str(tmp_path / "set"))
 
-    with pytest.raises(ValueError, match=r"(?s)1 errors; mend them, or add --skip-errors.*gt_img_2\.txt:1"):
-        pack_set(settings, tmp_path / "out", shard_bytes=1 << 20)
+    with pytest.raises(ValueError, match=r"(?s)1 errors; fix them, or add --skip-errors.*gt_img_2\.txt:1"):
+        pack_dataset(settings, tmp_path / "out", shard_bytes=1 << 20)
     assert not (tmp_path / "out").exists()
-    summary = pack_set(settings, tmp_path / "out", shard_bytes=1 << 20, skip_errors=True)
+    summary = pack_dataset(settings, tmp_path / "out", shard_bytes=1 << 20, skip_errors=True)
     assert (summary.scenes, summary.skipped) == (7, 1)
 
 

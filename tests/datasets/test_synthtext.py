@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from craft.config import DatasetSettings
 from craft.datasets.synthtext import read_synthtext
 
 savemat = pytest.importorskip("scipy.io").savemat
 REAL = os.environ.get("CRAFT_REAL_DATA")
+
+
+def read(path, **changes):
+    return read_synthtext(DatasetSettings(path=str(path), format="synthtext", **changes))
 
 
 def boxes(lefts, top=0.0, size=10.0):
@@ -41,7 +46,7 @@ def test_words_get_their_text_and_their_characters(tmp_path):
         [("8/ballet_1.jpg", boxes([0, 40, 60], size=20), boxes([0, 10, 40, 60, 70]), ["ab\nc   ", " de  "])],
     )
 
-    reading = read_synthtext(path)
+    reading = read(path)
 
     assert reading.problems == ()
     (scene,) = reading.scenes
@@ -56,13 +61,13 @@ def test_words_get_their_text_and_their_characters(tmp_path):
 def test_a_single_word_may_lack_the_last_axis(tmp_path):
     path = write_mat(tmp_path / "gt.mat", [("a.jpg", boxes([0])[..., 0], boxes([0]), ["x"])])
 
-    assert len(read_synthtext(path).scenes[0].words) == 1
+    assert len(read(path).scenes[0].words) == 1
 
 
 def test_counter_clockwise_quads_are_reversed_around_their_first_corner(tmp_path):
     path = write_mat(tmp_path / "gt.mat", [("a.jpg", boxes([0])[:, [0, 3, 2, 1]], boxes([0])[:, [0, 3, 2, 1]], ["x"])])
 
-    (word,) = read_synthtext(path).scenes[0].words
+    (word,) = read(path).scenes[0].words
 
     assert word.polygon_xy.tolist() == [[0, 0], [10, 0], [10, 10], [0, 10]]
     assert word.character_quads_xy.tolist() == [word.polygon_xy.tolist()]
@@ -74,7 +79,7 @@ def test_text_that_does_not_fit_its_boxes_is_reported(tmp_path):
         [("a.jpg", boxes([0]), boxes([0, 10]), ["abc"]), ("b.jpg", boxes([0]), boxes([0]), ["x"])],
     )
 
-    reading = read_synthtext(path)
+    reading = read(path)
 
     (problem,) = reading.problems
     assert str(problem).startswith(f"{path}:1: 1 words of 3 characters in txt, 1 quads in wordBB and 2 in charBB; ")
@@ -94,7 +99,7 @@ def test_a_word_with_a_flat_or_crossed_or_endless_quad_is_reported_and_left_out(
         + [(f"{i + 3}.jpg", good, bad, ["a b"]) for i, bad in enumerate((flat, crossed, endless))],
     )
 
-    reading = read_synthtext(path)
+    reading = read(path)
 
     assert [problem.where for problem in reading.problems] == [f"{path}:{number}" for number in range(1, 7)]
     assert all("word 2 'b'" in problem.what for problem in reading.problems)
@@ -104,7 +109,7 @@ def test_a_word_with_a_flat_or_crossed_or_endless_quad_is_reported_and_left_out(
 def test_only_wanted_scenes_are_read(tmp_path):
     path = write_mat(tmp_path / "gt.mat", [(f"{i}.jpg", boxes([0]), boxes([0]), ["x"]) for i in range(4)])
 
-    reading = read_synthtext(path, wanted=lambda number: 2 <= number <= 3, image_folder=tmp_path / "pictures")
+    reading = read(path, numbers=(2, 3), images="pictures")
 
     assert [scene.image_path for scene in reading.scenes] == [str(tmp_path / f"pictures/{i}.jpg") for i in (1, 2)]
 
@@ -114,18 +119,18 @@ def test_a_file_that_is_not_meant_is_refused(tmp_path):
     savemat(tmp_path / "other.mat", {"wordBB": 1})
 
     with pytest.raises(ValueError, match=r"text\.mat: cannot be read as a MATLAB file"):
-        read_synthtext(tmp_path / "text.mat")
+        read(tmp_path / "text.mat")
     with pytest.raises(ValueError, match=r"other\.mat: lacks the fields imnames, charBB, txt"):
-        read_synthtext(tmp_path / "other.mat")
+        read(tmp_path / "other.mat")
     with pytest.raises(ValueError, match="cannot be read"):
-        read_synthtext(tmp_path / "missing.mat")
+        read(tmp_path / "missing.mat")
 
 
 def test_without_scipy_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.io", None)
 
     with pytest.raises(ValueError, match="needs scipy"):
-        read_synthtext(tmp_path / "gt.mat")
+        read(tmp_path / "gt.mat")
 
 
 @pytest.mark.skipif(REAL is None, reason="CRAFT_REAL_DATA names no folder of real scenes")
@@ -137,7 +142,7 @@ def test_real_synthtext_samples_give_a_character_to_every_letter(tmp_path):
         texts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["txt"]
         scenes.append((f"{file.stem}.png", arrays["wordBB"], arrays["charBB"], texts))
 
-    reading = read_synthtext(write_mat(tmp_path / "gt.mat", scenes), image_folder=folder / "images")
+    reading = read(write_mat(tmp_path / "gt.mat", scenes), images=str(folder / "images"))
 
     assert reading.problems == ()
     assert len(reading.scenes) == 9

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from craft.config import DatasetSettings
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.synth.presets import preset
 
 
@@ -29,8 +29,8 @@ def test_an_unknown_preset_is_refused():
 def test_the_sample_has_the_settings_of_its_preset():
     sample = Path(__file__).parents[2] / "data" / "sample"
 
-    reading = read_set(DatasetSettings(path=str(sample)))
-    exact = read_set(DatasetSettings(path=str(sample / "scenes.jsonl")))
+    reading = read_dataset(DatasetSettings(path=str(sample)))
+    exact = read_dataset(DatasetSettings(path=str(sample / "scenes.jsonl")))
 
     assert not reading.problems
     assert not exact.problems

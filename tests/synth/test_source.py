@@ -13,7 +13,7 @@ from craft.datasets.augment import make_sample
 from craft.datasets.check import format_report, report_on
 from craft.datasets.loader import SceneDataset, build_loader
 from craft.datasets.order import DRAWN_PER_EPOCH, epoch_order, sample_seed
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.datasets.scene_source import JoinedScenes, read_scene_image
 from craft.scene import Scene
 from craft.synth.presets import preset
@@ -194,7 +194,7 @@ def test_settings_that_cannot_be_rendered_are_refused_before_training(changes, m
 
 def test_synthetic_scenes_are_counted_like_others():
     settings = synth_set(count=3)
-    report = report_on(read_synthetic(settings), path=settings.title, format="synth")
+    report = report_on(read_synthetic(settings), title=settings.title, format="synth")
 
     words = [word for scene in synthetic_scenes(synth_set(count=3)) for word in scene.words]
     assert report.num_scenes == 3
@@ -205,4 +205,4 @@ def test_synthetic_scenes_are_counted_like_others():
 
 def test_synthetic_scenes_cannot_be_read_as_files():
     with pytest.raises(ValueError, match=r"synth \(quickstart, seed 4\).*write them with craft synth"):
-        read_set(synth_set())
+        read_dataset(synth_set())

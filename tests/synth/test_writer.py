@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from craft.config import DatasetSettings
-from craft.datasets.reading import read_set
+from craft.datasets.reading import read_dataset
 from craft.synth.presets import FullSettings, preset
 from craft.synth.render import render_scene
 from craft.synth.writer import write_dataset
@@ -58,8 +58,8 @@ def test_both_label_files_read_back_as_the_rendered_words(tmp_path):
     settings = small()
     write_dataset(tmp_path, settings=settings, count=4, seed=1)
 
-    layout = read_set(DatasetSettings(path=str(tmp_path), format="icdar2017"))
-    exact = read_set(DatasetSettings(path=str(tmp_path / "scenes.jsonl")))
+    layout = read_dataset(DatasetSettings(path=str(tmp_path), format="icdar2017"))
+    exact = read_dataset(DatasetSettings(path=str(tmp_path / "scenes.jsonl")))
 
     assert not layout.problems
     assert not exact.problems

@@ -41,7 +41,7 @@ def labels(tiny_set, weights, tmp_path_factory):
 
 
 def scenes_of(tiny_set):
-    return read_scenes(DatasetSettings(path=str(tiny_set), format="icdar2017"), on_error="fail", say=print)
+    return read_scenes(DatasetSettings(path=str(tiny_set), format="icdar2017"), on_error="fail", echo=print)
 
 
 def tensors_of(folder):
@@ -62,7 +62,7 @@ def assert_same_end(first, second):
 
 def test_a_label_file_states_its_origin_and_is_a_dataset_itself(labels, weights, tiny_set):
     origin = json.loads(labels.read_text(encoding="utf-8").splitlines()[0])["note"]
-    scenes = read_scenes(DatasetSettings(path=str(labels), format="jsonl"), on_error="fail", say=print)
+    scenes = read_scenes(DatasetSettings(path=str(labels), format="jsonl"), on_error="fail", echo=print)
 
     assert (origin["weights"], origin["splitter"], origin["height"]) == ("teacher.safetensors", "cuts", 32)
     assert origin["words"] == sum(not word.dont_care for scene in scenes for word in scene.words) > 0

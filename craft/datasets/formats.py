@@ -1,0 +1,46 @@
+"""The registry of label formats: one line per format, and its name in `craft.config.DatasetFormat`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from craft.config import DatasetSettings
+from craft.datasets import icdar, jsonlines, shards, synthtext, totaltext
+from craft.datasets.label_format import LabelFormat, Match
+
+# Where two formats are certain, as in a folder with shards beside a generator's scenes.jsonl, the first one counts.
+_ALL = (
+    *icdar.FORMATS,
+    totaltext.FORMAT,
+    synthtext.FORMAT,
+    shards.FORMAT,
+    jsonlines.FORMAT,
+)
+FORMATS: dict[str, LabelFormat] = {entry.name: entry for entry in _ALL}
+
+
+def format_of(settings: DatasetSettings) -> LabelFormat:
+    """The format of a dataset: as named, or as the names of its files and folders show it.
+
+    Raises:
+        ValueError: the path does not exist, or the format is not named and the names are those of no official dataset,
+            or of several.
+    """
+    path = Path(settings.path)
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file or folder; correct the dataset's path")
+    if settings.format is not None:
+        return FORMATS[settings.format]
+    matches = {entry.name: entry.recognise(path) for entry in _ALL}
+    best = max(matches.values())
+    if best == Match.NONE:
+        official = ", ".join(
+            part.images[0] for entry in _ALL if entry.layout is not None for part in entry.layout.parts.values()
+        )
+        raise ValueError(
+            f"{path}: the format does not follow from the folder names (known: {official}); set format, images and labels"
+        )
+    found = [name for name, match in matches.items() if match == best]
+    if len(found) > 1 and best != Match.CERTAIN:
+        raise ValueError(f"{path}: holds folders of {' and '.join(found)}; choose one with format")
+    return FORMATS[found[0]]

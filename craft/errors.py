@@ -1,0 +1,44 @@
+"""What is wrong with a file that a user gave: where, what, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NUM_LISTED = 10
+
+
+class Problem(ValueError):
+    """Something wrong with a label or an image: raised where nothing can be read, collected elsewhere.
+
+    Attributes:
+        what: what is wrong, with the offending text.
+        remedy: what the user can do about it.
+        where: "file:line", or "file"; "" until the caller that knows it adds it by `at`.
+        fatal: True where a scene or word could not be read; False for a remark.
+    """
+
+    def __init__(self, what: str, remedy: str = "", *, where: str = "", fatal: bool = True) -> None:
+        super().__init__(what, remedy)
+        self.what, self.remedy, self.where, self.fatal = what, remedy, where, fatal
+
+    def __str__(self) -> str:
+        message = f"{self.what}; {self.remedy}" if self.remedy else self.what
+        return f"{self.where}: {message}" if self.where else message
+
+    def at(self, where: str) -> Problem:
+        """The same problem at `where`, unless it has a location; without a traceback, which would keep a file's bytes."""
+        return Problem(self.what, self.remedy, where=self.where or where, fatal=self.fatal)
+
+
+def list_problems(heading: str, problems: Sequence[Problem], *, see: str = "") -> str:
+    """Put the first ten problems under a heading.
+
+    Args:
+        heading: the first line.
+        problems: in the order they were found.
+        see: the command that lists all of them.
+    """
+    lines = [heading, *(f"  {problem}" for problem in problems[:NUM_LISTED])]
+    if len(problems) > NUM_LISTED:
+        lines.append(f"  ... and {len(problems) - NUM_LISTED} more" + (f": {see}" if see else ""))
+    return "\n".join(lines)
