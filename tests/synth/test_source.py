@@ -204,5 +204,5 @@ def test_synthetic_scenes_are_counted_like_others():
 
 
 def test_synthetic_scenes_cannot_be_read_as_files():
-    with pytest.raises(ValueError, match=r"synth \(quickstart, seed 4\).*write them with craft synth"):
+    with pytest.raises(ValueError, match=r"synth \(quickstart, seed 4\).*write them to a folder with craft synth"):
         read_dataset(synth_set())
