@@ -23,10 +23,10 @@ from craft.datasets.loader import Batch
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.ohem.loss import pixel_loss
-from craft.region.batch_rois import batch_rois
 from craft.region.loss import head_loss
 from craft.region.meter import peak_memory_bytes
 from craft.region.pass_times import PassTimes
+from craft.region.proposals import batch_rois
 from craft.training.batch import batch_targets
 
 SAMPLERS = ("heuristic", "ohem", "ohem-zeroed", "all")

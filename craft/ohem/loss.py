@@ -12,13 +12,13 @@ from craft.ohem.pixel import POSITIVE_TARGET, PixelSelection, select_pixels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelLoss:
-    """A loss and what it was made from, all on the device of the scores.
+    """A loss and what it was made from.
 
     Attributes:
         loss: () float32, differentiable once: region + affinity.
         region: () float32, loss of the region maps.
         affinity: () float32, loss of the affinity maps.
-        kept_positives: (B, 2) int64, text pixels per image and map, region first.
+        kept_positives: (B, 2) int64, text pixels per image and map.
         kept_negatives: (B, 2) int64, background pixels kept per image and map.
         weights: (B, 2, H, W) float32, detached, weight of each pixel's error in the loss of its map.
     """
@@ -53,17 +53,15 @@ def pixel_loss(
         maps: (B, 2, H, W) float32, 0 to 1, the targets.
         confidence: (B, 2, H, W) float32, 0 to 1; 0 is "don't care".
         seeds: (B,) int64, one per image, for rule random.
-        rule: "hardest", "random", "all" or "none"; see `craft.ohem.pixel.select_pixels`.
-        ratio: background pixels kept per text pixel, for hardest and random.
-        min_negatives: fewest background pixels kept per image and map, for hardest and random.
-        scope: "image"; or "batch": rank and average a map's pixels over all images of this process's batch, as other
-            trainers do.
+        rule: "hardest", "random", "all" or "none"; see `craft.ohem.pixel.select_pixels`, also for the two numbers.
+        ratio: background pixels kept per text pixel.
+        min_negatives: fewest background pixels kept per image and map.
+        scope: "image", or "batch" to rank and average a map over all images of this process's batch, as other trainers do.
 
     Raises:
         ValueError: wrong shape or dtype, an empty batch, an unknown rule or scope, or a number out of range.
 
-    Source: CRAFT, Baek et al., CVPR 2019, sections 3.2 and 4.2. Counting each map's own text pixels, ranking per image,
-        and leaving "don't care" pixels out of the ranking are ours.
+    Source: CRAFT, Baek et al., CVPR 2019, sections 3.2 and 4.2. Counting each map's own text pixels is ours.
     """
     _check(scores, maps, confidence, seeds, scope)
     select = _select_per_image if scope == "image" else _select_over_batch

@@ -22,8 +22,8 @@ class PixelSelection:
 
     Attributes:
         weights: (B, H, W) float32, detached, 0 where a pixel is left out. Per map, the weights of the positives sum to 1
-            and those of the negatives to 1; under rule none, all weights together sum to 1.
-        num_positives: (B,) int64, cared-for positives; every rule keeps all of them.
+            and those of the negatives to 1; under rule none, all of them together sum to 1.
+        num_positives: (B,) int64; every rule keeps all cared-for positives.
         num_negatives: (B,) int64, negatives kept: k of them, however many tie at the cut-off.
     """
 
@@ -56,9 +56,9 @@ def select_pixels(
         error: (B, H, W) float32, >= 0, confidence x squared error; not differentiated here.
         positive: (B, H, W) bool, target above `POSITIVE_TARGET`.
         care: (B, H, W) bool, False for "don't care": neither ranked nor counted.
-        seeds: (B,) int64, for random; the choice depends on a pixel's index and the map's seed alone.
-        ratio: background pixels kept per text pixel, for hardest and random.
-        min_negatives: fewest background pixels kept per map, if it has as many, for hardest and random.
+        seeds: (B,) int64, for random, which depends on a pixel's index and the map's seed alone.
+        ratio: background pixels kept per text pixel, rounded up per map; for hardest and random.
+        min_negatives: fewest background pixels kept per map, if it has as many; for hardest and random.
 
     Raises:
         ValueError: unknown rule, wrong shape or dtype, `ratio` not above 0 and finite, or `min_negatives` below 0.

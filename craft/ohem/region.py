@@ -31,11 +31,11 @@ def sample_rois(
     """Choose the RoIs of one image that a step trains on.
 
     Args:
-        sampler: "heuristic" (`random_rois`), "all" (every counted RoI), "ohem" and "ohem-zeroed" (`hardest_rois`; they
-            differ in how the loss of the chosen is computed), or "bootstrap" (`random_rois` with any background; the
-            collected false positives are added elsewhere).
+        sampler: "ohem" and "ohem-zeroed" (`hardest_rois`; they differ in how the loss of the chosen is computed),
+            "heuristic" (`random_rois`), "bootstrap" (`random_rois` from all background; collected false positives are added
+            elsewhere) or "all" (every counted RoI).
         losses: (R,) float32, for the samplers in MINING; otherwise None.
-        boxes_xyxy: (R, 4) float32, network input pixels.
+        boxes_xyxy: (R, 4) float32.
         foreground: (R,) bool, IoU with a cared-for word at least 0.5.
         best_iou: (R,) float32, largest IoU with a cared-for word.
         counted: (R,) bool, False for RoIs that are left out of everything.
@@ -48,7 +48,7 @@ def sample_rois(
         (K,) int64 indices.
 
     Raises:
-        ValueError: the sampler is unknown, or is in MINING and got no losses.
+        ValueError: the sampler is unknown, or needs losses and got none.
     """
     match sampler:
         case "ohem" | "ohem-zeroed":
@@ -65,20 +65,11 @@ def sample_rois(
 
 
 def hardest_rois(losses: Tensor, boxes_xyxy: Tensor, counted: Tensor, *, count: int, nms_iou: float) -> Tensor:
-    """Choose the RoIs with the largest losses, one for each spot.
+    """Choose up to `count` RoIs with the largest losses, one for each spot: (K,) int64 indices by falling loss.
 
     From the largest loss down, an RoI that overlaps one chosen before by more than `nms_iou` is suppressed: RoIs on the
-    same spot have similar losses and would be counted many times. Ties in loss go to the lower index.
-
-    Args:
-        losses: (R,) float32, not NaN; not differentiated here.
-        boxes_xyxy: (R, 4) float32, any unit.
-        counted: (R,) bool, False for RoIs that are left out of everything.
-        count: most RoIs chosen, >= 0.
-        nms_iou: 0 to 1.
-
-    Returns:
-        (K,) int64 indices by falling loss, K <= count.
+    same spot have similar losses and would be counted many times. Ties in loss go to the lower index. Losses, not NaN, are
+    not differentiated here; the arguments are those of `sample_rois`.
 
     Raises:
         ValueError: shapes differ, or a number is out of range.
@@ -103,10 +94,9 @@ def hardest_rois(losses: Tensor, boxes_xyxy: Tensor, counted: Tensor, *, count: 
 def random_rois(
     foreground: Tensor, best_iou: Tensor, counted: Tensor, seed: Tensor, *, count: int, background_low: float
 ) -> Tensor:
-    """Choose RoIs at random: at most a quarter foreground, then background whose IoU is at least `background_low`.
+    """Choose up to `count` RoIs at random: at most a quarter foreground, then background from `background_low` IoU on.
 
-    Arguments are those of `sample_rois`. Returns (K,) int64 indices, foreground first, K <= count; they depend on the
-    seed and the indices alone.
+    The arguments are those of `sample_rois`. Returns (K,) int64 indices, foreground first.
 
     Source: Fast R-CNN, Girshick, ICCV 2015, section 2.3.
     """
@@ -115,16 +105,7 @@ def random_rois(
 
 
 def sample_anchors(positive: Tensor, negative: Tensor, seed: Tensor, *, count: int) -> Tensor:
-    """Choose anchors at random, at most half of them positive.
-
-    Args:
-        positive: (A,) bool.
-        negative: (A,) bool.
-        seed: () int64 of the image.
-        count: anchors asked for.
-
-    Returns:
-        (K,) int64 indices, positives first, K <= count.
+    """Choose up to `count` of (A,) anchors at random, at most half of them positive: (K,) int64 indices, positives first.
 
     Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.3.
     """

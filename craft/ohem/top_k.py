@@ -69,11 +69,11 @@ def top_k_weights_by_bisection(keys: Tensor, candidates: Tensor, num_kept: Tenso
 
 
 def random_keys(seeds: Tensor, num_pixels: int) -> Tensor:
-    """Draw keys that rank the pixels of each row at random, from nothing but the row's seed and a pixel's index.
+    """Draw keys that rank the pixels of each row at random, from the row's seed and a pixel's index alone.
 
     Args:
         seeds: (N,) int64.
-        num_pixels: pixels of a row, at most 2^31.
+        num_pixels: at most 2^31.
 
     Returns:
         (N, num_pixels) int32, >= 0, no two in a row equal.

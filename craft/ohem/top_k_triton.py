@@ -11,7 +11,7 @@ _BLOCK = 4096  # pixels that a program reads at a time
 
 
 def top_k_weights_triton(ranked: Tensor, num_kept: Tensor) -> Tensor:
-    """Do what `top_k.top_k_weights` does in 17 reads of each row, all but the first from the cache.
+    """Do what `top_k.top_k_weights` does, reading each row 17 times, all but the first from the cache.
 
     Args:
         ranked: (N, P) int32, contiguous: keys >= 0 of candidates, -1 elsewhere.

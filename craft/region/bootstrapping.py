@@ -1,4 +1,4 @@
-"""Classic bootstrapping: stop, look for background that the head takes for text, keep it, go on with the grown set."""
+"""Classic bootstrapping: freeze, collect background that the head takes for text, and train on with what was found."""
 
 from __future__ import annotations
 
@@ -16,65 +16,46 @@ from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import RegionPath
 from craft.ohem.region import hardest_rois
-from craft.region.batch_rois import batch_rois
-from craft.region.loss import pick_rois, roi_losses
-from craft.region.proposals import ImageRois
+from craft.region.loss import roi_losses
+from craft.region.proposals import ImageRois, batch_rois
 
 FOLDER = "bootstrap"
 MOST_PER_IMAGE = 64
-MOST_KEPT = 100_000  # features; the oldest go first
-_SHARE = 4  # one RoI trained on in so many is a collected one
-_TEXT_ODDS = 0.0  # log odds above which background counts as taken for text
+MOST_KEPT = 100_000  # features; the oldest are dropped first
+_SHARE = 4  # one in so many of the RoIs trained on is a collected one
+_TEXT_ODDS = 0.0  # log odds above which the head takes background for text
+_NMS_IOU = 0.7
 
 
 class FalsePositives:
-    """Cut-out features of background RoIs that the head took for text when they were collected.
+    """Pooled features of background RoIs that the head took for text when they were collected.
 
-    They are features, not boxes, as in the classic way: the network below the head must not change.
+    They are features, not boxes, as in classic bootstrapping: the network below the head must not change.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
         self._features: Tensor | None = None
 
     def __len__(self) -> int:
         return 0 if self._features is None else len(self._features)
 
     def add(self, features: Tensor) -> None:
-        """Keep more; beyond MOST_KEPT the oldest go.
-
-        Args:
-            features: (K, F) float16, on the CPU.
-        """
+        """Add (K, F) float16 features on the CPU; beyond MOST_KEPT the oldest are dropped."""
         kept = features if self._features is None else torch.cat([self._features, features])
         self._features = kept[-MOST_KEPT:]
 
     def draw(self, count: int, *, seed: int) -> Tensor:
-        """Draw some at random, with replacement.
-
-        Args:
-            count: how many.
-            seed: what the draw follows from.
-
-        Returns:
-            (count, F) float32, on the CPU.
-        """
+        """Draw `count` features at random, with replacement: (count, F) float32 on the CPU."""
         assert self._features is not None, "nothing was collected yet"
         generator = torch.Generator().manual_seed(seed & 0x7FFFFFFFFFFFFFFF)
         return self._features[torch.randint(len(self), (count,), generator=generator)].float()
 
 
-def draw_share(bank: FalsePositives | None, count: int, *, images: int, seed: int) -> tuple[int, Tensor | None]:
-    """Divide the RoIs of a step between those of its images and collected ones.
-
-    Args:
-        bank: what was collected; None, or empty as before the first collection, leaves all to the images.
-        count: RoIs asked for per image.
-        images: of the step.
-        seed: what the draw follows from.
+def draw_negatives(bank: FalsePositives | None, count: int, *, images: int, seed: int) -> tuple[int, Tensor | None]:
+    """Draw a quarter of the `count` RoIs per image of a step from the bank, if it holds any.
 
     Returns:
-        RoIs asked for per image of the images' own, and (K, F) float32, cut-out features of collected ones, on the CPU.
+        RoIs left to choose per image, and (N, F) float32, pooled features of the drawn RoIs, on the CPU.
     """
     if bank is None or not len(bank):
         return count, None
@@ -82,30 +63,7 @@ def draw_share(bank: FalsePositives | None, count: int, *, images: int, seed: in
     return count - collected, bank.draw(collected * images, seed=seed)
 
 
-@torch.no_grad()
-def collect_false_positives(path: RegionPath, levels: dict[str, Tensor], rois: list[ImageRois]) -> Tensor:
-    """Cut out the background RoIs of a batch that the head takes for text, one for each spot.
-
-    Args:
-        path: the region path.
-        levels: features by level.
-        rois: of each image.
-
-    Returns:
-        (K, F) float16, on the CPU; at most MOST_PER_IMAGE an image, the worst first.
-    """
-    odds, corrections = path.head(levels, [image.boxes_xyxy for image in rois])
-    losses = roi_losses(odds, corrections, rois)
-    picked = []
-    sizes = [len(image) for image in rois]
-    for image, image_losses, image_odds in zip(rois, losses.split(sizes), odds.split(sizes), strict=True):
-        wrong = ~image.labels.foreground & (image_odds > _TEXT_ODDS)
-        index = hardest_rois(image_losses, image.boxes_xyxy, wrong, count=MOST_PER_IMAGE, nms_iou=0.7)
-        picked.append(pick_rois(image, index).boxes_xyxy)
-    return path.head.pool(levels, picked).half().cpu()
-
-
-def look_again(
+def collect_false_positives(
     model: CRAFT,
     path: RegionPath,
     bank: FalsePositives,
@@ -116,20 +74,20 @@ def look_again(
     step: int,
     processes: Processes,
 ) -> dict[str, float]:
-    """One collection: run the network, frozen, over crops, and grow the bank by what the head gets wrong.
+    """Run the network, frozen, over crops, and add background that the head takes for text to the bank.
 
     Args:
-        model: the network, put back into its mode afterwards.
+        model: the network; its mode is restored afterwards.
         path: its region path.
-        bank: what was collected before; it grows.
+        bank: grows by what is found; each process has its own.
         batches: crops, at least `region.bootstrap_crops`.
         config: the run's settings.
         folder: run folder, where the new features are written, so that a resumed run finds them.
         step: optimizer steps done.
-        processes: this process's place; each keeps what it found itself.
+        processes: this process's rank and device.
 
     Returns:
-        For the log: crops seen, false positives found, kept in all, seconds, and seconds of this process's processors.
+        For the log: crops seen, false positives found, size of the bank, seconds, and CPU seconds of this process.
     """
     start, processor = time.perf_counter(), time.process_time()
     was_training = model.training
@@ -140,14 +98,14 @@ def look_again(
             batch = next(batches)
             maps, levels = model.forward_levels(normalise_images(batch.images.to(processes.device)))
             rois, _loss = batch_rois(path, maps, levels, batch, config.region, learn=False)
-            found.append(collect_false_positives(path, levels, rois))
+            found.append(_false_positive_features(path, levels, rois))
             crops += len(batch.images)
             progress.update(len(batch.images))
     model.train(was_training)
     features = torch.cat(found)
     bank.add(features)
     (folder / FOLDER).mkdir(exist_ok=True)
-    torch.save(features, str(folder / FOLDER / _name(step, processes.rank)))
+    torch.save(features, str(folder / FOLDER / _file_name(step, processes.rank)))
     return {
         "crops": crops,
         "false_positives": len(features),
@@ -157,20 +115,29 @@ def look_again(
     }
 
 
-def recall_collections(bank: FalsePositives, folder: Path, *, before_step: int, rank: int) -> None:
-    """Fill the bank of a resumed run with what was collected before.
+def load_collections(bank: FalsePositives, folder: Path, *, before_step: int, rank: int) -> None:
+    """Fill the empty bank of a resumed run with this rank's collections from before a step.
 
-    Args:
-        bank: empty.
-        folder: the run folder.
-        before_step: optimizer steps done; a collection that is due at this step is done again.
-        rank: of this process.
+    A collection that is due at `before_step` itself is left out, because the resumed run makes it again.
     """
-    ending = _name(0, rank).removeprefix("step_000000")
+    ending = _file_name(0, rank).removeprefix("step_000000")
     for path in sorted((folder / FOLDER).glob("step_*" + ending)):
         if int(path.name.removeprefix("step_").removesuffix(ending)) < before_step:
             bank.add(torch.load(str(path), weights_only=True))
 
 
-def _name(step: int, rank: int) -> str:
+def _false_positive_features(path: RegionPath, levels: dict[str, Tensor], rois: list[ImageRois]) -> Tensor:
+    """Pool the background RoIs that the head takes for text, one for each spot and the worst first: (K, F) float16."""
+    odds, corrections = path.head(levels, [image.boxes_xyxy for image in rois])
+    losses = roi_losses(odds, corrections, rois)
+    boxes = []
+    sizes = [len(image) for image in rois]
+    for image, image_losses, image_odds in zip(rois, losses.split(sizes), odds.split(sizes), strict=True):
+        wrong = ~image.labels.foreground & (image_odds > _TEXT_ODDS)
+        index = hardest_rois(image_losses, image.boxes_xyxy, wrong, count=MOST_PER_IMAGE, nms_iou=_NMS_IOU)
+        boxes.append(image.boxes_xyxy[index])
+    return path.head.pool(levels, boxes).half().cpu()
+
+
+def _file_name(step: int, rank: int) -> str:
     return f"step_{step:06d}_rank_{rank}.pt"

@@ -1,15 +1,12 @@
-"""What the log says about the region path: losses, what was mined, recall of the sources, times and memory."""
+"""What the log says about the region path: losses, which RoIs were chosen, recall of the sources, times and memory."""
 
 from __future__ import annotations
-
-import resource
-import sys
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from craft.distributed.processes import Processes, mean_over_processes
+from craft.memory import peak_memory_bytes as host_peak_bytes
 from craft.region.loss import HeadLoss
 from craft.region.pass_times import PassTimes
 from craft.region.proposals import RECALL_IOUS, SOURCES, ImageRois, source_recall
@@ -18,18 +15,13 @@ _SUMS = ("head", "proposals", "rois", "chosen", "chosen_foreground", "chosen_los
 
 
 class RegionMeter:
-    """Means since the last reading, as `IntervalMeter` has them for the score maps.
+    """Means since the last reading, over all processes.
 
     Attributes:
         times: of the passes over RoIs.
     """
 
     def __init__(self, processes: Processes) -> None:
-        """Start at zero.
-
-        Args:
-            processes: this process's place; readings are means over all processes.
-        """
         self.times = PassTimes(processes.device)
         self._processes = processes
         self._sums = torch.zeros(len(_SUMS) + len(RECALL_IOUS) * len(SOURCES), device=processes.device)
@@ -37,25 +29,17 @@ class RegionMeter:
         self._images = 0
 
     def add(self, loss: HeadLoss, proposals: Tensor, rois: list[ImageRois]) -> None:
-        """Add a batch.
-
-        Args:
-            loss: of the head.
-            proposals: () loss of the proposal network.
-            rois: of the images.
-        """
+        """Add a batch: the head's loss, the proposal network's () loss, and the RoIs of its images."""
         device = self._sums.device
         foreground = [image.labels.foreground[index] for image, index in zip(rois, loss.chosen, strict=True)]
         everything = torch.zeros(1, device=device) if loss.all_losses is None else torch.cat(loss.all_losses)
-        count_all = 0 if loss.all_losses is None else len(everything)
-        numbers = torch.tensor(
-            [float(sum(map(len, rois))), float(len(loss.chosen_losses))], dtype=torch.float32, device=device
-        )
+        num_rois, num_chosen = float(sum(map(len, rois))), float(len(loss.chosen_losses))
+        num_all = 0.0 if loss.all_losses is None else float(len(everything))
         sums = [
             torch.stack([loss.loss.detach(), proposals.detach()]),
-            numbers,
+            torch.tensor([num_rois, num_chosen], device=device),
             torch.stack([torch.cat(foreground).float().sum(), loss.chosen_losses.sum(), everything.sum()]),
-            torch.tensor([float(count_all)], device=device),
+            torch.tensor([num_all], device=device),
             source_recall(rois),
         ]
         self._sums += torch.cat(sums)
@@ -63,11 +47,9 @@ class RegionMeter:
         self._images += len(rois)
 
     def read(self) -> dict[str, float | None]:
-        """Means since the last reading, then start again. Waits for the device.
+        """Return means since the last reading, by name of the log; None where nothing was measured.
 
-        Returns:
-            Figures by name; None where there was nothing to measure, such as the mean loss of all RoIs for a sampler
-            that does not look at all.
+        Waits for the device. Only samplers that look at all RoIs measure their mean loss.
         """
         sums = mean_over_processes(self._sums, self._processes).tolist()
         named = dict(zip(_SUMS, sums, strict=False))
@@ -86,8 +68,8 @@ class RegionMeter:
             for source in SOURCES:
                 result[f"region_recall_{source}_{round(100 * iou)}"] = _ratio(next(found), named["words"])
         seconds = self.times.read()
-        result["region_read_only_seconds"] = round(seconds.get("read_only", 0.0) / batches, 6)
-        result["region_differentiated_seconds"] = round(seconds.get("differentiated", 0.0) / batches, 6)
+        for name in ("read_only", "differentiated"):
+            result[f"region_{name}_seconds"] = round(seconds.get(name, 0.0) / batches, 6)
         result["peak_memory_mebibytes"] = round(peak_memory_bytes(self._sums.device) / 2**20, 1)
         self._sums.zero_()
         self._batches = self._images = 0
@@ -95,24 +77,9 @@ class RegionMeter:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory in use so far: tensors on a GPU, the whole process elsewhere.
-
-    Args:
-        device: where the network runs.
-
-    Returns:
-        Bytes since the process began.
-    """
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage counts what the process was started from too
-        return 1024 * next(
-            int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:")
-        )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kibibytes everywhere but on macOS
+    """Return the most memory in use so far, in bytes: of tensors on a CUDA device, of the whole process elsewhere."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else host_peak_bytes()
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return None if whole == 0 else part / whole
+def _ratio(part: float, total: float) -> float | None:
+    return None if total == 0 else part / total

@@ -10,10 +10,10 @@ import torch
 
 
 class PassTimes:
-    """Sums of durations by name since the last reading: CUDA events on a GPU, the clock elsewhere.
+    """Sums durations by name: CUDA events on a GPU, the host's clock elsewhere.
 
     Args:
-        device: where what is measured runs.
+        device: where the measured work runs.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -23,7 +23,7 @@ class PassTimes:
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        """Count the time spent inside under a name."""
+        """Add the time spent inside to a name."""
         if not self._cuda:
             start = time.perf_counter()
             yield
@@ -36,11 +36,7 @@ class PassTimes:
         self._events.append((name, before, after))
 
     def read(self) -> dict[str, float]:
-        """Seconds by name since the last reading, then start again. Waits for the device.
-
-        Returns:
-            Only names that were measured.
-        """
+        """Return the seconds of each measured name since the last reading. Waits for the device."""
         for name, before, after in self._events:
             after.synchronize()
             self._seconds[name] = self._seconds.get(name, 0.0) + before.elapsed_time(after) / 1000

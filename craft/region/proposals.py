@@ -1,32 +1,39 @@
-"""The RoIs of a batch: from the proposal network, the score maps, the labelled words and a grid, with their labels."""
+"""The RoIs of a batch, from the proposal network, the score maps, the labelled words and a grid."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from craft.config import RegionProposalSettings
+from craft.config import RegionProposalSettings, RegionSettings
+from craft.datasets.loader import Batch
 from craft.decode.component_boxes import component_boxes
-from craft.region.roi_labels import RoiLabels, WordBoxes, label_rois, recall_at
-from craft.region.static_proposals import grid_boxes, inside, jittered_boxes
+from craft.models.proposal_network import ANCHOR_CODER
+from craft.models.region_head import RegionPath
+from craft.ohem.region import sample_anchors
+from craft.region.roi_labels import RoiLabels, WordBoxes, label_anchors, label_rois, word_boxes, words_found
+from craft.region.static_proposals import clip_boxes, grid_boxes, jittered_boxes
 
 SOURCES = ("network", "components", "truth", "grid")
 RECALL_IOUS = (0.5, 0.7)
+ANCHORS_PER_IMAGE = 256
+_ANCHOR_BETA = 1 / 9  # where smooth L1 turns from a square into a line, for anchors; 1 for RoIs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageRois:
-    """The RoIs of one image that take part; those in don't-care words are left out already.
+    """The RoIs of one image; those in don't-care words are left out already.
 
     Attributes:
         boxes_xyxy: (R, 4) float32, network input pixels.
-        labels: what each is; `counted` is True throughout.
-        words: the image's words.
-        source: (R,) int64, index among SOURCES.
+        labels: of each RoI; `counted` is True throughout.
+        words: of the image.
+        source: (R,) int64, index into SOURCES.
     """
 
     boxes_xyxy: Tensor
@@ -37,90 +44,130 @@ class ImageRois:
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
 
+    def take(self, index: Tensor) -> ImageRois:
+        """Select RoIs by (K,) int64 indices or an (R,) bool mask."""
+        return ImageRois(self.boxes_xyxy[index], self.labels.take(index), self.words, self.source[index])
 
-def gather_rois(
+
+def batch_rois(
+    path: RegionPath,
     maps: Tensor,
-    proposals: list[Tensor] | None,
-    words: list[WordBoxes],
-    seeds: list[int],
+    levels: Mapping[str, Tensor],
+    batch: Batch,
+    settings: RegionSettings,
     *,
-    size_hw: tuple[int, int],
-    settings: RegionProposalSettings,
-) -> list[ImageRois]:
-    """Collect the RoIs of a batch from every source that is on. The host waits for the device here.
+    learn: bool,
+) -> tuple[list[ImageRois], Tensor]:
+    """Collect the RoIs of each image of a batch, and compute the () float32 loss of the network that proposes some of them.
 
     Args:
-        maps: (B, 2, H, W) floating, score maps; not differentiated.
-        proposals: boxes of the proposal network for each image, None where there is none.
-        words: the images' words.
-        seeds: the images' own numbers.
-        size_hw: of the network input.
-        settings: how many boxes each source gives.
-
-    Returns:
-        One entry an image.
+        path: head and proposal network.
+        maps: (B, 2, H, W), score maps; not differentiated. The host waits for them.
+        levels: features by level.
+        batch: the crops.
+        settings: of the region path.
+        learn: compute the proposal network's loss; otherwise it is 0.
     """
-    scores = maps.detach().float().cpu().numpy() if settings.components > 0 else None
-    gathered = []
+    size_hw = (batch.images.shape[2], batch.images.shape[3])
+    words = word_boxes(
+        batch.strip_quads_xy,
+        batch.strip_word,
+        batch.word_image,
+        batch.word_confidence,
+        batch_size=len(batch.images),
+        size_hw=size_hw,
+        device=maps.device,
+    )
+    loss = torch.zeros((), device=maps.device)
+    proposals = [torch.zeros(0, 4, device=maps.device)] * len(words)
+    if path.proposals is not None:
+        # The proposal network computes in the precision that its features were computed in.
+        bf16 = levels["vgg8"].dtype is torch.bfloat16
+        with torch.autocast(maps.device.type, dtype=torch.bfloat16, enabled=bf16):
+            odds, corrections = path.proposals(levels)
+        anchors = path.proposals.anchors(levels)
+        if learn:
+            loss = proposal_loss(torch.cat(anchors), odds, corrections, words, batch.seeds.to(maps.device))
+        count = settings.proposals.network
+        proposals = path.proposals.propose(anchors, odds.detach(), corrections.detach(), size_hw=size_hw, count=count)
+    host_boxes = _host_boxes(maps, words, batch.seeds.tolist(), size_hw, settings.proposals)
+    rois = [
+        label_proposals([found, *others], own) for found, others, own in zip(proposals, host_boxes, words, strict=True)
+    ]
+    return rois, loss
+
+
+def label_proposals(proposals_xyxy: list[Tensor], words: WordBoxes) -> ImageRois:
+    """Join the (R_s, 4) float32 boxes of the sources of one image, in the order of SOURCES, and label them."""
+    boxes = torch.cat(proposals_xyxy)
+    parts = [torch.full((len(part),), index, device=boxes.device) for index, part in enumerate(proposals_xyxy)]
+    labels = label_rois(boxes, words)
+    return ImageRois(boxes, labels, words, torch.cat(parts)).take(labels.counted)
+
+
+def proposal_loss(
+    anchors_xyxy: Tensor, odds: Tensor, corrections: Tensor, words: list[WordBoxes], seeds: Tensor
+) -> Tensor:
+    """Compute the proposal network's loss over ANCHORS_PER_IMAGE anchors of each image, chosen at random.
+
+    Args:
+        anchors_xyxy: (A, 4) float32, network input pixels.
+        odds: (B, A) float32, log odds that an anchor holds a word.
+        corrections: (B, A, 4) float32, box deltas.
+        words: of each image.
+        seeds: (B,) int64, one per image.
+
+    Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.2: log loss plus smooth L1 of the positives, both divided
+        by the number of anchors asked for, as in torchvision.
+    """
+    total = odds.new_zeros(())
     for index, image_words in enumerate(words):
-        device = image_words.cared_xyxy.device
-        parts: list[Tensor] = [torch.zeros(0, 4, device=device) if proposals is None else proposals[index]]
-        on_host = [
-            _components(None if scores is None else scores[index], size_hw, settings),
-            jittered_boxes(
-                image_words.cared_xyxy.cpu().numpy(), count=settings.truth, seed=seeds[index], size_hw=size_hw
-            ),
-            grid_boxes(count=settings.grid, seed=seeds[index], size_hw=size_hw),
-        ]
-        parts += [torch.from_numpy(np.ascontiguousarray(boxes)).to(device) for boxes in on_host]
-        source = torch.cat(
-            [torch.full((len(part),), place, dtype=torch.int64, device=device) for place, part in enumerate(parts)]
+        labels = label_anchors(anchors_xyxy, image_words)
+        chosen = sample_anchors(labels.positive, labels.negative, seeds[index], count=ANCHORS_PER_IMAGE)
+        positive = chosen[labels.positive[chosen]]
+        total = total + functional.binary_cross_entropy_with_logits(
+            odds[index][chosen], labels.positive[chosen].float(), reduction="sum"
         )
-        gathered.append(with_labels(torch.cat(parts), image_words, source))
-    return gathered
-
-
-def with_labels(boxes_xyxy: Tensor, words: WordBoxes, source: Tensor) -> ImageRois:
-    """Label boxes and leave out those that take part in nothing.
-
-    Args:
-        boxes_xyxy: (R, 4) float32, with an area.
-        words: the image's words.
-        source: (R,) int64, index among SOURCES.
-
-    Returns:
-        The RoIs that take part.
-    """
-    labels = label_rois(boxes_xyxy, words)
-    kept = labels.counted
-    fields = (labels.foreground, labels.counted, labels.best_iou, labels.word)
-    return ImageRois(boxes_xyxy[kept], RoiLabels(*(field[kept] for field in fields)), words, source[kept])
+        wanted = ANCHOR_CODER.encode_single(image_words.cared_xyxy[labels.word[positive]], anchors_xyxy[positive])
+        total = total + functional.smooth_l1_loss(
+            corrections[index][positive], wanted, beta=_ANCHOR_BETA, reduction="sum"
+        )
+    return total / (ANCHORS_PER_IMAGE * max(1, len(words)))
 
 
 def source_recall(rois: list[ImageRois]) -> Tensor:
-    """Count how many words the boxes of each source find.
-
-    Args:
-        rois: of the images of a batch.
-
-    Returns:
-        (1 + len(RECALL_IOUS) * len(SOURCES),) float32: cared-for words, then those found at each IoU by each source.
-    """
+    """Count the cared-for words of a batch, then those that each source finds, in the order of RECALL_IOUS, then SOURCES."""
     device = rois[0].boxes_xyxy.device
     found = torch.zeros(len(RECALL_IOUS), len(SOURCES), device=device)
     for image in rois:
-        for place in range(len(SOURCES)):
-            boxes = image.boxes_xyxy[image.source == place]
+        for source in range(len(SOURCES)):
+            boxes = image.boxes_xyxy[image.source == source]
             for row, iou in enumerate(RECALL_IOUS):
-                found[row, place] += recall_at(boxes, image.words.cared_xyxy, iou)
+                found[row, source] += words_found(boxes, image.words.cared_xyxy, iou)
     words = sum(len(image.words.cared_xyxy) for image in rois)
     return torch.cat([torch.tensor([float(words)], device=device), found.flatten()])
 
 
-def _components(
-    scores: NDArray[np.float32] | None, size_hw: tuple[int, int], settings: RegionProposalSettings
-) -> NDArray[np.float32]:
-    if scores is None:
-        return np.zeros((0, 4), dtype=np.float32)
-    boxes = component_boxes(scores[0], scores[1], thresholds=settings.component_thresholds, count=settings.components)
-    return inside(boxes, size_hw=size_hw)
+def _host_boxes(
+    maps: Tensor,
+    words: list[WordBoxes],
+    seeds: list[int],
+    size_hw: tuple[int, int],
+    settings: RegionProposalSettings,
+) -> list[list[Tensor]]:
+    """Boxes of each image from the sources that run on the host: components, truth and grid."""
+    scores = maps.detach().float().cpu().numpy() if settings.components > 0 else None
+    thresholds, count = settings.component_thresholds, settings.components
+    boxes = []
+    for index, (own, seed) in enumerate(zip(words, seeds, strict=True)):
+        components = np.zeros((0, 4), dtype=np.float32)
+        if scores is not None:
+            components = component_boxes(scores[index, 0], scores[index, 1], thresholds=thresholds, count=count)
+        cared = own.cared_xyxy
+        sources = (
+            clip_boxes(components, size_hw=size_hw),
+            jittered_boxes(cared.cpu().numpy(), count=settings.truth, seed=seed, size_hw=size_hw),
+            grid_boxes(count=settings.grid, seed=seed, size_hw=size_hw),
+        )
+        boxes.append([torch.from_numpy(np.ascontiguousarray(source)).to(cared.device) for source in sources])
+    return boxes

@@ -1,4 +1,4 @@
-"""Words from the maps, judged a second time by the region head: other scores, fewer words, better boxes."""
+"""Words from the maps, scored a second time by the region head: other scores, fewer words, better boxes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from craft.models.region_head import BOX_CODER, RegionHead
 from craft.scene import Detections
 
 _LEAST_SIDE = 1.0  # network input pixels, so that every box has an area
-_UPRIGHT = 1.02  # an axis-aligned word's box has at most this much of its quad's area
+_AXIS_ALIGNED = 1.02  # the bounding box of an axis-aligned quad has at most this much of the quad's area
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedWords:
-    """What the region head makes of words, all of them, in order.
+    """The region head's judgement of words, in their order.
 
     Attributes:
-        quads_xy: (N, 4, 2) float32, source image pixels, refined where that is asked for.
+        quads_xy: (N, 4, 2) float32, source image pixels, refined where `region_refine` is on.
         scores: (N,) float32, maps^(1 - weight) * head^weight.
         text: (N,) float32, the head's probability that the word's axis-aligned box is text.
-        kept: (N,) bool, False for those that the head gives less than `region_threshold`.
+        kept: (N,) bool, False where `text` is under `region_threshold`.
     """
 
     quads_xy: NDArray[np.float32]
@@ -47,19 +47,16 @@ def judge_words(
     size_hw: tuple[int, int],
     settings: DetectionSettings,
 ) -> JudgedWords:
-    """Let the region head judge words.
+    """Let the region head judge the words of an image.
 
     Args:
         head: the region head.
-        levels: features (1, C, h, w) of the picture, by level.
+        levels: features (1, C, h, w) of the image, by level.
         quads_xy: (N, 4, 2) float32, words from the maps, source image pixels.
-        scores: (N,) float32, what the maps give them.
+        scores: (N,) float32, their scores by the maps.
         scale_xy: (2,) source pixels per network input pixel.
-        size_hw: of the source image, where refined boxes are cut off.
+        size_hw: of the source image, to which refined boxes are clipped.
         settings: `region_weight`, `region_threshold` and `region_refine`.
-
-    Returns:
-        What it makes of each.
     """
     if len(quads_xy) == 0:
         return JudgedWords(quads_xy, scores, np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.bool_))
@@ -71,11 +68,11 @@ def judge_words(
         odds, corrections = head(levels, [network_boxes])
         text = odds.sigmoid().cpu().numpy()
         refined = BOX_CODER.decode_single(corrections, network_boxes).cpu()
-    share = settings.region_weight
-    mixed = (np.clip(scores, 0, 1) ** (1 - share) * text**share).astype(np.float32)
+    weight = settings.region_weight
+    mixed = (np.clip(scores, 0, 1) ** (1 - weight) * text**weight).astype(np.float32)
     if settings.region_refine:
         source = refined * torch.from_numpy(np.tile(scale_xy, 2).astype(np.float32))
-        quads_xy = _refine_upright(quads_xy, clip_boxes_to_image(source, size_hw).numpy())
+        quads_xy = _refine_axis_aligned(quads_xy, clip_boxes_to_image(source, size_hw).numpy())
     return JudgedWords(quads_xy, mixed, text, text >= settings.region_threshold)
 
 
@@ -88,19 +85,7 @@ def rescore_words(
     size_hw: tuple[int, int],
     settings: DetectionSettings,
 ) -> Detections:
-    """Let the region head judge words, and drop those that it gives too little.
-
-    Args:
-        head: as in `judge_words`.
-        levels: as in `judge_words`.
-        found: words from the maps, source image pixels.
-        scale_xy: as in `judge_words`.
-        size_hw: as in `judge_words`.
-        settings: as in `judge_words`.
-
-    Returns:
-        The words that are kept, in order, with the scores of `JudgedWords`.
-    """
+    """Let the region head judge the words of an image, as in `judge_words`, and return those that are kept, in order."""
     judged = judge_words(head, levels, found.quads_xy, found.scores, scale_xy, size_hw=size_hw, settings=settings)
     kept = np.flatnonzero(judged.kept)
     return Detections(
@@ -111,11 +96,11 @@ def rescore_words(
     )
 
 
-def _refine_upright(quads_xy: NDArray[np.float32], boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Quads (N, 4, 2) with those that are axis-aligned replaced by boxes (N, 4), where these have an area."""
+def _refine_axis_aligned(quads_xy: NDArray[np.float32], boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace axis-aligned quads (N, 4, 2) by boxes (N, 4), where these have an area."""
     around = bounding_boxes(quads_xy)
     area = (around[:, 2] - around[:, 0]) * (around[:, 3] - around[:, 1])
-    upright = area <= _UPRIGHT * np.abs(signed_area(quads_xy))
-    upright &= (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1)
+    replaced = area <= _AXIS_ALIGNED * np.abs(signed_area(quads_xy))
+    replaced &= (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1)
     corners = boxes_xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-    return np.where(upright[:, None, None], corners, quads_xy).astype(np.float32)
+    return np.where(replaced[:, None, None], corners, quads_xy).astype(np.float32)

@@ -1,8 +1,8 @@
-"""What RoIs and anchors are: text, not text, or left out of everything, and which word each belongs to."""
+"""Labels of RoIs and anchors: text, background or left out of everything, and the word that each belongs to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ _CHUNK_ANCHORS = 1 << 16  # anchors compared with the words at a time, so that m
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordBoxes:
-    """The axis-aligned boxes of one image's words.
+    """Axis-aligned boxes of the words of one image, in network input pixels, clipped to the image.
 
     Attributes:
-        cared_xyxy: (W, 4) float32, of cared-for words, network input pixels, cut off at the image's border.
-        dont_care_xyxy: (D, 4) float32, of don't-care words.
+        cared_xyxy: (W, 4) float32, cared-for words.
+        dont_care_xyxy: (D, 4) float32, don't-care words.
     """
 
     cared_xyxy: Tensor
@@ -32,11 +32,11 @@ class WordBoxes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoiLabels:
-    """What the RoIs of one image are.
+    """Labels of the R RoIs of one image.
 
     Attributes:
         foreground: (R,) bool, IoU with a cared-for word at least 0.5.
-        counted: (R,) bool, False for those left out of everything.
+        counted: (R,) bool, False for RoIs that are left out of everything.
         best_iou: (R,) float32, largest IoU with a cared-for word, 0 where there is none.
         word: (R,) int64, the cared-for word of that IoU, the first of several; 0 where there is none.
     """
@@ -46,10 +46,14 @@ class RoiLabels:
     best_iou: Tensor
     word: Tensor
 
+    def take(self, index: Tensor) -> RoiLabels:
+        """Select RoIs by (K,) int64 indices or an (R,) bool mask."""
+        return RoiLabels(*(getattr(self, field.name)[index] for field in fields(self)))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnchorLabels:
-    """What the anchors of one image are; those that are neither positive nor negative are in no loss.
+    """Labels of the A anchors of one image; those that are neither positive nor negative are in no loss.
 
     Attributes:
         positive: (A,) bool.
@@ -72,19 +76,16 @@ def word_boxes(
     size_hw: tuple[int, int],
     device: torch.device,
 ) -> list[WordBoxes]:
-    """Put an axis-aligned box around each word of a batch.
+    """Put an axis-aligned box around each word of a batch; words outside their image have none.
 
     Args:
         strip_quads_xy: (S, 4, 2), quads that together cover the words, network input pixels.
         strip_word: (S,), the word of each strip.
         word_image: (N,), the image of each word.
-        word_confidence: (N,), 0 for a don't-care word.
-        batch_size: number of images.
-        size_hw: of the images, where boxes are cut off.
-        device: where the boxes are wanted.
-
-    Returns:
-        One entry an image. Words that lie wholly outside are left out.
+        word_confidence: (N,), 0 for "don't care".
+        batch_size: number of images, and of entries returned.
+        size_hw: of the network input.
+        device: of the result.
     """
     quads = np.asarray(strip_quads_xy, dtype=np.float32).reshape(-1, 4, 2)
     words = np.asarray(strip_word, dtype=np.int64)
@@ -93,26 +94,20 @@ def word_boxes(
     np.minimum.at(boxes[:, :2], words, quads.min(axis=1, initial=np.inf))
     np.maximum.at(boxes[:, 2:], words, quads.max(axis=1, initial=-np.inf))
     boxes = np.clip(boxes, 0, np.array([size_hw[1], size_hw[0]] * 2, dtype=np.float32))
-    seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    visible = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     return [
         WordBoxes(
-            _tensor(boxes[seen & (images == index) & (confidence > 0)], device),
-            _tensor(boxes[seen & (images == index) & (confidence <= 0)], device),
+            _tensor(boxes[visible & (images == index) & (confidence > 0)], device),
+            _tensor(boxes[visible & (images == index) & (confidence <= 0)], device),
         )
         for index in range(batch_size)
     ]
 
 
 def label_rois(boxes_xyxy: Tensor, words: WordBoxes) -> RoiLabels:
-    """Say what the RoIs of an image are.
+    """Label (R, 4) float32 RoIs of an image, each with an area.
 
-    Args:
-        boxes_xyxy: (R, 4) float32, with an area.
-        words: of the image.
-
-    Returns:
-        The labels. Left out is an RoI with more than half its area in one don't-care word and an IoU under 0.5 with
-        every cared-for word.
+    An RoI with more than half its area in one don't-care word and an IoU under 0.5 with every cared-for word is left out.
     """
     best_iou, word = _best_words(boxes_xyxy, words.cared_xyxy)
     foreground = best_iou >= FOREGROUND_IOU
@@ -121,18 +116,13 @@ def label_rois(boxes_xyxy: Tensor, words: WordBoxes) -> RoiLabels:
 
 
 def label_anchors(anchors_xyxy: Tensor, words: WordBoxes) -> AnchorLabels:
-    """Say what the anchors of an image are.
+    """Label (A, 4) float32 anchors of an image, each with an area.
 
-    Args:
-        anchors_xyxy: (A, 4) float32, with an area.
-        words: of the image.
+    Positive are anchors with an IoU of at least 0.7 and, for each word, those of its largest IoU, ties included. Negative
+    are the others with an IoU under 0.3 with every word, unless left out by the rule of `label_rois`.
 
-    Returns:
-        The labels: positive at IoU >= 0.7 or, for each word, where its IoU is largest (ties all); negative under 0.3
-        with every word, unless left out by the rule of `label_rois`.
-
-    Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.2. torchvision's labelling calls anchors in don't-care
-        words negative, so it is not used.
+    Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.2. torchvision's labelling is not used, because it calls
+        anchors in don't-care words negative.
     """
     chunks = anchors_xyxy.split(_CHUNK_ANCHORS)
     found = [_best_words(chunk, words.cared_xyxy) for chunk in chunks]
@@ -140,11 +130,11 @@ def label_anchors(anchors_xyxy: Tensor, words: WordBoxes) -> AnchorLabels:
     word = torch.cat([index for _, index in found]) if found else anchors_xyxy.new_zeros(0, dtype=torch.int64)
     positive = best_iou >= ANCHOR_POSITIVE_IOU
     if len(words.cared_xyxy) and len(anchors_xyxy):
-        # Computed twice, since keeping all IoUs of 300,000 anchors and a page of words would not fit everywhere.
+        # The IoUs are computed twice: those of 300,000 anchors and a page of words would take too much memory to keep.
         top = torch.stack([box_iou(words.cared_xyxy, chunk).amax(dim=1) for chunk in chunks]).amax(dim=0)  # (W,)
         best = [((box_iou(words.cared_xyxy, chunk) == top[:, None]) & (top > 0)[:, None]) for chunk in chunks]
-        is_best = torch.cat([one.any(dim=0) for one in best])
-        of_word = torch.cat([one.to(torch.uint8).argmax(dim=0) for one in best])
+        is_best = torch.cat([chunk.any(dim=0) for chunk in best])
+        of_word = torch.cat([chunk.to(torch.uint8).argmax(dim=0) for chunk in best])
         word = torch.where(is_best & ~positive, of_word, word)
         positive = positive | is_best
     left_out = lies_in(anchors_xyxy, words.dont_care_xyxy) & (best_iou < FOREGROUND_IOU) & ~positive
@@ -153,41 +143,25 @@ def label_anchors(anchors_xyxy: Tensor, words: WordBoxes) -> AnchorLabels:
 
 
 def lies_in(boxes_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
-    """Whether more than half of a box's area is in one of other boxes.
-
-    Args:
-        boxes_xyxy: (R, 4) float32.
-        others_xyxy: (D, 4) float32.
-
-    Returns:
-        (R,) bool.
-    """
+    """Return (R,) bool: whether more than half of each of (R, 4) boxes lies in a single one of (D, 4) others."""
     if len(others_xyxy) == 0:
         return torch.zeros(len(boxes_xyxy), dtype=torch.bool, device=boxes_xyxy.device)
     covered = boxes_xyxy.new_zeros(len(boxes_xyxy))
-    for other in others_xyxy:  # few, and the boxes may be many
+    for other in others_xyxy:  # few, while the boxes may be many
         low, high = torch.maximum(boxes_xyxy[:, :2], other[:2]), torch.minimum(boxes_xyxy[:, 2:], other[2:])
         covered = torch.maximum(covered, (high - low).clamp(min=0).prod(dim=1))
     return covered > _LEFT_OUT_SHARE * box_area(boxes_xyxy)
 
 
-def recall_at(boxes_xyxy: Tensor, cared_xyxy: Tensor, iou: float) -> Tensor:
-    """How many words some box overlaps well enough.
-
-    Args:
-        boxes_xyxy: (R, 4) float32.
-        cared_xyxy: (W, 4) float32.
-        iou: least IoU.
-
-    Returns:
-        () float32, the number of words.
-    """
+def words_found(boxes_xyxy: Tensor, cared_xyxy: Tensor, iou: float) -> Tensor:
+    """Count the (W, 4) words that one of (R, 4) boxes overlaps with at least `iou`; () float32."""
     if len(boxes_xyxy) == 0 or len(cared_xyxy) == 0:
         return torch.zeros((), device=boxes_xyxy.device)
     return (box_iou(cared_xyxy, boxes_xyxy).amax(dim=1) >= iou).float().sum()
 
 
 def _best_words(boxes_xyxy: Tensor, cared_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest IoU of each box with a word, and which word."""
     if len(cared_xyxy) == 0:
         return boxes_xyxy.new_zeros(len(boxes_xyxy)), boxes_xyxy.new_zeros(len(boxes_xyxy), dtype=torch.int64)
     best = box_iou(boxes_xyxy, cared_xyxy).max(dim=1)

@@ -19,7 +19,6 @@ A file imports only from files above it:
     provenance       Where weights come from: what the run folder that they lie in says of it, as plain values that tr
     convert          Writes weights in another form: what `craft convert` does.
     step             One step of training: load, forward, loss, backward, finite check, step.
-    frozen_heads     Several region heads side by side on the frozen features of one network: each step's crops and Ro
     loop             The training loop: load, forward, loss, backward, finite check, step, log, evaluate, save.
     bench            Times the parts of training with the settings of a run: loader, targets, loss, step without loade
 """

@@ -143,7 +143,7 @@ def _train(config: Config, folder: Path, processes: Processes, stop: list[int], 
         if state.step % settings.pictures_every == 0 and processes.writes:
             write_map_pictures(folder / "maps", state.step, state.validated_model, batch, targets, loss.weights)
             if regions is not None:
-                regions.write_pictures(state.model, state.step)
+                regions.write_figure(state.model, state.step)
         if validation and (state.step % settings.validate_every == 0 or state.step == settings.steps):
             watch.check(wait=True)
             _evaluate(config, state, validation, folder, processes, log)

@@ -1,21 +1,24 @@
-"""The region path's losses: two passes against one, what is divided by what, and images with nothing in them."""
+"""The region head's loss: two passes against one, what it is divided by, empty images, and that the head learns."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from craft.models.craft import CRAFT, normalise_images
-from craft.models.region_head import BOX_CODER, RegionArchitecture, RegionHead
-from craft.ohem.region import hardest_rois
-from craft.region.loss import head_loss, pick_rois, proposal_loss, roi_losses, text_losses
+from craft.models.region_head import RegionArchitecture, RegionHead
+from craft.ohem.region import hardest_rois, sample_rois
+from craft.region.loss import head_loss, roi_losses, text_losses
 from craft.region.pass_times import PassTimes
-from craft.region.proposals import with_labels
+from craft.region.proposals import label_proposals
 from craft.region.roi_labels import WordBoxes
+from craft.region.static_proposals import grid_boxes, jittered_boxes
 
 CPU = torch.device("cpu")
 WIDTH = 0.0625
+SIZE = 128
 
 
 def words(cared=(), dont_care=()):
@@ -24,7 +27,7 @@ def words(cared=(), dont_care=()):
 
 def rois_of(boxes, image_words):
     boxes = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    return with_labels(boxes, image_words, torch.zeros(len(boxes), dtype=torch.int64))
+    return label_proposals([boxes], image_words)
 
 
 def random_boxes(count, seed):
@@ -38,7 +41,7 @@ def head():
     generator = torch.Generator().manual_seed(0)
     built = RegionHead(RegionArchitecture(pool_hw=(3, 3), hidden=16), width=WIDTH, generator=generator)
     with torch.no_grad():
-        built.text.weight.mul_(100)  # so that fresh heads have opinions
+        built.text.weight.mul_(100)  # so that a fresh head judges RoIs differently
         built.correction.weight.mul_(300)
     return built
 
@@ -50,9 +53,10 @@ def scene(head):
     images = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     first = words([[10, 10, 50, 26], [20, 60, 90, 80]])
     second = words([[30, 30, 70, 50]], dont_care=[[0, 60, 40, 96]])
-    truth = [torch.cat([one.cared_xyxy, one.cared_xyxy + 2]) for one in (first, second)]
+    truth = [torch.cat([image_words.cared_xyxy, image_words.cared_xyxy + 2]) for image_words in (first, second)]
     rois = [
-        rois_of(torch.cat([truth[index], random_boxes(150, index)]), one) for index, one in enumerate((first, second))
+        rois_of(torch.cat([truth[index], random_boxes(150, index)]), image_words)
+        for index, image_words in enumerate((first, second))
     ]
     return network, normalise_images(images), rois
 
@@ -81,7 +85,7 @@ def step(head, scene, sampler, *, count=16, times=None, negatives=None, rank_by=
 
 
 @pytest.mark.parametrize("rank_by", ["loss", "text"])
-def test_two_passes_and_one_zeroed_pass_choose_the_same_rois_and_give_the_same_gradients(head, scene, rank_by):
+def test_two_passes_and_one_zeroed_pass_choose_the_same_rois_and_have_the_same_gradients(head, scene, rank_by):
     two, two_gradients = step(head, scene, "ohem", rank_by=rank_by)
     one, one_gradients = step(head, scene, "ohem-zeroed", rank_by=rank_by)
 
@@ -95,13 +99,13 @@ def test_two_passes_and_one_zeroed_pass_choose_the_same_rois_and_give_the_same_g
         torch.testing.assert_close(first, second, atol=1e-5 * second.abs().max().item(), rtol=0)
 
 
-def test_mined_rois_are_worse_than_the_mean_of_all(head, scene):
+def test_mined_rois_have_larger_losses_than_the_mean(head, scene):
     found, _ = step(head, scene, "ohem")
 
     assert found.chosen_losses.mean() > torch.cat(found.all_losses).mean()
 
 
-def test_mining_by_log_loss_leaves_the_boxes_out_of_the_ranking(head, scene):
+def test_ranking_by_text_ignores_the_box_loss(head, scene):
     network, images, rois = scene
     with torch.no_grad():
         _maps, levels = network.forward_levels(images)
@@ -142,14 +146,6 @@ def test_loss_of_one_roi_is_log_loss_plus_smooth_l1_for_foreground():
     torch.testing.assert_close(losses, torch.tensor([math.log(2) + boxes, math.log(4)]))
 
 
-def test_rois_in_dont_care_words_are_gone_before_anything_is_computed(scene):
-    _network, _images, rois = scene
-    everything = rois_of(random_boxes(150, 1), words([[30, 30, 70, 50]]))
-
-    assert len(rois[1]) < len(everything)
-    assert rois[1].labels.counted.all()
-
-
 @pytest.mark.parametrize("sampler", ["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"])
 @pytest.mark.parametrize(
     "image_words", [words(), words(dont_care=[[0, 0, 96, 96]]), words([[10, 10, 30, 30]])], ids=["no", "ignored", "one"]
@@ -168,7 +164,7 @@ def test_images_without_words_or_without_rois_give_finite_losses_and_gradients(h
             assert not any(gradient.any() for gradient in gradients)
 
 
-def test_collected_background_counts_as_not_text(head, scene):
+def test_collected_background_is_trained_on_as_not_text(head, scene):
     pooled = torch.rand(6, head.first.in_features)
 
     without, _ = step(head, scene, "bootstrap")
@@ -179,7 +175,7 @@ def test_collected_background_counts_as_not_text(head, scene):
     torch.testing.assert_close(found.loss, expected)
 
 
-def test_times_tell_the_read_only_pass_from_the_differentiated_one(head, scene):
+def test_times_distinguish_the_read_only_pass_from_the_differentiated_one(head, scene):
     times = PassTimes(CPU)
     step(head, scene, "ohem", times=times)
     assert set(times.read()) == {"read_only", "differentiated"}
@@ -188,34 +184,80 @@ def test_times_tell_the_read_only_pass_from_the_differentiated_one(head, scene):
     assert times.read() == {}
 
 
-def test_picking_keeps_the_labels_with_the_boxes(scene):
-    image = scene[2][0]
+@pytest.fixture(scope="module")
+def crops():
+    """Features of three crops with striped words, and their RoIs: jittered words and a grid."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(90, 130, (3, SIZE, SIZE, 3)).astype(np.uint8)
+    rois = []
+    for index, image in enumerate(images):
+        words = []
+        for top in (12, 52, 92):
+            left, width = int(generator.integers(4, 40)), int(generator.integers(40, 80))
+            image[top : top + 18, left : left + width : 4] = 250
+            words.append([left, top, left + width, top + 18])
+        boxes = np.concatenate(
+            [
+                jittered_boxes(words, count=60, seed=index, size_hw=(SIZE, SIZE)),
+                grid_boxes(count=240, seed=index, size_hw=(SIZE, SIZE)),
+            ]
+        )
+        labelled = WordBoxes(torch.tensor(words, dtype=torch.float32), torch.zeros(0, 4))
+        rois.append(label_proposals([torch.from_numpy(boxes)], labelled))
+    network = CRAFT(0.0625, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        _maps, levels = network.forward_levels(normalise_images(torch.from_numpy(images).permute(0, 3, 1, 2)))
+    return {"decoder2": levels["decoder2"]}, rois
 
-    picked = pick_rois(image, torch.tensor([5, 0]))
 
-    assert torch.equal(picked.boxes_xyxy, image.boxes_xyxy[[5, 0]])
-    assert picked.labels.foreground.tolist() == [bool(image.labels.foreground[5]), True]
-
-
-def test_proposal_loss_is_small_for_anchors_judged_right_and_zero_gradient_flows_from_ignored_ones():
-    anchors = torch.tensor([[0.0, 0, 20, 10], [40, 40, 60, 50], [80, 80, 90, 90]])
-    image_words = words([[1, 0, 21, 10]], dont_care=[[75, 75, 95, 95]])
-    odds = torch.tensor([[9.0, -9.0, 9.0]], requires_grad=True)
-    wanted = torch.zeros(1, 3, 4)
-    wanted[0, 0, 0] = 0.05
-
-    loss = proposal_loss(anchors, odds, wanted, [image_words], torch.tensor([1]))
-    loss.backward()
-
-    assert loss.item() < 1e-5
-    assert odds.grad[0, 2] == 0
-    assert BOX_CODER.weights == (10, 10, 5, 5)
+def evaluate(head, crops):
+    """The mean loss over all RoIs, and how often a text RoI has better odds than a background one."""
+    levels, rois = crops
+    with torch.no_grad():
+        odds, corrections = head(levels, [image.boxes_xyxy for image in rois])
+        loss = roi_losses(odds, corrections, rois).mean().item()
+    foreground = torch.cat([image.labels.foreground for image in rois])
+    better = (odds[foreground][:, None] > odds[~foreground][None]).float().mean().item()
+    return loss, better
 
 
-def test_proposal_loss_without_anchors_or_words_is_finite():
-    odds = torch.zeros(1, 0, requires_grad=True)
+@pytest.mark.parametrize("sampler", ["heuristic", "ohem", "ohem-zeroed", "all"])
+def test_training_on_a_few_crops_lowers_the_loss_and_separates_text(crops, sampler):
+    levels, rois = crops
+    head = RegionHead(RegionArchitecture(hidden=64), width=0.0625, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3)
+    before, _ = evaluate(head, crops)
 
-    loss = proposal_loss(torch.zeros(0, 4), odds, torch.zeros(1, 0, 4), [words()], torch.tensor([1]))
-    loss.backward()
+    for step in range(60):
+        numbers = {"count": 64, "background_low": 0.0, "nms_iou": 0.7, "times": PassTimes(CPU)}
+        seeds = torch.arange(3) + 3 * step
+        found = head_loss(head, levels, rois, seeds, sampler=sampler, **numbers)
+        optimizer.zero_grad()
+        found.loss.backward()
+        optimizer.step()
 
-    assert loss.item() == 0
+    after, better = evaluate(head, crops)
+    assert after < 0.45 * before
+    assert better > 0.95
+
+
+def test_mining_has_no_quota_of_text(crops):
+    """Where text has the largest losses, only text is chosen."""
+    _levels, rois = crops
+    labels = rois[0].labels
+    losses = torch.where(labels.foreground, 5.0, 0.1)
+
+    chosen = sample_rois(
+        "ohem",
+        losses,
+        rois[0].boxes_xyxy,
+        labels.foreground,
+        labels.best_iou,
+        labels.counted,
+        torch.tensor(0),
+        count=3,
+        background_low=0.0,
+        nms_iou=0.3,
+    )
+
+    assert labels.foreground[chosen].all()

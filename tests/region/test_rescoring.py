@@ -1,4 +1,4 @@
-"""Words judged again by the region head."""
+"""Words scored a second time by the region head."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SCALE = np.array([1.0, 1.0])
 
 @pytest.fixture
 def head():
-    """A head that calls the left half of a 120 x 80 picture text, the right half not, and moves boxes to the right."""
+    """A head that takes the left half of a 120 x 80 image for text, the right half not, and moves boxes to the right."""
     head = RegionHead(
         RegionArchitecture(pool_hw=(1, 1), hidden=2), width=0.03125, generator=torch.Generator().manual_seed(0)
     )
@@ -40,14 +40,14 @@ def levels():
     return {"decoder2": features}
 
 
-def upright(left, top, right, bottom):
+def axis_aligned(left, top, right, bottom):
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
 @pytest.fixture
 def found():
     slanted = [[20, 40], [50, 50], [46, 60], [16, 50]]
-    quads = np.array([upright(10, 10, 40, 20), upright(80, 10, 110, 20), slanted], dtype=np.float32)
+    quads = np.array([axis_aligned(10, 10, 40, 20), axis_aligned(80, 10, 110, 20), slanted], dtype=np.float32)
     return Detections(quads, np.array([0.9, 0.8, 0.7], dtype=np.float32), polygons_xy=[quads[0], quads[1], quads[2]])
 
 
@@ -55,7 +55,7 @@ def rescore(head, levels, found, **settings):
     return rescore_words(head, levels, found, SCALE, size_hw=SIZE_HW, settings=DetectionSettings(**settings))
 
 
-def test_words_that_the_head_gives_too_little_are_dropped_with_all_that_belongs_to_them(head, levels, found):
+def test_words_under_the_threshold_are_dropped_with_their_polygons(head, levels, found):
     kept = rescore(head, levels, found, region_threshold=0.5)
 
     np.testing.assert_array_equal(kept.quads_xy, found.quads_xy[[0, 2]])
@@ -63,7 +63,7 @@ def test_words_that_the_head_gives_too_little_are_dropped_with_all_that_belongs_
     assert kept.character_quads_xy == []
 
 
-def test_scores_are_the_weighted_geometric_mean(head, levels, found):
+def test_scores_are_a_weighted_geometric_mean(head, levels, found):
     text = torch.tensor([4.0, -4.0, 4.0]).sigmoid().numpy()
     for weight in (0.0, 0.5, 1.0):
         kept = rescore(head, levels, found, region_threshold=0, region_weight=weight)
@@ -71,10 +71,10 @@ def test_scores_are_the_weighted_geometric_mean(head, levels, found):
         np.testing.assert_allclose(kept.scores, found.scores ** (1 - weight) * text**weight, rtol=1e-5)
 
 
-def test_upright_words_alone_take_the_refined_box(head, levels, found):
+def test_only_axis_aligned_words_take_the_refined_box(head, levels, found):
     refined = rescore(head, levels, found, region_threshold=0, region_refine=True)
 
-    np.testing.assert_allclose(refined.quads_xy[0], upright(13, 10, 43, 20), atol=1e-4)
+    np.testing.assert_allclose(refined.quads_xy[0], axis_aligned(13, 10, 43, 20), atol=1e-4)
     np.testing.assert_array_equal(refined.quads_xy[2], found.quads_xy[2])
     plain = rescore(head, levels, found, region_threshold=0)
     np.testing.assert_array_equal(plain.quads_xy, found.quads_xy)
@@ -93,22 +93,22 @@ def test_boxes_are_judged_in_network_pixels_and_refined_in_source_pixels(head, l
     )
 
     assert len(kept) == 2
-    np.testing.assert_allclose(kept.quads_xy[0], upright(26, 20, 86, 40), atol=1e-4)
+    np.testing.assert_allclose(kept.quads_xy[0], axis_aligned(26, 20, 86, 40), atol=1e-4)
 
 
-def test_no_words_are_normal(head, levels):
+def test_accepts_an_image_without_words(head, levels):
     nothing = Detections(np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32))
 
     assert len(rescore(head, levels, nothing)) == 0
 
 
 @pytest.fixture
-def picture():
+def image():
     return np.random.default_rng(0).integers(0, 255, (70, 90, 3)).astype(np.uint8)
 
 
 def word_network(*, region):
-    """A network whose maps are text everywhere, so that a picture is one word."""
+    """A network whose maps are text everywhere, so that an image is one word."""
     network = CRAFT(0.0625, generator=torch.Generator().manual_seed(0)).eval()
     with torch.no_grad():
         network.conv_cls[8].bias.fill_(1.0)
@@ -118,15 +118,15 @@ def word_network(*, region):
     return network
 
 
-def test_detector_without_a_region_head_gives_the_words_of_the_maps(picture):
+def test_detector_without_a_region_head_gives_the_words_of_the_maps(image):
     detector = Detector(word_network(region=False), DetectionSettings(sizing="scale", magnify=1.0), device="cpu")
 
-    (score,) = detector.detect(picture).scores
+    (score,) = detector.detect(image).scores
 
     assert score == 1.0
 
 
-def test_detector_with_a_region_head_rescores_one_picture_and_many_alike(picture):
+def test_detector_with_a_region_head_rescores_single_and_many_images_alike(image):
     network = word_network(region=True)
     with torch.no_grad():
         network.region.head.text.bias.fill_(2.0)
@@ -134,14 +134,14 @@ def test_detector_with_a_region_head_rescores_one_picture_and_many_alike(picture
     settings = DetectionSettings(sizing="scale", magnify=1.0, region_weight=1.0)
     detector = Detector(network, settings, device="cpu", precision="fp32")
 
-    (score,) = detector.detect(picture).scores
-    many = list(detector.detect_many([picture, picture[:40], picture]))
+    (score,) = detector.detect(image).scores
+    many = list(detector.detect_many([image, image[:40], image]))
 
     assert score == pytest.approx(torch.tensor(2.0).sigmoid().item())
     for found in many:
         assert found.scores.tolist() == [score]
     dropping = Detector(network, settings.model_copy(update={"region_threshold": 0.9}), device="cpu")
-    assert len(dropping.detect(picture)) == 0
+    assert len(dropping.detect(image)) == 0
 
 
 def test_region_settings_are_refused_for_weights_without_a_region_head(tmp_path):

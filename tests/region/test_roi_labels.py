@@ -1,9 +1,9 @@
-"""Labels of RoIs and anchors, by cases that can be checked by hand and against plain loops."""
+"""Labels of RoIs and anchors: cases checkable by hand, and a comparison with plain loops."""
 
 import numpy as np
 import torch
 
-from craft.region.roi_labels import WordBoxes, label_anchors, label_rois, lies_in, recall_at, word_boxes
+from craft.region.roi_labels import WordBoxes, label_anchors, label_rois, lies_in, word_boxes, words_found
 
 CPU = torch.device("cpu")
 
@@ -16,7 +16,7 @@ def boxes(*rows):
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
 
 
-def test_rois_from_an_iou_of_one_half_are_foreground():
+def test_rois_with_an_iou_of_at_least_one_half_are_foreground():
     found = label_rois(boxes([0, 0, 10, 10], [0, 0, 10, 20], [0, 0, 10, 21], [50, 50, 60, 60]), words([[0, 0, 10, 10]]))
 
     assert found.foreground.tolist() == [True, True, False, False]
@@ -37,7 +37,7 @@ def test_roi_with_more_than_half_its_area_in_a_dont_care_word_is_left_out():
     assert not found.foreground.any()
 
 
-def test_roi_in_a_dont_care_word_counts_where_it_is_a_cared_for_word():
+def test_roi_in_a_dont_care_word_counts_where_it_matches_a_cared_for_word():
     found = label_rois(boxes([0, 0, 10, 10]), words([[0, 0, 10, 12]], dont_care=[[0, 0, 30, 30]]))
 
     assert found.foreground.tolist() == [True]
@@ -50,13 +50,13 @@ def test_all_rois_in_dont_care_words_are_left_out():
     assert not found.counted.any()
 
 
-def test_two_dont_care_words_do_not_add_up():
+def test_shares_in_two_dont_care_words_do_not_add_up():
     half_each = lies_in(boxes([0, 0, 10, 10]), boxes([0, 0, 5, 10], [5, 0, 10, 10]))
 
     assert half_each.tolist() == [False]
 
 
-def test_no_words_and_no_rois_are_normal():
+def test_accepts_images_without_words_and_without_rois():
     found = label_rois(boxes([0, 0, 10, 10]), words())
     assert not found.foreground.any()
     assert found.counted.all()
@@ -66,7 +66,7 @@ def test_no_words_and_no_rois_are_normal():
     assert len(label_anchors(boxes(), words([[0, 0, 5, 5]])).positive) == 0
 
 
-def test_anchors_are_positive_from_seven_tenths_or_where_a_word_has_no_better_one():
+def test_anchors_are_positive_from_an_iou_of_0_7_or_where_a_word_has_no_better_one():
     anchors = boxes([0, 0, 10, 10], [0, 0, 10, 14], [100, 0, 110, 20], [100, 40, 110, 50], [60, 60, 70, 70])
     found = label_anchors(anchors, words([[0, 0, 10, 10], [100, 0, 110, 50]]))
 
@@ -76,20 +76,20 @@ def test_anchors_are_positive_from_seven_tenths_or_where_a_word_has_no_better_on
     assert found.word[:3].tolist() == [0, 0, 1]
 
 
-def test_a_words_best_anchor_learns_that_word_although_it_overlaps_another_more():
+def test_the_best_anchor_of_two_words_belongs_to_the_first():
     found = label_anchors(boxes([0, 0, 10, 10]), words([[0, 0, 10, 18], [0, 0, 4, 4]]))
 
     assert found.positive.tolist() == [True]  # best of both words: the first wins
 
 
-def test_anchors_in_dont_care_words_are_neither():
+def test_anchors_in_dont_care_words_are_neither_positive_nor_negative():
     found = label_anchors(boxes([1, 1, 5, 5], [20, 20, 30, 30]), words([[40, 40, 50, 50]], dont_care=[[0, 0, 9, 9]]))
 
     assert found.positive.tolist() == [False, False]
     assert found.negative.tolist() == [False, True]
 
 
-def test_labels_equal_plain_loops_on_random_boxes():
+def test_labels_equal_plain_loops_over_random_boxes():
     generator = np.random.default_rng(0)
     for _ in range(50):
         corners = generator.integers(0, 40, (30, 2))
@@ -115,7 +115,7 @@ def shared(first, second):
     return float(max(width, 0) * max(height, 0))
 
 
-def test_boxes_of_words_are_around_their_strips_and_cut_off_at_the_border():
+def test_word_boxes_enclose_their_strips_and_are_clipped_to_the_image():
     square = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=np.float32)
     turned = np.array([[30, 20], [40, 30], [30, 40], [20, 30]], dtype=np.float32)
     strips = np.stack([square, np.add(square, (10, 5)), turned, square - 20, np.add(square, (45, 0))])
@@ -129,16 +129,16 @@ def test_boxes_of_words_are_around_their_strips_and_cut_off_at_the_border():
     assert second.cared_xyxy.tolist() == [[20, 20, 40, 40]]
 
 
-def test_no_words_give_no_boxes():
+def test_no_words_have_no_boxes():
     (only,) = word_boxes(np.zeros((0, 4, 2)), [], [], [], batch_size=1, size_hw=(8, 8), device=CPU)
 
     assert len(only.cared_xyxy) == len(only.dont_care_xyxy) == 0
 
 
-def test_recall_counts_the_words_found():
+def test_counts_the_words_found_at_an_iou():
     cared = boxes([0, 0, 10, 10], [20, 0, 30, 10])
 
-    assert recall_at(boxes([0, 0, 10, 14], [20, 0, 30, 19]), cared, 0.5).item() == 2
-    assert recall_at(boxes([0, 0, 10, 14], [20, 0, 30, 19]), cared, 0.7).item() == 1
-    assert recall_at(boxes(), cared, 0.5).item() == 0
-    assert recall_at(cared, boxes(), 0.5).item() == 0
+    assert words_found(boxes([0, 0, 10, 14], [20, 0, 30, 19]), cared, 0.5).item() == 2
+    assert words_found(boxes([0, 0, 10, 14], [20, 0, 30, 19]), cared, 0.7).item() == 1
+    assert words_found(boxes(), cared, 0.5).item() == 0
+    assert words_found(cared, boxes(), 0.5).item() == 0

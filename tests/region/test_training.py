@@ -1,24 +1,14 @@
-"""Runs with the region path: what they log and leave behind, how they resume, and that without it nothing changes."""
-
-from dataclasses import replace
+"""Runs with the region path: what they log and write, how they resume, and that nothing changes without it."""
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from torch.nn.parallel import DistributedDataParallel
 
-from craft.config import RegionProposalSettings, RegionSettings, validate_config
-from craft.datasets.loader import collate
+from craft.config import validate_config
 from craft.detection.detector import Detector
-from craft.models.craft import CRAFT, normalise_images
-from craft.models.region_head import LevelsNetwork, RegionArchitecture, add_region_path, region_path
+from craft.models.region_head import region_path
 from craft.models.weights import build_model, read_weights
-from craft.region.batch_rois import batch_rois
-from craft.region.figures import draw_rois
-from craft.region.loss import head_loss
-from craft.region.pass_times import PassTimes
-from craft.scene import Sample
 from craft.training.loop import train
 from craft.training.run_log import read_metrics
 
@@ -45,7 +35,7 @@ def assert_same_tensors(first, second):
         assert torch.equal(value, second[name]), name
 
 
-def test_run_with_the_region_path_logs_draws_and_ships_it(tiny_values, tmp_path):
+def test_a_run_logs_draws_and_saves_the_region_path(tiny_values, tmp_path):
     tiny_values["training"].update(steps=3, pictures_every=2)
     tiny_values["data"]["validation"] = [dict(tiny_values["data"]["train"][0], numbers=[1, 2])]
 
@@ -86,7 +76,7 @@ def test_every_sampler_moves_every_parameter_of_the_head(tiny_values, tmp_path, 
         assert not torch.equal(early[name], late[name]), name
 
 
-def test_two_passes_and_the_zeroed_way_train_alike(tiny_values, tmp_path):
+def test_two_passes_and_the_zeroed_pass_train_alike(tiny_values, tmp_path):
     tiny_values["training"]["steps"] = 2
     for sampler in ("ohem", "ohem-zeroed"):
         train(config_of(tiny_values, sampler=sampler), tmp_path / sampler)
@@ -97,7 +87,7 @@ def test_two_passes_and_the_zeroed_way_train_alike(tiny_values, tmp_path):
         torch.testing.assert_close(value, second[name], atol=5e-3, rtol=0, msg=name)
 
 
-def test_alone_the_maps_stay_as_they_were(tiny_values, tmp_path):
+def test_train_alone_leaves_the_maps_unchanged(tiny_values, tmp_path):
     tiny_values["training"]["steps"] = 1
     train(validate_config(tiny_values, where="test"), tmp_path / "maps")
     tiny_values["weights"] = str(tmp_path / "maps" / "best.safetensors")
@@ -114,12 +104,13 @@ def test_alone_the_maps_stay_as_they_were(tiny_values, tmp_path):
     assert lines[0]["region_loss_head"] != lines[-1]["region_loss_head"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", [{"sampler": "ohem"}, {"sampler": "bootstrap", "train": "alone"}])
-def test_resumed_run_with_the_region_path_is_the_uninterrupted_one(tiny_values, tmp_path, region):
+def test_a_resumed_run_equals_the_uninterrupted_one(tiny_values, tmp_path, region):
     if region["sampler"] == "bootstrap":
         region = {**region, "bootstrap_every": 2, "bootstrap_crops": 4}
     config = config_of(tiny_values, **region)  # six steps, saved every two
-    train(config, tmp_path / "whole")
+    train(config, tmp_path / "uninterrupted")
     short = tmp_path / "stopped"
     tiny_values["training"]["steps"] = 4
     tiny_values["optimizer"]["decay"] = "constant"
@@ -135,7 +126,7 @@ def test_resumed_run_with_the_region_path_is_the_uninterrupted_one(tiny_values, 
     assert_same_tensors(last_state(tmp_path / "constant")["model"], last_state(short)["model"])
 
 
-def test_bootstrap_collects_false_positives_and_says_how_many_and_how_long(tiny_values, tmp_path):
+def test_bootstrap_collects_false_positives_and_logs_their_number_and_time(tiny_values, tmp_path):
     tiny_values["training"]["steps"] = 5
 
     train(config_of(tiny_values, sampler="bootstrap", train="alone", bootstrap_every=2, bootstrap_crops=6), tmp_path)
@@ -162,7 +153,7 @@ def test_each_source_of_proposals_works_alone(tiny_values, tmp_path, source):
     assert any(name.startswith("region.proposals.") for name in names) == (source == "network")
 
 
-def test_without_the_region_path_a_run_leaves_no_trace_of_it(tiny_config, tmp_path):
+def test_a_run_without_the_region_path_leaves_no_trace_of_it(tiny_config, tmp_path):
     train(tiny_config, tmp_path)
 
     assert "region" not in yaml.safe_load((tmp_path / "config.yaml").read_text())
@@ -170,7 +161,7 @@ def test_without_the_region_path_a_run_leaves_no_trace_of_it(tiny_config, tmp_pa
     assert len(last_state(tmp_path)["model"]) == 154
 
 
-def test_maps_are_trained_the_same_where_the_region_paths_weight_is_next_to_nothing(tiny_values, tmp_path):
+def test_maps_train_the_same_where_the_region_path_weighs_next_to_nothing(tiny_values, tmp_path):
     tiny_values["training"]["steps"] = 1
     train(validate_config(tiny_values, where="test"), tmp_path / "without")
     train(config_of(tiny_values, weight=1e-30), tmp_path / "with")
@@ -185,60 +176,18 @@ def test_maps_are_trained_the_same_where_the_region_paths_weight_is_next_to_noth
     ("region", "message"),
     [
         ({"sampler": "bootstrap"}, "set train: alone"),
-        ({"proposals": {"network": 0, "components": 0, "truth": 0, "grid": 0}}, "leave at least one on"),
+        ({"proposals": {"network": 0, "components": 0, "truth": 0, "grid": 0}}, "switch at least one on"),
         ({"pool": [0, 7]}, "at least 1 each"),
         ({"levels": []}, "region.levels"),
         ({"smapler": "ohem"}, r"did you mean 'region\.sampler'"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(tiny_values, region, message):
+def test_refuses_settings_that_contradict_each_other(tiny_values, region, message):
     with pytest.raises(ValueError, match=message):
         config_of(tiny_values, **region)
 
 
 @pytest.mark.parametrize("given", [{"region": {"sampler": "all"}}, {"detection": {"region_threshold": 0.1}}])
-def test_region_settings_without_the_region_path_are_refused(tiny_values, given):
+def test_refuses_region_settings_without_the_region_path(tiny_values, given):
     with pytest.raises(ValueError, match=r"has no effect with region\.enabled: False"):
         validate_config({**tiny_values, **given}, where="test", given=given)
-
-
-def test_drawn_rois_are_green_for_text_and_red_for_hard_background():
-    image = np.full((30, 60, 3), 90, np.uint8)
-    boxes = torch.tensor([[2.0, 2, 20, 20], [30, 2, 50, 20]])
-
-    drawn = draw_rois(image, boxes, torch.tensor([9.0, 9.0]), torch.tensor([True, False]))
-
-    assert drawn[2, 10].tolist() == [0, 150, 0]
-    assert drawn[2, 40].tolist() == [225, 0, 0]
-    assert (drawn[10, 10] == 90).all()
-
-
-def test_every_parameter_is_met_in_every_step_as_many_processes_need(tmp_path):
-    """DistributedDataParallel fails in the second step where a parameter had no gradient in the first."""
-    torch.distributed.init_process_group(
-        "gloo", store=torch.distributed.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1
-    )
-    try:
-        network = CRAFT(0.0625)
-        path = add_region_path(network, RegionArchitecture(pool_hw=(2, 2), hidden=8), seed=0)
-        wrapped = DistributedDataParallel(LevelsNetwork(network))
-        empty = Sample(
-            np.zeros((64, 64, 3), np.uint8),
-            *(np.zeros(shape, np.float32) for shape in ((0, 4, 2), 0, (0, 4, 2), 0, 0)),
-            1,
-            "no",
-        )
-        batch = collate([replace(empty, character_word=np.zeros(0, np.int64), strip_word=np.zeros(0, np.int64))])
-        settings = RegionSettings(
-            enabled=True, proposals=RegionProposalSettings(network=20, components=0, truth=5, grid=0)
-        )
-        for _ in range(2):
-            maps, levels = wrapped(normalise_images(batch.images))
-            rois, loss = batch_rois(path, maps, levels, batch, settings, learn=True)
-            numbers = {"sampler": "ohem", "count": 4, "background_low": 0.1, "nms_iou": 0.7}
-            found = head_loss(path.head, levels, rois, batch.seeds, times=PassTimes(maps.device), **numbers)
-            (maps.square().sum() + found.loss + loss).backward()
-    finally:
-        torch.distributed.destroy_process_group()
-
-    assert all(parameter.grad is not None for parameter in network.parameters())

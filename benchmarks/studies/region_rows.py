@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from studies.ranked_scores import average_precision_of, figure_of
+from ranked_scores import average_precision_of, figure_of
 from tqdm import tqdm
 
 from craft.decode.decode import decode_maps, to_pixels
@@ -28,7 +28,7 @@ TRIED = (
 
 @dataclass(frozen=True, eq=False)
 class SceneWords:
-    """Words of one scene at the lowest text threshold: quads, mean and largest region score, and each head's verdict."""
+    """Words of one scene at the lowest text threshold: quads, mean and largest region score, and the head's judgement of each word."""
 
     quads_xy: np.ndarray
     scores: np.ndarray

@@ -1,7 +1,7 @@
 """Table 1 of OHEM on text: what a region head gains over the maps alone, for each way of choosing RoIs, several seeds.
 
-    python benchmarks/region_tables.py --train runs/quickstart/train --choose SET --report SET --out runs/region_tables
-    python benchmarks/region_tables.py --train data/icdar2015:1-800 --choose data/icdar2015:801-900 \\
+    python benchmarks/studies/region_tables.py --train runs/quickstart/train --choose SET --report SET --out runs/region_tables
+    python benchmarks/studies/region_tables.py --train data/icdar2015:1-800 --choose data/icdar2015:801-900 \\
         --report data/icdar2015:901-1000 --weights FILE --out runs/region_icdar2015
 
 For every seed the maps are trained once (or taken from --weights); then heads are trained on their frozen features, side by
@@ -21,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from frozen_heads import HeadVariant, train_heads
+from ranked_scores import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
 from region_rows import TRIED, Row, Split, calibration, find_words, make_row, pooled
-from studies.ranked_scores import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
 
 from craft.config import DatasetSettings, load_config
 from craft.datasets.collection import read_scenes
@@ -30,7 +31,6 @@ from craft.distributed.processes import start_processes
 from craft.evaluation.bootstrap import Interval, bootstrap_difference
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.summary import summarise
-from craft.training.frozen_heads import HeadVariant, train_heads
 from craft.training.loop import train
 from craft.training.run_log import read_metrics
 

@@ -19,11 +19,10 @@ from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
 from craft.models.region_head import RegionHead, RegionPath, region_path
 from craft.models.weights import save_safetensors
-from craft.region.batch_rois import batch_rois
-from craft.region.bootstrapping import FalsePositives, draw_share, look_again
+from craft.region.bootstrapping import FalsePositives, collect_false_positives, draw_negatives
 from craft.region.loss import head_loss
 from craft.region.meter import RegionMeter
-from craft.region.proposals import ImageRois
+from craft.region.proposals import ImageRois, batch_rois
 from craft.training.datasets import read_training_sets
 from craft.training.run_log import RunLog
 from craft.training.schedule import build_average, build_optimizer, learning_rate_at
@@ -137,7 +136,7 @@ class _Learner:
         assert self._bank is not None
         region = self._config.region.model_copy(update={"bootstrap_crops": self.variant.collect_crops})
         config = self._config.model_copy(update={"region": region})
-        return look_again(
+        return collect_false_positives(
             model, self.path, self._bank, batches, config, folder=folder, step=step, processes=self._processes
         )
 
@@ -147,7 +146,7 @@ class _Learner:
         for place in range(steps_of_batch):
             part = slice(place * self.variant.images, (place + 1) * self.variant.images)
             seeds = batch.seeds[part].to(self._processes.device)
-            count, negatives = draw_share(
+            count, negatives = draw_negatives(
                 self._bank, self.variant.rois_per_image, images=self.variant.images, seed=int(seeds[0])
             )
             found = head_loss(
