@@ -12,7 +12,6 @@ from torchvision.ops import nms
 from craft.ohem.top_k import random_keys
 
 MINING = ("ohem", "ohem-zeroed")  # samplers that need the loss of every RoI before they choose
-_MAX_FOREGROUND = 4  # Fast R-CNN: at most one RoI in four is foreground
 
 
 def sample_rois(
@@ -28,24 +27,23 @@ def sample_rois(
     background_low: float,
     nms_iou: float,
 ) -> Tensor:
-    """Choose the RoIs of one image that a step trains on.
+    """Choose the RoIs of one image that a step trains on: (K,) int64 indices.
+
+    Both ohem and ohem-zeroed choose `hardest_rois`; they differ in how the loss of the chosen is computed. The heuristic
+    chooses `random_rois`; bootstrap does so from all background, and the caller adds collected false positives. The
+    sampler all takes every counted RoI.
 
     Args:
-        sampler: "ohem" and "ohem-zeroed" (`hardest_rois`; they differ in how the loss of the chosen is computed),
-            "heuristic" (`random_rois`), "bootstrap" (`random_rois` from all background; collected false positives are added
-            elsewhere) or "all" (every counted RoI).
+        sampler: a name in `craft.config.RoiSampler`.
         losses: (R,) float32, for the samplers in MINING; otherwise None.
         boxes_xyxy: (R, 4) float32.
         foreground: (R,) bool, IoU with a cared-for word at least 0.5.
         best_iou: (R,) float32, largest IoU with a cared-for word.
         counted: (R,) bool, False for RoIs that are left out of everything.
         seed: () int64 of the image, for the samplers that choose at random.
-        count: RoIs asked for, for every sampler but all.
+        count: RoIs asked for, by every sampler but all.
         background_low: smallest IoU of a background RoI with a word, for heuristic.
         nms_iou: IoU above which two RoIs are the same spot, for the samplers in MINING.
-
-    Returns:
-        (K,) int64 indices.
 
     Raises:
         ValueError: the sampler is unknown, or needs losses and got none.
@@ -101,7 +99,7 @@ def random_rois(
     Source: Fast R-CNN, Girshick, ICCV 2015, section 2.3.
     """
     background = ~foreground & counted & (best_iou >= background_low)
-    return _random_pair(foreground & counted, background, seed, count=count, most_first=count // _MAX_FOREGROUND)
+    return _random_pair(foreground & counted, background, seed, count=count, most_first=count // 4)
 
 
 def sample_anchors(positive: Tensor, negative: Tensor, seed: Tensor, *, count: int) -> Tensor:

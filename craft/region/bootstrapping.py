@@ -23,7 +23,7 @@ FOLDER = "bootstrap"
 MOST_PER_IMAGE = 64
 MOST_KEPT = 100_000  # features; the oldest are dropped first
 _SHARE = 4  # one in so many of the RoIs trained on is a collected one
-_TEXT_ODDS = 0.0  # log odds above which the head takes background for text
+_TEXT_LOGIT = 0.0  # logit above which the head takes background for text
 _NMS_IOU = 0.7
 
 
@@ -74,17 +74,13 @@ def collect_false_positives(
     step: int,
     processes: Processes,
 ) -> dict[str, float]:
-    """Run the network, frozen, over crops, and add background that the head takes for text to the bank.
+    """Run the network, frozen, over crops, and add background that the head takes for text to this process's bank.
+
+    The new features are also written into the run folder, where a resumed run finds them. The model's mode is restored.
 
     Args:
-        model: the network; its mode is restored afterwards.
-        path: its region path.
-        bank: grows by what is found; each process has its own.
         batches: crops, at least `region.bootstrap_crops`.
-        config: the run's settings.
-        folder: run folder, where the new features are written, so that a resumed run finds them.
         step: optimizer steps done.
-        processes: this process's rank and device.
 
     Returns:
         For the log: crops seen, false positives found, size of the bank, seconds, and CPU seconds of this process.
@@ -105,7 +101,7 @@ def collect_false_positives(
     features = torch.cat(found)
     bank.add(features)
     (folder / FOLDER).mkdir(exist_ok=True)
-    torch.save(features, str(folder / FOLDER / _file_name(step, processes.rank)))
+    torch.save(features, str(folder / FOLDER / f"step_{step:06d}_rank_{processes.rank}.pt"))
     return {
         "crops": crops,
         "false_positives": len(features),
@@ -120,24 +116,19 @@ def load_collections(bank: FalsePositives, folder: Path, *, before_step: int, ra
 
     A collection that is due at `before_step` itself is left out, because the resumed run makes it again.
     """
-    ending = _file_name(0, rank).removeprefix("step_000000")
-    for path in sorted((folder / FOLDER).glob("step_*" + ending)):
-        if int(path.name.removeprefix("step_").removesuffix(ending)) < before_step:
+    for path in sorted((folder / FOLDER).glob(f"step_*_rank_{rank}.pt")):
+        if int(path.name.split("_")[1]) < before_step:
             bank.add(torch.load(str(path), weights_only=True))
 
 
 def _false_positive_features(path: RegionPath, levels: dict[str, Tensor], rois: list[ImageRois]) -> Tensor:
     """Pool the background RoIs that the head takes for text, one for each spot and the worst first: (K, F) float16."""
-    odds, corrections = path.head(levels, [image.boxes_xyxy for image in rois])
-    losses = roi_losses(odds, corrections, rois)
+    logits, deltas = path.head(levels, [image.boxes_xyxy for image in rois])
+    losses = roi_losses(logits, deltas, rois)
     boxes = []
     sizes = [len(image) for image in rois]
-    for image, image_losses, image_odds in zip(rois, losses.split(sizes), odds.split(sizes), strict=True):
-        wrong = ~image.labels.foreground & (image_odds > _TEXT_ODDS)
+    for image, image_losses, image_logits in zip(rois, losses.split(sizes), logits.split(sizes), strict=True):
+        wrong = ~image.labels.foreground & (image_logits > _TEXT_LOGIT)
         index = hardest_rois(image_losses, image.boxes_xyxy, wrong, count=MOST_PER_IMAGE, nms_iou=_NMS_IOU)
         boxes.append(image.boxes_xyxy[index])
     return path.head.pool(levels, boxes).half().cpu()
-
-
-def _file_name(step: int, rank: int) -> str:
-    return f"step_{step:06d}_rank_{rank}.pt"

@@ -46,17 +46,10 @@ def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
 def write_roi_figure(
     folder: Path, step: int, model: nn.Module, batch: Batch, settings: RegionSettings, *, device: torch.device
 ) -> Path:
-    """Draw the RoIs that mining would choose now, whichever sampler trains, and write them as a JPEG file.
+    """Draw the RoIs that mining would choose now, whichever sampler trains, into a JPEG file named by the step.
 
-    Text RoIs are green, others yellow to red; the fuller the colour, the larger the loss that mining ranks by.
-
-    Args:
-        folder: of the file, made where it is missing.
-        step: optimizer steps done, in the file's name.
-        model: network with a region path; it runs in evaluation mode, and its own mode is restored.
-        batch: crops, shown two in a row.
-        settings: of the region path.
-        device: where the network runs.
+    Text RoIs are green, others yellow to red; the fuller the colour, the larger the loss that mining ranks by. The model
+    has a region path; it runs in evaluation mode, and its own mode is restored.
     """
     assert isinstance(model, CRAFT)
     path = region_path(model)
@@ -68,8 +61,8 @@ def write_roi_figure(
     finally:
         model.train(was_training)
     rois, _loss = batch_rois(path, maps, levels, batch, settings, learn=False)
-    odds, corrections = path.head(levels, [image.boxes_xyxy for image in rois])
-    losses = roi_losses(odds, corrections, rois) if settings.rank_by == "loss" else text_losses(odds, rois)
+    logits, deltas = path.head(levels, [image.boxes_xyxy for image in rois])
+    losses = roi_losses(logits, deltas, rois) if settings.rank_by == "loss" else text_losses(logits, rois)
     parts = losses.split([len(image) for image in rois])
     panels = []
     for crop, name, image, image_losses in zip(batch.images, batch.names, rois, parts, strict=True):

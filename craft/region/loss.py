@@ -90,28 +90,28 @@ def head_loss(
     return HeadLoss(total / max(1, asked), chosen, chosen_losses.detach(), all_losses)
 
 
-def roi_losses(odds: Tensor, corrections: Tensor, rois: Sequence[ImageRois]) -> Tensor:
+def roi_losses(logits: Tensor, deltas: Tensor, rois: Sequence[ImageRois]) -> Tensor:
     """Compute the loss of each RoI, (R,) float32: log loss, plus smooth L1 of the box deltas for foreground.
 
     Args:
-        odds: (R,) float32, log odds of text, image after image.
-        corrections: (R, 4) float32, box deltas for `BOX_CODER`.
+        logits: (R,) float32, of text, image after image.
+        deltas: (R, 4) float32, box deltas for `BOX_CODER`.
         rois: of each image, R in all.
 
     Source: Fast R-CNN, Girshick, ICCV 2015, section 2.3.
     """
     foreground = torch.cat([image.labels.foreground for image in rois])
-    text = text_losses(odds, rois)
+    text = text_losses(logits, rois)
     boxes = torch.cat([image.boxes_xyxy for image in rois])
     wanted = BOX_CODER.encode_single(torch.cat([_target_boxes(image) for image in rois]), boxes)
-    moved = functional.smooth_l1_loss(corrections, wanted, reduction="none").sum(dim=1)
+    moved = functional.smooth_l1_loss(deltas, wanted, reduction="none").sum(dim=1)
     return text + torch.where(foreground, moved, 0.0)
 
 
-def text_losses(odds: Tensor, rois: Sequence[ImageRois]) -> Tensor:
-    """Compute the log loss of each RoI, (R,) float32, from (R,) log odds of text, image after image."""
+def text_losses(logits: Tensor, rois: Sequence[ImageRois]) -> Tensor:
+    """Compute the log loss of each RoI, (R,) float32, from (R,) logits of text, image after image."""
     foreground = torch.cat([image.labels.foreground for image in rois])
-    return functional.binary_cross_entropy_with_logits(odds, foreground.float(), reduction="none")
+    return functional.binary_cross_entropy_with_logits(logits, foreground.float(), reduction="none")
 
 
 def _mining_pass(
@@ -126,9 +126,9 @@ def _mining_pass(
     read_only = sampler == "ohem"
     gradients = torch.no_grad() if read_only else nullcontext()
     with gradients, times.measure("read_only" if read_only else "differentiated"):
-        odds, corrections = head(levels, [image.boxes_xyxy for image in rois])
-        losses = roi_losses(odds, corrections, rois)
-    ranked = losses.detach() if rank_by == "loss" else text_losses(odds.detach(), rois)
+        logits, deltas = head(levels, [image.boxes_xyxy for image in rois])
+        losses = roi_losses(logits, deltas, rois)
+    ranked = losses.detach() if rank_by == "loss" else text_losses(logits.detach(), rois)
     return losses, ranked.split([len(image) for image in rois])
 
 
@@ -151,12 +151,12 @@ def _chosen_loss(
 ) -> tuple[Tensor, Tensor]:
     """Run the head over the chosen RoIs alone; the sum of their losses and of those of the negatives, and the former."""
     picked = [image.take(index) for image, index in zip(rois, chosen, strict=True)]
-    odds, corrections = head(levels, [image.boxes_xyxy for image in picked])
-    losses = roi_losses(odds, corrections, picked)
+    logits, deltas = head(levels, [image.boxes_xyxy for image in picked])
+    losses = roi_losses(logits, deltas, picked)
     total = losses.sum()
     if negatives is not None:
-        odds, _corrections = head.judge(negatives)
-        total = total + functional.softplus(odds).sum()  # the log loss of "not text"
+        logits, _deltas = head.judge(negatives)
+        total = total + functional.softplus(logits).sum()  # the log loss of "not text"
     return total, losses
 
 

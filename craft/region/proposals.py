@@ -84,12 +84,12 @@ def batch_rois(
         # The proposal network computes in the precision that its features were computed in.
         bf16 = levels["vgg8"].dtype is torch.bfloat16
         with torch.autocast(maps.device.type, dtype=torch.bfloat16, enabled=bf16):
-            odds, corrections = path.proposals(levels)
+            logits, deltas = path.proposals(levels)
         anchors = path.proposals.anchors(levels)
         if learn:
-            loss = proposal_loss(torch.cat(anchors), odds, corrections, words, batch.seeds.to(maps.device))
+            loss = proposal_loss(torch.cat(anchors), logits, deltas, words, batch.seeds.to(maps.device))
         count = settings.proposals.network
-        proposals = path.proposals.propose(anchors, odds.detach(), corrections.detach(), size_hw=size_hw, count=count)
+        proposals = path.proposals.propose(anchors, logits.detach(), deltas.detach(), size_hw=size_hw, count=count)
     host_boxes = _host_boxes(maps, words, batch.seeds.tolist(), size_hw, settings.proposals)
     rois = [
         label_proposals([found, *others], own) for found, others, own in zip(proposals, host_boxes, words, strict=True)
@@ -106,32 +106,30 @@ def label_proposals(proposals_xyxy: list[Tensor], words: WordBoxes) -> ImageRois
 
 
 def proposal_loss(
-    anchors_xyxy: Tensor, odds: Tensor, corrections: Tensor, words: list[WordBoxes], seeds: Tensor
+    anchors_xyxy: Tensor, logits: Tensor, deltas: Tensor, words: list[WordBoxes], seeds: Tensor
 ) -> Tensor:
     """Compute the proposal network's loss over ANCHORS_PER_IMAGE anchors of each image, chosen at random.
 
     Args:
         anchors_xyxy: (A, 4) float32, network input pixels.
-        odds: (B, A) float32, log odds that an anchor holds a word.
-        corrections: (B, A, 4) float32, box deltas.
+        logits: (B, A) float32, that an anchor holds a word.
+        deltas: (B, A, 4) float32, box deltas.
         words: of each image.
         seeds: (B,) int64, one per image.
 
     Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.2: log loss plus smooth L1 of the positives, both divided
         by the number of anchors asked for, as in torchvision.
     """
-    total = odds.new_zeros(())
+    total = logits.new_zeros(())
     for index, image_words in enumerate(words):
         labels = label_anchors(anchors_xyxy, image_words)
         chosen = sample_anchors(labels.positive, labels.negative, seeds[index], count=ANCHORS_PER_IMAGE)
         positive = chosen[labels.positive[chosen]]
         total = total + functional.binary_cross_entropy_with_logits(
-            odds[index][chosen], labels.positive[chosen].float(), reduction="sum"
+            logits[index][chosen], labels.positive[chosen].float(), reduction="sum"
         )
         wanted = ANCHOR_CODER.encode_single(image_words.cared_xyxy[labels.word[positive]], anchors_xyxy[positive])
-        total = total + functional.smooth_l1_loss(
-            corrections[index][positive], wanted, beta=_ANCHOR_BETA, reduction="sum"
-        )
+        total = total + functional.smooth_l1_loss(deltas[index][positive], wanted, beta=_ANCHOR_BETA, reduction="sum")
     return total / (ANCHORS_PER_IMAGE * max(1, len(words)))
 
 

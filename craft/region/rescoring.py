@@ -65,9 +65,9 @@ def judge_words(
     device = next(head.parameters()).device
     with torch.inference_mode():
         network_boxes = torch.from_numpy(boxes.astype(np.float32)).to(device)
-        odds, corrections = head(levels, [network_boxes])
-        text = odds.sigmoid().cpu().numpy()
-        refined = BOX_CODER.decode_single(corrections, network_boxes).cpu()
+        logits, deltas = head(levels, [network_boxes])
+        text = logits.sigmoid().cpu().numpy()
+        refined = BOX_CODER.decode_single(deltas, network_boxes).cpu()
     weight = settings.region_weight
     mixed = (np.clip(scores, 0, 1) ** (1 - weight) * text**weight).astype(np.float32)
     if settings.region_refine:

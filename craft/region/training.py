@@ -44,15 +44,7 @@ class RegionTraining:
     def __init__(
         self, config: Config, model: CRAFT, sets: Sequence[WeightedScenes], folder: Path, processes: Processes
     ) -> None:
-        """Take up the region path of a run.
-
-        Args:
-            config: the run's settings.
-            model: a network with a region path.
-            sets: the training datasets.
-            folder: the run folder.
-            processes: this process's rank and device.
-        """
+        """Take up the region path of a run; the model has one."""
         path = region_path(model)
         assert path is not None, "build_state adds a region path to the network where region.enabled is set"
         self.settings = config.region
@@ -66,12 +58,9 @@ class RegionTraining:
         self.bank = FalsePositives() if config.region.sampler == "bootstrap" else None
 
     def loss(self, maps: Tensor, levels: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """Compute the region path's () float32 loss over a batch, and record it in the meter.
+        """Compute the region path's () float32 loss over a batch from (B, 2, H, W) score maps and features by level.
 
-        Args:
-            maps: (B, 2, H, W), score maps of the batch.
-            levels: features by level; gradients flow into those that have any.
-            batch: the crops.
+        Gradients flow into the features that have any. The meter takes note of the loss.
         """
         settings = self.settings
         seeds = batch.seeds.to(maps.device)
