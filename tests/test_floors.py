@@ -53,6 +53,7 @@ TORCH_FREE = (
     "craft.evaluation",
     "craft.models.shipped",
     "craft.decode",
+    "craft.teacher.label_files",
     "craft.detection.failures",
     "craft.detection.scene_grid",  # processes that decode start without it
     "craft.cli",

@@ -29,10 +29,7 @@ def connect_neighbours(quads, word, between, between_word):
         there_x, there_y = _crossing(there)
         step_x, step_y = there_x - here_x, there_y - here_y
         right_x, right_y, down_x, down_y = 0.0, 0.0, 0.0, 0.0
-        for quad in (
-            here,
-            there,
-        ):  # from the centroid of its left triangle to that of its right one, and from top to bottom
+        for quad in (here, there):  # between the centroids of opposite triangles
             right_x += (quad[1, 0] + quad[2, 0] - quad[3, 0] - quad[0, 0]) / 3
             right_y += (quad[1, 1] + quad[2, 1] - quad[3, 1] - quad[0, 1]) / 3
             down_x += (quad[2, 0] + quad[3, 0] - quad[0, 0] - quad[1, 0]) / 3

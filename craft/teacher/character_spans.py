@@ -21,8 +21,8 @@ _GAP_COST = 0.02  # per bin that belongs to no character
 _EVENNESS = 0.04  # cost per bin of mean width, times the squared logarithm of a character's share of it
 _LEAST_PEAK = 0.35  # a lower peak of the profile is no character
 _PROMINENCE = 0.1  # nor is one that rises less above the valley on its way to a higher one
-_HALF_PEAK = 0.5  # level at which a character's height is measured
-_REACH = math.sqrt(math.log(1 / _HALF_PEAK) / FALLOFF)  # where a target falls to it
+_HALF_PEAK = 0.5  # share of its peak at which a character's height is measured
+_REACH = math.sqrt(math.log(1 / _HALF_PEAK) / FALLOFF)  # how far out a target falls to it, in half heights
 _LEAST_HEIGHT = 0.35  # of a character, as a share of the word's
 _ONE_LEVEL = np.float32(1 / 255)
 
@@ -118,7 +118,7 @@ def count_peaks(profile, least_peak, prominence):
 
 @njit(cache=True, nogil=True)
 def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenness):
-    """Spans (length, 2), in bins, of the characters whose targets differ least from a profile, in squares.
+    """Spans (length, 2), in bins, of the characters whose targets fit a profile best, by least squares.
 
     A bin in no character should score 0. A character is `least` to `most` bins wide; `targets` as in `target_table`.
     The loops run along bins, so that they become vector instructions.

@@ -73,6 +73,7 @@ def assert_same(found):
     assert all(found[name][1] > 10 for name in ("one larger than the map", "partly outside", "many"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_triton, reason="triton is not installed")
 def test_kernels_paint_what_torch_paints_in_the_interpreter():
     assert_same(differences("cpu", TRITON_INTERPRET="1"))
