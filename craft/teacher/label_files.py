@@ -18,6 +18,7 @@ import numpy as np
 
 import craft
 from craft.datasets.jsonlines import write_scenes
+from craft.errors import Problem
 from craft.images.tar_members import parse_member
 from craft.scene import Scene
 from craft.targets.characters import num_missing_characters
@@ -111,20 +112,17 @@ def read_labels(path: Path, scenes: Sequence[Scene], *, weights: str | None = No
     """
     origin, lines = _read_lines(path)
     if weights is not None and origin.weights_digest != weights:
-        raise ValueError(
-            f"{path}: made with weights {origin.weights} of digest {origin.weights_digest}, but "
-            f"data.characters.weights has digest {weights}; {_REMEDY}, or name the weights that made the file"
-        )
+        what = f"made with weights {origin.weights} of digest {origin.weights_digest}, but the digest of "
+        what += f"data.characters.weights is {weights}"
+        raise Problem(what, f"{_REMEDY}, or name the weights that made the file", where=str(path))
     labelled = []
     for scene in scenes:
         if scene.name not in lines:
-            raise ValueError(f"{path}: has no scene {scene.name!r}; {_REMEDY}")
+            raise Problem(f"has no scene {scene.name!r}", _REMEDY, where=str(path))
         number, record = lines[scene.name]
         if record.get("note") != scene_digest(scene):
-            raise ValueError(
-                f"{path}:{number}: the words or the image of {scene.image_path} have changed since they were labelled; "
-                f"{_REMEDY}"
-            )
+            what = f"the words or the image of {scene.image_path} have changed since they were labelled"
+            raise Problem(what, _REMEDY, where=f"{path}:{number}")
         labelled.append(_with_labels(scene, record["words"], f"{path}:{number}"))
     return labelled, origin
 
@@ -140,7 +138,7 @@ def scene_digest(scene: Scene) -> str:
         member = parse_member(scene.image_path)
         size = os.stat(scene.image_path).st_size if member is None else member.num_bytes
     except OSError as error:
-        raise ValueError(f"{scene.image_path}: cannot be read ({error.strerror}); restore the image") from None
+        raise Problem(f"cannot be read ({error.strerror})", "restore the image", where=scene.image_path) from None
     digest.update(f"{scene.name}\n{size}\n".encode())
     for word in scene.words:
         known = b"" if word.character_quads_xy is None else word.character_quads_xy.tobytes()
@@ -161,9 +159,9 @@ def _read_lines(path: Path) -> tuple[Origin, dict[str, tuple[int, dict[str, Any]
                 record = json.loads(line)
                 lines[record.get("name", Path(record["image"]).stem)] = number, record
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+        raise Problem(f"cannot be read ({error.strerror})", remedy, where=str(path)) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}:{number}: not a line of a label file ({error}); {remedy}") from None
+        raise Problem(f"not a line of a label file ({error})", remedy, where=f"{path}:{number}") from None
     return origin, lines
 
 
@@ -179,5 +177,5 @@ def _with_labels(scene: Scene, records: list[dict[str, Any]], where: str) -> Sce
             confidence = float(record.get("confidence", 1.0))
             words[index] = replace(word, character_quads_xy=quads, confidence=confidence)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where}: {error}; {_REMEDY}") from None
+        raise Problem(str(error), _REMEDY, where=where) from None
     return replace(scene, words=tuple(words))
