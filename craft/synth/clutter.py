@@ -13,7 +13,7 @@ from craft.synth.outlines import Outline, coverage, extent
 from craft.synth.paint import Style, choose_style, paint
 from craft.synth.placement import pixel_window, send, send_outline, shifted
 from craft.synth.rendered_scene import Image
-from craft.synth.typeface import Typeface, load_typeface
+from craft.synth.typeface import Typeface, bundled_typeface, load_typeface
 
 # Structures may fill the image; everything else stays smaller than two fifths of it.
 WIDE = ("bricks", "windows", "shelf", "fence", "cables", "leaves", "stripes", "grille")
@@ -102,16 +102,9 @@ def _outline(canvas: Canvas, kind: str, size: float) -> Outline | None:
         typeface = load_typeface(face.path, face.index)
         wanted = _ICONS
     else:
-        typeface, wanted = _dingbat_face(), _DINGBATS
+        typeface, wanted = bundled_typeface("DejaVuSans"), _DINGBATS
     outline = symbol_row(canvas.generator, typeface, _inked(typeface, wanted))
     return centred(outline, size=size) if len(outline.points_xy) else None
-
-
-@cache
-def _dingbat_face() -> Typeface:
-    import matplotlib
-
-    return load_typeface(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf")
 
 
 @cache

@@ -15,7 +15,7 @@ import uharfbuzz
 from numpy.random import Generator
 
 from craft.synth.text import LANGUAGES, word_list
-from craft.synth.typeface import Typeface, load_typeface
+from craft.synth.typeface import Typeface, bundled_folder, load_typeface
 
 _SYSTEM_FOLDERS = {
     "linux": ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
@@ -100,7 +100,7 @@ def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] =
     for folder in folders:
         found = _fonts_below(Path(folder).expanduser())
         if not found:
-            raise ValueError(f"{folder}: no fonts ({', '.join(_ENDINGS)}) in this folder; name one that has some")
+            raise ValueError(f"{folder}: no fonts ({', '.join(_ENDINGS)}) in this folder; name a folder that has some")
         files.update(dict.fromkeys(found))
     if system:
         for folder in _SYSTEM_FOLDERS.get(sys.platform, ()):
@@ -125,9 +125,7 @@ def licences(pool: FontPool) -> dict[str, str]:
 
 
 def _package_files() -> Iterator[Path]:
-    import matplotlib
-
-    yield from _fonts_below(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+    yield from _fonts_below(bundled_folder())
     for group in ("fonts_ttf", "fonts_otf"):
         for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
             yield from sorted({Path(path) for path in entry.load().values()})

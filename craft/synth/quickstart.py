@@ -7,7 +7,6 @@ numbers are drawn stay as they are. Better scenes are the business of the `full`
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from statistics import NormalDist
 
 import cv2
@@ -22,7 +21,7 @@ from craft.synth.placement import PlacedText, pixel_window, place_text, plane_ma
 from craft.synth.presets import QuickstartSettings
 from craft.synth.rendered_scene import Image, RenderedScene
 from craft.synth.text import word_list
-from craft.synth.typeface import Typeface, load_typeface
+from craft.synth.typeface import Typeface, bundled_typeface
 
 # The fonts that come with matplotlib, under their own free licences (DejaVu, STIX under the OFL, Computer Modern).
 FONTS = (
@@ -41,7 +40,7 @@ def render_quickstart(settings: QuickstartSettings, seed: int, index: int) -> Re
     fonts: list[str] = []
     for number in range(int(generator.integers(settings.words[0], settings.words[1] + 1))):
         unreadable = number > 0 and generator.random() < settings.unreadable
-        typeface = quickstart_face(FONTS[int(generator.integers(len(FONTS)))])
+        typeface = bundled_typeface(FONTS[int(generator.integers(len(FONTS)))])
         placed = _find_room(generator, settings, typeface, taken, unreadable=unreadable)
         if placed is None:
             continue
@@ -50,18 +49,6 @@ def render_quickstart(settings: QuickstartSettings, seed: int, index: int) -> Re
         words.append(Word(placed.polygon_xy, placed.text, "Latin", dont_care=unreadable, character_quads_xy=quads))
         fonts.append(typeface.name)
     return RenderedScene(_photograph(generator, image), tuple(words), tuple(fonts))
-
-
-def quickstart_face(name: str) -> Typeface:
-    """Open one of `FONTS`."""
-    return load_typeface(_font_path(name))
-
-
-@cache
-def _font_path(name: str) -> str:
-    import matplotlib
-
-    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf")
 
 
 def _word_text(generator: Generator) -> str:

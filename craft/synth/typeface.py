@@ -108,7 +108,8 @@ class Typeface:
         clusters = _CLUSTER.findall(text)
         starts = list(accumulate((len(cluster) for cluster in clusters), initial=0))
         infos, positions = buffer.glyph_infos, buffer.glyph_positions
-        following = _following({info.cluster for info in infos}, len(text))
+        ordered = sorted({info.cluster for info in infos})
+        following = dict(zip(ordered, [*ordered[1:], len(text)], strict=True))  # first code point after each cluster
         right_to_left = buffer.direction == "rtl"
         boxes: list[tuple[float, ...]] = [_NO_INK] * len(clusters)
         glyphs: list[Outline] = []
@@ -156,10 +157,17 @@ def load_typeface(path: str, index: int = 0) -> Typeface:
     return Typeface(path, index)
 
 
-def _following(clusters: set[int], end: int) -> dict[int, int]:
-    """For each cluster of glyphs the first code point after it."""
-    ordered = sorted(clusters)
-    return dict(zip(ordered, [*ordered[1:], end], strict=True))
+@cache
+def bundled_folder() -> Path:
+    """Return the folder of the fonts that come with matplotlib."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
+def bundled_typeface(name: str) -> Typeface:
+    """Open a font that comes with matplotlib, such as "DejaVuSans"."""
+    return load_typeface(str(bundled_folder() / f"{name}.ttf"))
 
 
 def _move_glyphs(glyphs: list[Outline], pens_xy: list[tuple[float, float]]) -> Outline:

@@ -25,9 +25,9 @@ from craft.synth.fonts import font_pool, licences
 from craft.synth.placement import letter_height, quad_around
 from craft.synth.presets import GeneratorSettings, QuickstartSettings
 from craft.synth.quickstart import FONTS as QUICKSTART_FONTS
-from craft.synth.quickstart import quickstart_face
 from craft.synth.render import render_scene
 from craft.synth.rendered_scene import RenderedScene
+from craft.synth.typeface import bundled_typeface
 
 FOLDERS = {
     "train": ("ch8_training_images_1", "ch8_training_localization_transcription_gt_v2"),
@@ -142,7 +142,7 @@ def _rounded(word: Word) -> Word:
 def _licences(settings: GeneratorSettings, summary: DatasetSummary) -> dict[str, str]:
     """Licences of the fonts that were used."""
     if isinstance(settings, QuickstartSettings):
-        known = {face.name: face.names()["licence"] for face in map(quickstart_face, QUICKSTART_FONTS)}
+        known = {face.name: face.names()["licence"] for face in map(bundled_typeface, QUICKSTART_FONTS)}
     else:
         known = licences(font_pool(settings.font_folders, system=settings.system_fonts, only=settings.families))
     return {name: known[name] for name in summary.fonts}
