@@ -33,7 +33,7 @@ LISTS: dict[str, tuple[int, str]] = {
     "el": (1000, r"\p{Greek}{2,12}"),
 }
 
-# Words that have no place on a sign that people will look at.
+# Words that do not belong on a sign.
 UNWANTED = regex.compile(
     r"f+u+c?k|shit|bitch|nigg|cunt|porn|rape|\bsex|fag|whore|slut|\bkill|penis|nazi|hitler|arsch|schei[sß]|\bfick|\bhure"
     r"|merde|\bputa|salope|cazzo|\bmerda|puttan|\btroia|stronz|joder|mierda|cojon|kurw|\bchuj|\borospu"

@@ -9,16 +9,16 @@ A file imports only from files above it:
     typeface        One face of a font file: its measures and coverage, and text shaped into an outline.
     text            What is written: words of a script, numbers, prices, plates and addresses.
     fonts           The fonts of this machine and of installed packages, by script, with their licences.
-    colours         Colours: as things have them, chosen to contrast, and blended over pixels.
+    colours         Colours: natural ones, contrasting ones, and blending over pixels.
     textures        Textures: noise at many scales, cropped, stretched and added to images.
-    placement       Geometry: planes seen by a camera, and shaped text sent through them.
+    placement       Placement: planes seen by a camera, and shaped text projected onto the image.
     layouts         Layouts: text arranged on a plane as signs, paragraphs, menus, columns, bent lines and plates.
     paint           Paint: how an outline becomes print, metal or light on what is behind it.
     hard_negatives  Outlines of hard negatives: repeated strokes, structures, symbols and pseudo letters.
-    canvas          The canvas: a scene while it is rendered, the text on it, and which parts are taken.
+    canvas          The canvas: a scene while it is rendered, its words, and which parts are taken.
     clutter         Clutter: hard negatives over the scene, symbols beside text, and occluders in front of it.
     blocks          Blocks of text: chosen, laid out on planes, placed where there is room, and painted.
-    backgrounds     What is behind the text: rendered surfaces, the user's photographs, and light.
+    backgrounds     Backgrounds: rendered surfaces and the user's photographs, and uneven light.
     walls           Walls of rooms as planes, with shelves of goods, windows, clothes and posters along them.
     rooms           Backgrounds in depth: halls and shops with floors, ceiling lights, shelves, fronts and people.
     camera          The camera: light, optics, exposure, sensor, resampling and compression.

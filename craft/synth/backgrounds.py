@@ -1,4 +1,4 @@
-"""What is behind the text: rendered surfaces, the user's photographs, and light."""
+"""Backgrounds: rendered surfaces and the user's photographs, and uneven light."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from craft.synth.textures import add_texture, texture_patch
 def photograph_background(
     generator: Generator, folder: str, size_hw: tuple[int, int], *, labelled: bool
 ) -> tuple[Image, list[NDArray[np.float32]]]:
-    """Crop a random photograph of a folder, or of a labelled dataset; ValueError where it has none.
+    """Crop a random photograph of a folder, or of a labelled dataset; ValueError if it has none.
 
     Returns:
         (H, W, 3) uint8 and the polygons of the words on it, in its pixels.
@@ -60,25 +60,25 @@ def _entries(folder: str, labelled: bool) -> tuple[tuple[str, tuple[NDArray[np.f
 
 def surface_background(generator: Generator, size_hw: tuple[int, int]) -> Image:
     """Render a background without text: surfaces at several depths with texture, edges and soft shadows."""
-    image = surface(generator, size_hw, natural_colour(generator))
+    image = _surface(generator, size_hw, natural_colour(generator))
     if generator.random() < 0.45:
         _add_ground(generator, image)
     for _ in range(int(generator.integers(0, 8))):
         _add_object(generator, image)
     if generator.random() < 0.25:
-        image = defocused(image, float(generator.uniform(1.0, 5.0)))
+        image = defocus(image, float(generator.uniform(1.0, 5.0)))
     return image
 
 
-def defocused(image: Image, deviation: float) -> Image:
-    """Blur an image of even sides at half its size: four times as fast, as soft for deviations from about 1 pixel."""
+def defocus(image: Image, deviation: float) -> Image:
+    """Blur at half size, four times as fast; sides must be even, the deviation at least about 1 pixel."""
     height, width = image.shape[:2]
     small = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), 0.5 * deviation)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def surface(generator: Generator, size_hw: tuple[int, int], colour: Colour) -> Image:
+def _surface(generator: Generator, size_hw: tuple[int, int], colour: Colour) -> Image:
     """Render a wall, board or cloth: one colour that changes slowly, and a texture."""
     drift = generator.normal(0, 1, (3, 3, 1)) * generator.uniform(0, 22) + generator.normal(0, 4, (3, 3, 3))
     coarse = cv2.resize(np.clip(colour + drift, 0, 255).astype(np.uint8), (32, 32), interpolation=cv2.INTER_CUBIC)
@@ -90,7 +90,7 @@ def surface(generator: Generator, size_hw: tuple[int, int], colour: Colour) -> I
 
 
 def light_unevenly(generator: Generator, image: Image) -> Image:
-    """Light an image unevenly, sometimes with the hard shadow of something outside of it."""
+    """Light an image unevenly, sometimes with the hard shadow of something outside it."""
     height, width = image.shape[:2]
     coarse = np.exp(generator.normal(0, generator.uniform(0.05, 0.35), (4, 4)))
     field = cv2.resize(np.clip(coarse * 128, 30, 255).astype(np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
@@ -154,7 +154,7 @@ def _cover(generator: Generator, image: Image, corners: np.ndarray) -> None:
         shift = np.array([[1, 0, offset[0]], [0, 1, offset[1]]])
         cast = cv2.warpAffine(mask, shift, size_hw[::-1])
         blend_colour(patch, cv2.blur(cast, (9, 9)), np.zeros(3), float(generator.uniform(0.3, 0.7)))
-    covered = surface(generator, size_hw, natural_colour(generator))
+    covered = _surface(generator, size_hw, natural_colour(generator))
     cv2.copyTo(covered, mask, patch)
     if generator.random() < 0.3:
         edge = [int(value) for value in natural_colour(generator)]

@@ -14,7 +14,7 @@ from craft.synth.colours import Colour, contrasting_colour, ink_contrast, natura
 from craft.synth.layouts import Item, arrange
 from craft.synth.outlines import Outline, extent, join_outlines, polygons, rectangles
 from craft.synth.paint import Painted, Style, choose_style, effect_contrast, paint
-from craft.synth.placement import Matrix, PlacedText, box_corners, place_text, send, send_outline, shifted
+from craft.synth.placement import Matrix, PlacedText, box_corners, place_text, project, project_outline, translated
 from craft.synth.text import TextSampler
 
 _TRIES = 8
@@ -118,15 +118,15 @@ def _find_room(canvas: Canvas, bounds: NDArray[np.float64]) -> Matrix | None:
     for _ in range(_TRIES):
         target = generator.uniform(0.02, 0.98, 2) * [width, height]
         if generator.random() < 0.6:
-            at = send(target, canvas.inverse_wall)
+            at = project(target, canvas.inverse_wall)
             if np.abs(at).max() > 1.5 * max(height, width):
                 continue
-            matrix = shifted(canvas.wall, at)
+            matrix = translated(canvas.wall, at)
         else:
             matrix = new_pose(generator, canvas.settings, target)
         matrix = matrix @ lean @ np.diag([shrink, shrink, 1.0])
         depths = corners @ matrix[2, :2] + matrix[2, 2]
-        if depths.min() > 0.3 * depths.max() and canvas.reserve(send(corners, matrix), slack=slack):
+        if depths.min() > 0.3 * depths.max() and canvas.reserve(project(corners, matrix), slack=slack):
             return matrix
         shrink *= 0.88
     return None
@@ -146,7 +146,7 @@ def _paint_board(
         texture=style.texture,
         opacity=style.opacity,
     )
-    paint(generator, canvas.image, send_outline(shape, matrix), vivid, height=2 * padding)
+    paint(generator, canvas.image, project_outline(shape, matrix), vivid, height=2 * padding)
     if bordered or generator.random() < 0.3:
         level = float(vivid.colour.mean())
         edge = contrasting_colour(generator, level, low_contrast=0.1)
@@ -154,7 +154,7 @@ def _paint_board(
         outer, inner = (bounds + np.array([1, 1, -1, -1]) * by for by in (inset, inset + thick))
         hole = _rounded(inner, 0.0)
         frame = join_outlines([_rounded(outer, 0.0), Outline(hole.points_xy[::-1], hole.contour_ends)])
-        paint(generator, canvas.image, send_outline(frame, matrix), Style(edge), height=padding)
+        paint(generator, canvas.image, project_outline(frame, matrix), Style(edge), height=padding)
 
 
 def _rounded(bounds: NDArray[np.float64], radius: float) -> Outline:
@@ -184,7 +184,7 @@ def _paint_block(canvas: Canvas, block: Block, matrix: Matrix) -> None:
         for item, text in chosen:
             canvas.words.append(PaintedWord(text, item, max(_contrast(canvas, painted, text), effects)))
     if block.symbol is not None:
-        symbol = send_outline(block.symbol, matrix)
+        symbol = project_outline(block.symbol, matrix)
         paint(generator, canvas.image, symbol, style, height=height)
     if generator.random() < 0.06:
         _underline(canvas, block, matrix, style)
@@ -195,7 +195,7 @@ def _underline(canvas: Canvas, block: Block, matrix: Matrix, style: Style) -> No
     x1, _, x2, y2 = block.bounds
     thick = canvas.generator.uniform(0.05, 0.15) * block.cap_height
     below = y2 + 0.2 * block.cap_height
-    rule = send_outline(rectangles([x1, below, x2, below + thick]), matrix)
+    rule = project_outline(rectangles([x1, below, x2, below + thick]), matrix)
     paint(canvas.generator, canvas.image, rule, Style(style.colour), height=thick)
 
 

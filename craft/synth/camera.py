@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from craft.synth.backgrounds import light_unevenly
-from craft.synth.colours import look_up
+from craft.synth.colours import apply_lookup_table
 from craft.synth.presets import CameraSettings
 from craft.synth.rendered_scene import Image
 from craft.synth.textures import texture
@@ -71,7 +71,7 @@ def choose_shot(generator: Generator, settings: CameraSettings) -> Shot:
 
 
 def photograph(generator: Generator, image: Image, shot: Shot) -> tuple[Image, float]:
-    """Return a photograph of the scene, and the factor that differences of luminance were multiplied by."""
+    """Photograph a scene; return the image and the factor by which differences of luminance grew."""
     if shot.light:
         image = light_unevenly(generator, image)
     mean = float(image[::8, ::8].mean())
@@ -85,9 +85,9 @@ def photograph(generator: Generator, image: Image, shot: Shot) -> tuple[Image, f
         small = (round(size[0] / shot.shrink), round(size[1] / shot.shrink))
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     levels = np.arange(256)[:, None] * (gain * np.array(shot.tint))
-    # bright parts roll off instead of ending abruptly, as sensors' tone curves have it
+    # bright parts roll off instead of clipping, as in a sensor's tone curve
     levels = np.where(levels > 190, 190 + 65 * np.tanh((levels - 190) / 90), levels)
-    image = look_up(image, np.clip(levels, 0, 255).astype(np.uint8))
+    image = apply_lookup_table(image, np.clip(levels, 0, 255).astype(np.uint8))
     if shot.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if shot.noise > 0:

@@ -1,4 +1,4 @@
-"""The canvas: a scene while it is rendered, with its pixels, the text on it, and which parts are taken."""
+"""The canvas: a scene while it is rendered, with its pixels, its words, and which parts are taken."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CELL = 8  # image pixels of a cell of `Canvas.taken`
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PaintedWord:
-    """A word on the canvas; `contrast` says by how many levels of luminance it differs from what is around it."""
+    """A word on the canvas; `contrast` is its difference from its surroundings in levels of luminance."""
 
     placed: PlacedText
     item: Item
@@ -51,7 +51,7 @@ class Canvas:
     words: list[PaintedWord] = field(default_factory=list)
 
     def reserve(self, polygon_xy: NDArray[np.floating], *, slack: float = 0.0) -> bool:
-        """Take a convex polygon, (P, 2) image pixels, and return True, if it is inside by all but `slack` and free."""
+        """Reserve a convex polygon, (P, 2) image pixels, unless it is taken or exceeds the image by over `slack`."""
         height, width = self.image.shape[:2]
         x1, y1, x2, y2 = extent(polygon_xy)
         if min(x1, y1) < 1 - slack or x2 > width - 1 + slack or y2 > height - 1 + slack:
@@ -69,7 +69,7 @@ class Canvas:
 
 
 def new_pose(generator: Generator, settings: FullSettings, target_xy: Point, *, strength: float = 1.0) -> Matrix:
-    """Choose a plane in space, most often upright and nearly facing the camera, whose origin is seen at `target_xy`.
+    """Choose a plane in space, usually upright and nearly facing the camera, with its origin seen at `target_xy`.
 
     `strength` multiplies the perspective of the settings.
     """

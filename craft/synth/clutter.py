@@ -8,10 +8,10 @@ import numpy as np
 
 from craft.synth.canvas import Canvas, new_pose, weighted_choice
 from craft.synth.colours import natural_colour
-from craft.synth.hard_negatives import centred, negative_outline, symbol_row
+from craft.synth.hard_negatives import centre_outline, negative_outline, symbol_row
 from craft.synth.outlines import Outline, coverage, extent
 from craft.synth.paint import Style, choose_style, paint
-from craft.synth.placement import pixel_window, send, send_outline, shifted
+from craft.synth.placement import pixel_window, project, project_outline, translated
 from craft.synth.rendered_scene import Image
 from craft.synth.typeface import Typeface, bundled_typeface, load_typeface
 
@@ -53,13 +53,13 @@ def add_negative(canvas: Canvas, *, over_everything: bool) -> None:
         return
     target = generator.uniform(0, 1, 2) * [width, height]
     if generator.random() < 0.5:
-        matrix = shifted(canvas.wall, send(target, canvas.inverse_wall))
+        matrix = translated(canvas.wall, project(target, canvas.inverse_wall))
     else:
         matrix = new_pose(generator, canvas.settings, target)
     corners = outline.points_xy @ matrix[2, :2] + matrix[2, 2]
     if corners.min() < 0.25 * corners.max():
         return
-    seen = send_outline(outline, matrix)
+    seen = project_outline(outline, matrix)
     box = np.array(extent(seen.points_xy))
     if not over_everything and not canvas.reserve(box.reshape(2, 2)[[[0, 0], [1, 1], [1, 1], [0, 0]], [[0, 1]] * 4]):
         return
@@ -78,7 +78,7 @@ def add_occluder(canvas: Canvas) -> Image:
     kind = IN_FRONT[int(generator.integers(len(IN_FRONT)))]
     outline = negative_outline(kind, generator, size=float(generator.uniform(0.15, 0.9)) * width)
     target = generator.uniform(0, 1, 2) * [width, height]
-    seen = send_outline(outline, new_pose(generator, canvas.settings, target, strength=0.5))
+    seen = project_outline(outline, new_pose(generator, canvas.settings, target, strength=0.5))
     style = Style(natural_colour(generator), texture=float(generator.uniform(0, 0.6)))
     paint(generator, canvas.image, seen, style, height=10.0)
     return coverage(seen.points_xy, seen.contour_ends, size_hw=(height, width))
@@ -104,7 +104,7 @@ def _outline(canvas: Canvas, kind: str, size: float) -> Outline | None:
     else:
         typeface, wanted = bundled_typeface("DejaVuSans"), _DINGBATS
     outline = symbol_row(canvas.generator, typeface, _inked(typeface, wanted))
-    return centred(outline, size=size) if len(outline.points_xy) else None
+    return centre_outline(outline, size=size) if len(outline.points_xy) else None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Colours: as things have them, chosen to contrast, and blended over pixels."""
+"""Colours: natural ones, contrasting ones, and blending over pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHIFTS = (0.0, 4.0, 2.0)  # of hue, for red, green and blue
 
 
 def natural_colour(generator: Generator, *, vivid: float = 0.2) -> Colour:
-    """Choose a colour as things have them: mostly dull, with probability `vivid` vivid."""
+    """Choose a natural colour: mostly dull, vivid with probability `vivid`."""
     value, hue = 0.08 + _VALUES * generator.random(), generator.random() * 6
     if generator.random() < vivid:
         saturation = 0.5 + 0.5 * generator.random()
@@ -31,7 +31,7 @@ def natural_colour(generator: Generator, *, vivid: float = 0.2) -> Colour:
 
 
 def natural_colours(generator: Generator, count: int, *, vivid: float = 0.2) -> NDArray[np.float64]:
-    """Choose several colours like those of `natural_colour` in one go, (count, 3)."""
+    """Choose `count` colours like those of `natural_colour` at once, (count, 3)."""
     value, hue, bright, warm, share = generator.random((5, count))
     dull = bright >= vivid
     saturation = np.where(dull, generator.beta(1.2, 4.5, count), 0.5 + 0.5 * share)
@@ -49,7 +49,7 @@ def with_luminance(colour: Colour, target: float) -> Colour:
 
 
 def contrasting_colour(generator: Generator, behind: float, *, low_contrast: float) -> Colour:
-    """Choose a colour that differs from the luminance `behind`, with probability `low_contrast` only just."""
+    """Choose a colour that differs from the luminance `behind`, with probability `low_contrast` by little."""
     brighter = generator.random() < (255 - behind) / 255
     room = 255 - behind if brighter else behind
     difference = generator.uniform(10, 45) if generator.random() < low_contrast else generator.uniform(60, 240)
@@ -58,25 +58,25 @@ def contrasting_colour(generator: Generator, behind: float, *, low_contrast: flo
 
 
 def blend_colour(patch: Image, mask: Image, colour: Colour, opacity: float) -> None:
-    """Blend a colour over `patch`, (H, W, 3) uint8, in place, as far as the mask (255: wholly) and opacity say."""
+    """Blend a colour over `patch`, (H, W, 3) uint8, in place; `mask` is (H, W) uint8, 255 where it covers fully."""
     red, green, blue = (min(max(round(float(value)), 0), 255) for value in colour)
     _blend_colour(patch, mask, red, green, blue, round(256 * opacity))
 
 
 def blend_image(patch: Image, mask: Image, above: Image, opacity: float) -> None:
-    """Blend an image of the same size over `patch`, in place, as `blend_colour` does a colour."""
+    """Blend an image of the same size over `patch`, in place, like a colour in `blend_colour`."""
     _blend_image(patch, mask, above, round(256 * opacity))
 
 
-def look_up(image: Image, table: Image) -> Image:
-    """Replace every level by the table's, (256, 3) uint8, channel by channel."""
+def apply_lookup_table(image: Image, table: Image) -> Image:
+    """Map every level through a table, (256, 3) uint8, channel by channel."""
     out = np.empty(image.shape, np.uint8)
-    _look_up(np.ascontiguousarray(image), table, out)
+    _apply_lookup_table(np.ascontiguousarray(image), table, out)
     return out
 
 
 def apply_light(image: Image, light: Image) -> Image:
-    """Multiply by `light` / 128, (H, W) uint8, rounding halves to even as OpenCV's multiply does."""
+    """Multiply by `light` / 128, (H, W) uint8, and round halves to even as OpenCV's multiply does."""
     out = np.empty(image.shape, np.uint8)
     factors = cv2.cvtColor(light, cv2.COLOR_GRAY2RGB)
     _apply_light(np.ascontiguousarray(image).reshape(-1), factors.reshape(-1), out.reshape(-1))
@@ -84,7 +84,7 @@ def apply_light(image: Image, light: Image) -> Image:
 
 
 @njit(cache=True, nogil=True)
-def _look_up(image, table, out):
+def _apply_lookup_table(image, table, out):
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
             for channel in range(3):
@@ -93,7 +93,7 @@ def _look_up(image, table, out):
 
 @njit(cache=True, nogil=True)
 def _apply_light(levels, factors, out):
-    """Flat and in 16 bits throughout: the compiler then does 16 levels or more at a time."""
+    """Flat and in 16 bits throughout, so that the compiler handles 16 levels or more at a time."""
     for index in range(levels.size):
         product = np.uint16(np.uint16(levels[index]) * np.uint16(factors[index]))
         up = np.uint16(63) + np.uint16(np.uint16(product >> np.uint16(7)) & np.uint16(1))  # a half goes to even
@@ -132,7 +132,7 @@ def _mixed(below, above, share):
 
 @njit(cache=True, nogil=True)
 def ink_contrast(image, mask, top, left, y1, x1, y2, x2):
-    """Measure the mean luminance of a word's ink less that of what is around it; 0 without either.
+    """Return the mean luminance of a word's ink minus that of its surroundings; 0 if either is empty.
 
     Args:
         image: (H, W, 3) uint8.

@@ -19,7 +19,7 @@ _SIDE = 384  # longer side of a scene on the sheet, pixels
 def write_contact_sheet(
     path: str | Path, *, settings: GeneratorSettings, count: int, seed: int, columns: int = 8, labels: bool = True
 ) -> None:
-    """Render the first scenes of a dataset and write them as one image; ValueError where it cannot be written.
+    """Render the first scenes of a dataset and write them as one image; ValueError if it cannot be written.
 
     Args:
         path: image to write; its ending chooses the format.

@@ -24,23 +24,21 @@ _SYSTEM_FOLDERS = {
 }
 _ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 
-# What a font must hold before it is tried for an alphabet; of other scripts it must hold the most frequent words.
+# What a font must cover to be used for an alphabet; for other scripts it must cover the most frequent words.
 _ALPHABETS = {
     "Latin": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,-:!?'&%/()",
     "Cyrillic": "".join(chr(code) for code in range(0x410, 0x450)),
     "Greek": "".join(chr(code) for code in (*range(0x391, 0x3A2), *range(0x3A3, 0x3AA), *range(0x3B1, 0x3CA))),
 }
-# Fonts of symbols, of last resort, of colour bitmaps, and mathematical ones whose letters are laid out for formulas;
-# Computer Modern as matplotlib has it puts other glyphs at the code points beyond ASCII.
+# Fonts of symbols, of last resort, of colour bitmaps, and for formulas; matplotlib's Computer Modern has other glyphs at
+# code points beyond ASCII.
 _UNFIT = re.compile(
     r"last ?resort|symbol|emoji|nonuni|stixsiz|sizeone|dingbat|awesome|icon|\bcm[a-z]+10\b|tex gyre|blank|barcode|math",
     re.I,
 )
-# Noto has one family per script; the Latin letters that many of them carry along are all the same.
+# Noto has one family per script, and many of them carry the same Latin letters.
 _NOTO_LATIN = re.compile(r"^Noto (Sans|Serif)( Display| Mono)?$")
-_WEIGHT_WORDS = re.compile(
-    r"\b(Thin|Extra ?Light|Light|Medium|Semi ?bold|Black|Heavy|Condensed|Extra ?bold)\b.*$", re.I
-)
+_WEIGHT_WORDS = re.compile(r"\b(Thin|(Extra ?)?Light|Medium|(Semi|Extra) ?bold|Black|Heavy|Condensed)\b.*$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class FaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class FontPool:
-    """Faces by script; within a script every family is as likely as any other.
+    """Faces by script; within a script all families are equally likely.
 
     Attributes:
         families: per script, per family (sorted), its faces.
@@ -84,14 +82,14 @@ class FontPool:
 
 @cache
 def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] = ()) -> FontPool:
-    """Find the fonts that scenes are written with, in an order that depends on their names only.
+    """Find the fonts to render with, in an order that depends on their names only.
 
-    Fonts that come as packages (those of matplotlib and any with the entry points of `fonts`) are always there.
+    Fonts from packages (matplotlib's and any with the entry points of `fonts`) are always included.
 
     Args:
-        folders: folders searched, with what is below them.
+        folders: searched recursively.
         system: search the system's font folders too.
-        only: beginnings of the families' names that may be used; empty for all.
+        only: beginnings of the family names to use; empty for all.
 
     Raises:
         ValueError: a named folder is missing or holds no font, or no font is left.
@@ -141,7 +139,7 @@ def _records(path: Path) -> list[FaceRecord]:
         count = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path))).count
         return [record for index in range(count) if (record := _record(path, index)) is not None]
     except (ValueError, uharfbuzz.HarfBuzzError):
-        return []  # a broken font among the system's is no reason to stop; generator.json shows what was used
+        return []  # a broken system font is no reason to stop; generator.json records which fonts were used
 
 
 def _record(path: Path, index: int) -> FaceRecord | None:

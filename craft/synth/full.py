@@ -90,16 +90,12 @@ def _label(word: PaintedWord, covered: Image | None, settings: FullSettings, sho
 
 
 def _readable(word: PaintedWord, settings: FullSettings, shot: Shot, gain: float) -> bool:
-    if settings.readable_height > 0:
-        height = letter_height(word.placed.polygon_xy) / shot.shrink
-        blur = np.hypot(shot.blur, 0.3 * shot.motion) / shot.shrink
-        if height < max(settings.readable_height, 5.0 * blur):
-            return False
-    if settings.readable_contrast > 0:
-        needed = settings.readable_contrast + 0.8 * shot.noise
-        if word.contrast * min(gain, 1.0) < needed:
-            return False
-    return True
+    height = letter_height(word.placed.polygon_xy) / shot.shrink
+    blur = np.hypot(shot.blur, 0.3 * shot.motion) / shot.shrink
+    low = settings.readable_height > 0 and height < max(settings.readable_height, 5.0 * blur)
+    needed = settings.readable_contrast + 0.8 * shot.noise
+    faint = settings.readable_contrast > 0 and word.contrast * min(gain, 1.0) < needed
+    return not (low or faint)
 
 
 def _covered_share(polygon_xy: NDArray[np.float32], covered: Image | None) -> float:

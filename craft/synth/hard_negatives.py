@@ -18,10 +18,10 @@ from craft.synth.typeface import Typeface
 
 def negative_outline(kind: str, generator: Generator, *, size: float) -> Outline:
     """Outline a hard negative, `kind` a key of `KINDS`, around the origin; `size` is its larger side, plane pixels."""
-    return centred(KINDS[kind](generator), size=size)
+    return centre_outline(KINDS[kind](generator), size=size)
 
 
-def centred(outline: Outline, *, size: float) -> Outline:
+def centre_outline(outline: Outline, *, size: float) -> Outline:
     """Move the middle of an outline's box to the origin and scale the box's larger side to `size`."""
     x1, y1, x2, y2 = extent(outline.points_xy)
     scale = size / max(x2 - x1, y2 - y1, 1e-6)
@@ -100,7 +100,7 @@ def _stripes(generator: Generator) -> Outline:
     width, lean = float(generator.uniform(0.2, 0.7)), float(generator.uniform(-1, 1)) * (generator.random() < 0.5)
     height = float(generator.uniform(1.5, 12))
     x = np.arange(count, dtype=np.float64)
-    if generator.random() < 0.3:  # as bar codes have it
+    if generator.random() < 0.3:  # as in bar codes
         x, width = np.cumsum(generator.uniform(0.5, 1.8, count)), 0.45
     corners = [[0, 0], [width, 0], [width + lean * height, height], [lean * height, height]]
     return polygons(np.array(corners) + np.stack([x, np.zeros(count)], axis=1)[:, None])
@@ -163,7 +163,7 @@ def _circuit(generator: Generator) -> Outline:
 
 
 def _strokes(generator: Generator) -> Outline:
-    """The same short stroke over and over, as tally marks, combs, grates and stitches have it."""
+    """The same short stroke over and over, as in tally marks, combs, grates and stitches."""
     count, rows = int(generator.integers(4, 22)), int(generator.integers(1, 4))
     corners = int(generator.integers(2, 5))
     shape = generator.uniform(-0.5, 0.5, (corners, 2)) * [0.7, 1.3]
@@ -210,7 +210,7 @@ def _cables(generator: Generator) -> Outline:
 
 
 def _figures(generator: Generator) -> Outline:
-    """Stars, rings with a bar, and people, as pictograms have them."""
+    """Stars, rings with a bar, and people, as in pictograms."""
     kind = int(generator.integers(3))
     if kind == 0:
         spikes = int(generator.integers(4, 9))

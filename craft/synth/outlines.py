@@ -26,7 +26,7 @@ class Outline:
 
 
 def polygons(corners_xy: ArrayLike) -> Outline:
-    """Outline N polygons of P corners each, (N, P, 2), every one turned clockwise."""
+    """Outline N polygons of P corners each, (N, P, 2), all made clockwise."""
     points = np.array(corners_xy, dtype=np.float64)
     if len(points) == 0:
         return join_outlines([])
@@ -42,7 +42,7 @@ def rectangles(boxes_xyxy: ArrayLike) -> Outline:
 
 
 def discs(centres_xy: ArrayLike, radii: ArrayLike, *, corners: int = 20) -> Outline:
-    """Outline discs around (N, 2) centres; radii (N,), as polygons of so many corners."""
+    """Outline discs around (N, 2) centres with (N,) radii, as polygons with `corners` corners."""
     centres = np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2)
     sizes = np.broadcast_to(np.asarray(radii, dtype=np.float64)[..., None], centres.shape)
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
@@ -123,7 +123,10 @@ def coverage(
 def _fill(points, contour_ends, mask):
     height, width = mask.shape
     change = np.zeros((height, width + 2), np.float32)
-    first, last = np.full(height, width), np.full(height, -1)  # columns with sides: the others are as the one before
+    first, last = (
+        np.full(height, width),
+        np.full(height, -1),
+    )  # columns with sides; each of the others equals its left neighbour
     start = 0
     for end in contour_ends:
         before_x, before_y = points[end - 1, 0], points[end - 1, 1]
@@ -138,7 +141,7 @@ def _fill(points, contour_ends, mask):
     for row in range(height):
         total, level = 0.0, np.uint8(0)
         for column in range(first[row], min(last[row] + 1, width)):
-            if change[row, column] != 0.0:  # rare: away from the sides of shapes a pixel is as the one before
+            if change[row, column] != 0.0:  # rare: away from the sides of shapes a pixel equals its left neighbour
                 total += change[row, column]
                 level = np.uint8(min(abs(total), 1.0) * 255.0 + 0.5)
             mask[row, column] = level

@@ -87,7 +87,7 @@ def choose_style(generator: Generator, settings: StyleSettings, behind: Colour) 
 
 
 def effect_contrast(style: Style, behind: Colour) -> float:
-    """Return by how many levels edge and relief alone set letters off from the mean colour behind them."""
+    """Return the contrast in levels that edge and relief alone give letters over the mean colour behind them."""
     edge = 0.0 if style.edge is None else 0.7 * abs(float(LUMINANCE @ (style.edge - behind)))
     return max(edge, 40 * abs(style.emboss))
 

@@ -1,4 +1,4 @@
-"""Geometry: planes seen by a camera, and shaped text sent through them as outlines, character quads and polygons."""
+"""Placement: planes seen by a camera, and shaped text projected onto the image with its character quads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PlacedText:
     Attributes:
         outline: its contours, image pixels.
         character_quads_xy: (C, 4, 2) float32, image pixels, in reading order; characters without ink have none.
-        polygon_xy: (P, 2) float32, the word's ink box on its plane, sent into the image; a quad unless bent.
+        polygon_xy: (P, 2) float32, the word's ink box, projected onto the image; a quad unless bent.
         text: the characters that have a quad, in reading order.
     """
 
@@ -52,7 +52,7 @@ def place_text(
     bend: float = 0.0,
     word_height: bool = False,
 ) -> PlacedText:
-    """Send shaped text through a bend and a homography.
+    """Bend shaped text and project it onto the image.
 
     Character boxes are ink boxes, none narrower or lower than half the x-height.
 
@@ -74,7 +74,7 @@ def place_text(
 
     corners = box_corners(boxes).reshape(-1, 2)
     together = np.concatenate([shaped.outline.points_xy * size, corners, polygon])  # one pass for all three
-    moved = send(_bent(together, origin_xy, bend) if bend else together + origin_xy, matrix)
+    moved = project(_bent(together, origin_xy, bend) if bend else together + origin_xy, matrix)
     num_points, num_corners = len(shaped.outline.points_xy), len(corners)
     inked = ~np.isnan(shaped.boxes_xyxy[:, 0])
     return PlacedText(
@@ -193,7 +193,7 @@ def _plane_in_space(yaw, pitch, roll, distance, x, y, matrix):
     matrix[0, 2], matrix[1, 2], matrix[2, 2] = x, y, 1.0
 
 
-def shifted(matrix: Matrix, at_xy: Point) -> Matrix:
+def translated(matrix: Matrix, at_xy: Point) -> Matrix:
     """Return the homography of the plane whose origin is the point `at_xy` of the given one."""
     return matrix @ np.array([[1, 0, at_xy[0]], [0, 1, at_xy[1]], [0, 0, 1]])
 
@@ -208,18 +208,18 @@ def pixel_window(points_xy: NDArray[np.floating], *, margin: float, size_hw: tup
     return slice(top, bottom), slice(left, right)
 
 
-def send_outline(outline: Outline, matrix: Matrix) -> Outline:
-    """Send an outline through a homography."""
-    return Outline(send(outline.points_xy, matrix), outline.contour_ends)
+def project_outline(outline: Outline, matrix: Matrix) -> Outline:
+    """Project an outline through a homography."""
+    return Outline(project(outline.points_xy, matrix), outline.contour_ends)
 
 
-def send(points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]:
-    """Send points (..., 2) through a homography, in float64."""
-    return _send(points.reshape(-1, 2), matrix).reshape(points.shape)
+def project(points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]:
+    """Project points (..., 2) through a homography, in float64."""
+    return _project(points.reshape(-1, 2), matrix).reshape(points.shape)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # what lies on the horizon is infinitely far
-def _send(points, matrix):
+def _project(points, matrix):
     moved = np.empty(points.shape)
     for index in range(len(points)):
         x, y = points[index, 0], points[index, 1]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from craft.synth.backgrounds import defocused
+from craft.synth.backgrounds import defocus
 from craft.synth.colours import Colour, natural_colour
 from craft.synth.placement import rotation
 from craft.synth.rendered_scene import Image
@@ -31,7 +31,7 @@ def room_background(generator: Generator, size_hw: tuple[int, int]) -> Image:
     if lights.any():
         image = _with_bloom(image, lights)
     if generator.random() < 0.3:
-        image = defocused(image, float(generator.uniform(0.8, 3.0)))
+        image = defocus(image, float(generator.uniform(0.8, 3.0)))
     return image
 
 
@@ -142,7 +142,7 @@ def _with_bloom(image: Image, lights: Image) -> Image:
 
 
 def _person(generator: Generator, image: Image) -> None:
-    """Somebody, from behind or in front: head, hair, trunk, arms and legs, large and cut off or small and whole."""
+    """A person from behind or in front: head, hair, trunk, arms and legs, large and cut off or small and whole."""
     height, width = image.shape[:2]
     tall = float(np.exp(generator.uniform(np.log(0.15), np.log(1.3)))) * height
     foot = np.array([generator.uniform(0, 1) * width, min(0.6 * height + 0.5 * tall, height + 0.4 * tall)])

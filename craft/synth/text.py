@@ -26,7 +26,7 @@ LANGUAGES: dict[str, tuple[tuple[str, float], ...]] = {
     "Cyrillic": (("ru", 1.0),),
     "Greek": (("el", 1.0),),
 }
-# Scripts whose lines have no spaces: several listed words make one label, as ICDAR's labels have it.
+# Scripts whose lines have no spaces: several listed words make one label, as in ICDAR.
 UNSPACED = ("Chinese", "Japanese")
 _PUNCTUATION = {
     "Chinese": "\uff0c\u3002\u3001\uff01",
@@ -39,7 +39,7 @@ _PUNCTUATION = {
 
 @cache
 def word_list(language: str) -> tuple[str, ...]:
-    """Return the frequent words of a language, most frequent first; ValueError where there is no list for its code."""
+    """Return the frequent words of a language code, most frequent first; ValueError if there is no list for it."""
     path = _FOLDER / f"{language}.txt"
     if not path.is_file():
         known = ", ".join(sorted(item.stem for item in _FOLDER.glob("*.txt")))
@@ -111,7 +111,7 @@ class TextSampler:
         return amount + sign if sign == "€" and self.generator.random() < 0.6 else sign + amount
 
     def plate(self) -> str:
-        """Make up letters and digits as number plates, room numbers and codes have them."""
+        """Make up letters and digits as on number plates, doors and labels."""
         pattern = ("AA00AAA", "AAA000", "000AAA", "A-000", "00-00", "AA000", "A00", "0000AA")
         text = ""
         for slot in pattern[int(self.generator.integers(len(pattern)))]:

@@ -45,7 +45,7 @@ class Typeface:
 
     Attributes:
         path: font file.
-        name: file name without its ending, with "#index" behind it for the later faces of a collection.
+        name: file name without its ending, and "#index" for the later faces of a collection.
     """
 
     def __init__(self, path: str | Path, index: int = 0):
@@ -70,11 +70,11 @@ class Typeface:
         return self._letter_height("x") or 0.5 * self.cap_height
 
     def covers(self, text: str) -> bool:
-        """Tell whether the face has a glyph for every character of a text, spaces and joiners aside."""
+        """Return whether the face has a glyph for every character of a text, spaces and joiners aside."""
         return all(ord(char) in self._codepoints for char in text if not char.isspace() and char not in "\u200c\u200d")
 
     def has_ink(self, character: str) -> bool:
-        """Tell whether the glyph of a covered code point draws something."""
+        """Return whether the glyph of a covered code point draws something."""
         return bool(self._glyph(self._font.get_nominal_glyph(ord(character)))[1])
 
     def names(self) -> dict[str, str]:

@@ -79,7 +79,7 @@ def add_bays(generator: Generator, plane: Plane) -> None:
         fill = _FILLS[int(np.searchsorted(_FILL_BOUNDS, generator.random(), side="right"))]
         if fill is not None:
             fill(generator, plane, start + gap, top, end, bottom)
-        if generator.random() < 0.4:  # a fascia without a name
+        if generator.random() < 0.4:  # a shop sign without text
             plane.add(start, top - generator.uniform(0.03, 0.1), end, top, natural_colour(generator, vivid=0.2))
 
 

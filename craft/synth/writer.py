@@ -68,7 +68,7 @@ def write_dataset(
     depend on `workers`, the processes that render.
 
     Args:
-        out: folder, made where it is missing; files of the same name are replaced.
+        out: folder, created if missing; files of the same name are replaced.
         split: which of the official folders are filled.
 
     Raises:
@@ -134,7 +134,7 @@ def _tally(rendered: RenderedScene) -> Tally:
 
 
 def _rounded(word: Word) -> Word:
-    """The word with coordinates of two decimals, which is what a file needs."""
+    """The word with coordinates of two decimals, enough for a file."""
     quads = None if word.character_quads_xy is None else np.round(word.character_quads_xy, 2)
     return replace(word, polygon_xy=np.round(word.polygon_xy, 2), character_quads_xy=quads)
 

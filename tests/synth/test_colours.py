@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from craft.synth.colours import apply_light, look_up
+from craft.synth.colours import apply_light, apply_lookup_table
 
 
 def test_light_multiplies_as_opencv_does_for_every_level():
@@ -21,5 +21,5 @@ def test_levels_are_looked_up_for_each_channel():
     table = generator.integers(0, 256, (256, 3), dtype=np.uint8)
 
     expected = np.stack([table[image[..., channel], channel] for channel in range(3)], axis=2)
-    np.testing.assert_array_equal(look_up(image, table), expected)
-    np.testing.assert_array_equal(look_up(image[::2], table), expected[::2])
+    np.testing.assert_array_equal(apply_lookup_table(image, table), expected)
+    np.testing.assert_array_equal(apply_lookup_table(image[::2], table), expected[::2])

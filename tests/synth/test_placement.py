@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from craft.geometry import polygon_iou
-from craft.synth.placement import letter_height, pixel_window, place_text, plane_in_space, quad_around, send
+from craft.synth.placement import letter_height, pixel_window, place_text, plane_in_space, project, quad_around
 from craft.synth.typeface import Typeface, load_typeface
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -63,8 +63,8 @@ def test_a_plane_seen_from_the_front_keeps_its_size_and_a_turned_one_shrinks_awa
     facing = plane_in_space(target_xy=(50, 60), yaw=0, pitch=0, roll=0, distance=500)
     turned = plane_in_space(target_xy=(50, 60), yaw=60, pitch=0, roll=0, distance=500)
 
-    np.testing.assert_allclose(send(np.array([[0.0, 0], [10, -5]]), facing), [[50, 60], [60, 55]])
-    left, right = send(np.array([[-100.0, 0], [100, 0]]), turned)[:, 0] - 50
+    np.testing.assert_allclose(project(np.array([[0.0, 0], [10, -5]]), facing), [[50, 60], [60, 55]])
+    left, right = project(np.array([[-100.0, 0], [100, 0]]), turned)[:, 0] - 50
     assert -left > right > 0  # the right side is further away
     assert right < 50  # and foreshortened to cos 60 degrees or less
 

@@ -181,7 +181,10 @@ def test_the_image_of_a_scene_is_its_own_or_its_files(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"settings": {"nosie": 1}}, r"synth \(full, seed 4\): preset full: unknown setting 'nosie'; did you mean"),
+        (
+            {"settings": {"camera": {"nosie": 1}}},
+            r"synth \(full, seed 4\): preset full: unknown setting 'camera.nosie'; did you mean 'camera.noise'",
+        ),
         ({"settings": {"size_hw": [100, 100]}}, "size_hw must be multiples of 8 from 128 up"),
         ({"settings": {"photographs": "/nowhere"}}, "no images here"),
         ({"settings": {"families": ["No Such Family"]}}, "no font family begins with No Such Family"),

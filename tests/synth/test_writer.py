@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from craft.config import DatasetSettings
+from craft.datasets.collection import read_scenes
 from craft.datasets.reading import read_dataset
 from craft.synth.presets import FullSettings, preset
 from craft.synth.render import render_scene
 from craft.synth.writer import write_dataset
-from craft.training.datasets import read_scenes as read_training_scenes
 
 
 def small(**changes: Any) -> FullSettings:
@@ -78,8 +78,8 @@ def test_a_written_dataset_is_read_with_its_characters_unless_a_format_leaves_th
     by_default: list[str] = []
     as_layout: list[str] = []
 
-    scenes = read_training_scenes(DatasetSettings(path=str(tmp_path)), on_error="fail", say=by_default.append)
-    read_training_scenes(DatasetSettings(path=str(tmp_path), format="icdar2017"), on_error="fail", say=as_layout.append)
+    scenes = read_scenes(DatasetSettings(path=str(tmp_path)), on_error="fail", echo=by_default.append)
+    read_scenes(DatasetSettings(path=str(tmp_path), format="icdar2017"), on_error="fail", echo=as_layout.append)
 
     words = [word for scene in scenes for word in scene.words]
     known = sum(not word.dont_care for word in words)
