@@ -107,7 +107,7 @@ def read_labels(path: Path, scenes: Sequence[Scene], *, weights: str | None = No
         The scenes, with characters and confidences of all words that the teacher labelled, and the file's origin.
 
     Raises:
-        ValueError: the file cannot be read, was made with other weights, lacks a scene, or a scene's words or image
+        Problem: the file cannot be read, was made with other weights, lacks a scene, or a scene's words or image
             have changed since.
     """
     origin, lines = _read_lines(path)
@@ -131,7 +131,7 @@ def scene_digest(scene: Scene) -> str:
     """Digest what a teacher's labels of a scene depend on, its words and the size of its image file: 16 hex digits.
 
     Raises:
-        ValueError: the image file is missing.
+        Problem: the image file is missing.
     """
     digest = hashlib.blake2b(digest_size=8)
     try:

@@ -35,14 +35,14 @@ def difference(arguments, images, size_hw):
     assert first.maps.shape == second.maps.shape
     assert first.confidence.dtype == second.confidence.dtype == torch.float32
     pairs = ((first.maps, second.maps), (first.confidence, second.confidence))
-    return max(float((one - other).abs().max()) if one.numel() else 0.0 for one, other in pairs), float(first.maps.sum())
+    return max(float((left - right).abs().max()) if left.numel() else 0.0 for left, right in pairs), float(first.maps.sum())
 
 generator = np.random.default_rng(4)
 cases = {
     "nothing": (words(generator, 0, size=9, spread=60, images=2), 2, (32, 48)),
     "no image": (words(generator, 0, size=9, spread=60, images=1), 0, (32, 48)),
-    "one small word": (words(generator, 1, size=9, spread=60, images=1), 1, (32, 32)),
-    "one larger than the map": (words(generator, 1, size=300, spread=60, images=1), 1, (33, 47)),
+    "a small word": (words(generator, 1, size=9, spread=60, images=1), 1, (32, 32)),
+    "a word larger than the map": (words(generator, 1, size=300, spread=60, images=1), 1, (33, 47)),
     "partly outside": (words(generator, 12, size=30, spread=90, images=2), 2, (32, 48)),
     "many": (words(generator, 60, size=9, spread=160, images=3), 3, (64, 80)),
 }
@@ -70,7 +70,7 @@ def assert_same(found):
     assert len(found) == 6
     assert {name: worst for name, (worst, _drawn) in found.items() if worst >= 1e-5} == {}
     assert found["nothing"][1] == found["no image"][1] == 0
-    assert all(found[name][1] > 10 for name in ("one larger than the map", "partly outside", "many"))
+    assert all(found[name][1] > 10 for name in ("a word larger than the map", "partly outside", "many"))
 
 
 @pytest.mark.slow

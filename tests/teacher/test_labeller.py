@@ -77,7 +77,7 @@ def label(scene, words, **options):
 
 def mean_iou(found, true):
     assert len(found) == len(true)
-    return np.mean([polygon_iou(one, other) for one, other in zip(found, true, strict=True)])
+    return np.mean([polygon_iou(quad, expected) for quad, expected in zip(found, true, strict=True)])
 
 
 ROWS = {
@@ -183,8 +183,8 @@ def test_batches_and_workers_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setitem(crop_batches._BATCH_PIXELS, "cpu", 1)
     alone = [label_scenes(Blobs().eval(), [scene], device=CPU, workers=1)[0][0] for scene in scenes]
 
-    for one, other in zip(together, alone, strict=True):
-        for word, same in zip(one.words, other.words, strict=True):
+    for scene, same_scene in zip(together, alone, strict=True):
+        for word, same in zip(scene.words, same_scene.words, strict=True):
             assert word.confidence == same.confidence
             np.testing.assert_array_equal(word.character_quads_xy, same.character_quads_xy)
 
