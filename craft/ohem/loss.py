@@ -53,7 +53,7 @@ def pixel_loss(
         maps: (B, 2, H, W) float32, 0 to 1, the targets.
         confidence: (B, 2, H, W) float32, 0 to 1; 0 is "don't care".
         seeds: (B,) int64, one per image, for rule random.
-        rule: "hardest", "random", "all" or "none"; see `craft.ohem.pixel.select_pixels`, also for the two numbers.
+        rule: a key of `craft.ohem.pixel.RULES`: hardest, or another rule to compare it with.
         ratio: background pixels kept per text pixel.
         min_negatives: fewest background pixels kept per image and map.
         scope: "image", or "batch" to rank and average a map over all images of this process's batch, as other trainers do.

@@ -52,7 +52,7 @@ def select_pixels(
     """Keep every text pixel of a map and the background pixels that a rule chooses, and weight what is kept.
 
     Args:
-        rule: "hardest", "random", "all" or "none".
+        rule: a key of `RULES`.
         error: (B, H, W) float32, >= 0, confidence x squared error; not differentiated here.
         positive: (B, H, W) bool, target above `POSITIVE_TARGET`.
         care: (B, H, W) bool, False for "don't care": neither ranked nor counted.

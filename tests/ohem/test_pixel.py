@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import craft.ohem.pixel
-from craft.config import RATIO_RULES, OhemRule
+from craft.config import OhemRule
 from craft.ohem.pixel import RULES, select_pixels
 from craft.ohem.top_k import top_k_weights_by_bisection
 from tests.ohem import reference
@@ -260,14 +260,16 @@ def test_every_rule_of_the_settings_has_its_function():
 
 def test_counts_equal_the_number_of_kept_pixels():
     error, positive, care = random_maps(9)
+    num_positives, num_negatives = (care & positive).sum(dim=(1, 2)), (care & ~positive).sum(dim=(1, 2))
+    pairs = zip(num_positives.tolist(), num_negatives.tolist(), strict=True)
+    num_mined = torch.tensor([kept_negatives(*pair, ratio=1.5, min_negatives=2) for pair in pairs])
+    expected = {"hardest": num_mined, "random": num_mined, "all": num_negatives, "none": num_negatives}
     for rule in RULES:
         kept = select_pixels(rule, error, positive, care, torch.arange(3), ratio=1.5, min_negatives=2)
-        num_positives, num_negatives = (care & positive).sum(dim=(1, 2)), (care & ~positive).sum(dim=(1, 2))
-        if rule in RATIO_RULES:
-            pairs = zip(num_positives.tolist(), num_negatives.tolist(), strict=True)
-            num_negatives = torch.tensor([kept_negatives(*pair, ratio=1.5, min_negatives=2) for pair in pairs])
+        counted = ((kept.weights > 0) & care & ~positive).sum(dim=(1, 2))
         assert torch.equal(kept.num_positives, num_positives)
-        assert torch.equal(kept.num_negatives, num_negatives)
+        assert torch.equal(kept.num_negatives, counted)
+        assert torch.equal(kept.num_negatives, expected.get(rule, counted))
 
 
 def test_leaves_its_arguments_unchanged_and_returns_no_gradient():
