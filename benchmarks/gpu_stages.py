@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from craft.config import Config, dump_config, validate_config
-from craft.datasets.loader import Batch
+from craft.datasets.batch import Batch
 from craft.distributed.processes import Processes
 from craft.ohem.loss import pixel_loss
 from craft.targets.heatmaps import draw_targets

@@ -28,7 +28,8 @@ import numpy as np
 import torch
 
 from craft.config import AugmentSettings, DatasetSettings
-from craft.datasets.loader import Batch, build_loader
+from craft.datasets.batch import Batch
+from craft.datasets.loader import build_loader
 from craft.datasets.packed_labels import PackedScenes
 from craft.datasets.reading import read_dataset
 from craft.scene import Scene

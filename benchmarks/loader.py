@@ -25,10 +25,13 @@ import torch
 from numpy.typing import NDArray
 
 from craft.config import AugmentSettings, DatasetSettings
-from craft.datasets.augment import make_sample, sample_matrix
+from craft.datasets.augment import make_sample
+from craft.datasets.batch import Batch, collate
 from craft.datasets.colours import change_colours, load_transforms
-from craft.datasets.loader import Batch, SceneDataset, build_loader, collate
+from craft.datasets.crop_matrix import sample_matrix
+from craft.datasets.loader import build_loader
 from craft.datasets.reading import read_dataset
+from craft.datasets.scene_dataset import SceneDataset
 from craft.images.reader import decode_image
 from craft.memory import keep_freed_memory
 from craft.scene import Scene

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from craft.config import RegionProposalSettings, RegionSettings
-from craft.datasets.loader import Batch
+from craft.datasets.batch import Batch
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.ohem.loss import pixel_loss

@@ -39,7 +39,7 @@ FLOORS = {
     "cli": 9,
     "__main__": 10,
 }
-NEED_TORCH = ("craft.datasets.loader",)
+NEED_TORCH = ("craft.datasets.batch", "craft.datasets.scene_dataset", "craft.datasets.loader")
 TORCH_FREE = (
     "craft.geometry",
     "craft.errors",

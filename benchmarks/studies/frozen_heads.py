@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from craft.config import Config, RankBy, RoiSampler
-from craft.datasets.loader import Batch, SceneSets, build_loader
+from craft.datasets.batch import Batch
+from craft.datasets.loader import build_loader
+from craft.datasets.scene_dataset import DatasetMix
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
 from craft.models.region_head import RegionHead, RegionPath, region_path
@@ -191,7 +193,7 @@ def _step(
     optimizer.step()
 
 
-def _loader(config: Config, sets: SceneSets) -> Iterator[Batch]:
+def _loader(config: Config, sets: DatasetMix) -> Iterator[Batch]:
     return iter(
         build_loader(
             sets,

@@ -22,6 +22,9 @@ A file imports only from files above it:
     order          Which scene comes when: a weighted mix of datasets from (seed, epoch, position) alone.
     warp           Pixels through a 3 x 3 matrix, with the image reduced first where it shrinks.
     colours        Random changes to a crop's pixels that move nothing: colour, grey, blur, noise, JPEG.
-    augment        From an image and its words to a training crop: one random matrix for pixels and quads.
-    loader         Batches of training crops for one process.
+    crop_matrix    The homography of a training crop: mirroring, scale, rotation, position and perspective.
+    augment        From an image and its words to a training crop: pixels and quads through one matrix, then colours.
+    batch          Training crops put together into a batch.
+    scene_dataset  Training crops by epoch and position: which scene, which file, which crop of it.
+    loader         Batches of training crops for one process, with its loader processes.
 """

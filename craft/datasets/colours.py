@@ -1,9 +1,8 @@
 """Random changes to a crop's pixels that move nothing: colour, grey, blur, noise, JPEG. No torch.
 
-albumentations greys, blurs and compresses, for which it calls OpenCV at OpenCV's own cost. Colour and noise are ours:
-its four changes of colour take a pass each, hue through HSV, where one 3 x 4 matrix does all four, and its noise draws
-1.8 million normal numbers for a crop where ours adds a stretch of numbers drawn once. A crop of 768 x 768 pixels is
-changed some 20 times as fast in colour and 15 times as fast in noise (`benchmarks/loader.py`).
+albumentations greys, blurs and compresses, at OpenCV's own cost. Colour and noise are ours, 20 and 15 times as fast as
+its own on a 768 x 768 crop (`benchmarks/loader.py`): one 3 x 4 matrix instead of four passes, and numbers drawn once
+instead of 1.8 million normal numbers per crop.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ def change_colours(image: NDArray[np.uint8], seed: int, settings: AugmentSetting
     """Change colour, grey, blur, noise and JPEG quality, each with its own probability.
 
     Args:
-        image: (H, W, 3) uint8, RGB. Not changed.
+        image: (H, W, 3) uint8, RGB.
         seed: >= 0; the same seed gives the same changes, whatever was done before.
         settings: the probabilities.
 
     Returns:
-        (H, W, 3) uint8, RGB; `image` itself where nothing was to change.
+        (H, W, 3) uint8, RGB; `image` itself where nothing changes.
     """
     generator = np.random.default_rng(seed)
     chances = generator.random(len(_KINDS))
@@ -53,13 +52,7 @@ def change_colours(image: NDArray[np.uint8], seed: int, settings: AugmentSetting
 
 
 def load_transforms(settings: AugmentSettings) -> None:
-    """Import and compile what `settings` will need, which takes seconds, before loader processes start.
-
-    They are forked, and take over what this process has; else each would do it again.
-
-    Args:
-        settings: the probabilities.
-    """
+    """Import and compile what `settings` will need, which takes seconds, before loader processes are forked."""
     if any(getattr(settings, kind) > 0 for kind in _LIBRARY_KINDS):
         _transforms()
     if settings.noise > 0:
@@ -72,14 +65,11 @@ def jitter_colours(
     """Change brightness, then contrast, saturation and hue, and round once, at the end.
 
     Args:
-        image: (H, W, 3) uint8, RGB. Not changed.
+        image: (H, W, 3) uint8, RGB.
         brightness: > 0, factor of all levels.
-        contrast: > 0, factor of the distance from the picture's mean luma.
+        contrast: > 0, factor of the distance from the image's mean luma.
         saturation: > 0, factor of the distance from each pixel's luma.
         hue: turns around the axis of greys, red towards yellow; luma stays.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
 
     Source: the first three as in torchvision's ColorJitter, without its clipping in between. It turns hue in HSV; here
         it is a rotation of the plane of chroma (YIQ), which is linear, so that all four are one matrix.

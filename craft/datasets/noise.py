@@ -1,4 +1,4 @@
-"""Sensor noise from normal numbers that are drawn once and read from random places. No torch."""
+"""Sensor noise from normal numbers that are drawn once and read from random positions. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 POOL_SIZE = 1 << 16  # numbers kept, few enough for the processor's cache
-STRETCH = 4096  # neighbouring values that take their noise from one place
+STRETCH = 4096  # neighbouring values that take their noise from one position
 _UNIT = 28  # standard deviation of the numbers kept: 4.5 deviations fill 8 bits
 _SHIFT = 8
 
@@ -18,9 +18,9 @@ def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, devia
     """Add normal noise to every channel of every pixel.
 
     Args:
-        image: (H, W, 3) uint8. Not changed.
-        generator: where in the pool of numbers each stretch of values begins. Two stretches may share numbers, shifted
-            against each other by a random distance.
+        image: (H, W, 3) uint8.
+        generator: draws where in the pool of numbers each stretch of values begins. Two stretches may share numbers,
+            shifted against each other by a random distance.
         deviation: standard deviation of the noise, levels, 0 to 28.
 
     Returns:
@@ -35,11 +35,7 @@ def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, devia
 
 @cache
 def noise_pool() -> NDArray[np.int8]:
-    """The normal numbers that noise is read from, the same in every process.
-
-    Returns:
-        (POOL_SIZE,) int8, standard deviation 28.
-    """
+    """(POOL_SIZE,) int8: normal numbers of standard deviation 28, the same in every process."""
     numbers = np.random.default_rng(0).normal(scale=_UNIT, size=POOL_SIZE)
     return np.clip(np.rint(numbers), -127, 127).astype(np.int8)
 

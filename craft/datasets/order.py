@@ -1,4 +1,4 @@
-"""Which scene comes when: a weighted mix of sets that follows from (seed, epoch, position) alone. No torch."""
+"""Which scene comes when: a weighted mix of datasets that follows from (seed, epoch, position) alone. No torch."""
 
 from __future__ import annotations
 
@@ -7,38 +7,32 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_MIX, _PERMUTATION = 1, 2  # last entries of seeds: a stream of their own for each use; never 0, which would not count
+_MIX, _PERMUTATION = 1, 2  # last entries of seeds, one stream for each use; never 0, which would not count
 
-
-DRAWN_PER_EPOCH = 10_000
-"""Most samples that a set which is drawn adds to an epoch's length, so that an epoch's order stays small."""
-
-
-def default_epoch_length(set_sizes: Sequence[int]) -> int:
-    """Samples in an epoch where nobody says otherwise: as many as there are scenes."""
-    return sum(set_sizes)
+IN_ORDER_PER_EPOCH = 10_000
+"""Most samples that a dataset taken in order adds to an epoch's length, so that an epoch's order stays small."""
 
 
 def epoch_shares(weights: Sequence[float], *, epoch_length: int) -> NDArray[np.int64]:
-    """Number of samples that each set gives to an epoch, the same in every epoch.
+    """Number of samples that each dataset gives to an epoch, the same in every epoch.
 
     Args:
-        weights: > 0, one per set.
-        epoch_length: samples in an epoch, at least one per set.
+        weights: > 0, one per dataset.
+        epoch_length: samples in an epoch, at least one per dataset.
 
     Returns:
-        (number of sets,) int64, at least 1 each, that sum to `epoch_length`: the weights' shares rounded by
+        (number of datasets,) int64, at least 1 each, that sum to `epoch_length`: the weights' shares rounded by
         largest remainder.
 
     Raises:
-        ValueError: fewer samples than sets, or a weight that is not positive.
+        ValueError: fewer samples than datasets, or a weight that is not positive.
     """
     if any(not weight > 0 for weight in weights):
-        raise ValueError(f"weights of sets must be positive, not {list(weights)}")
+        raise ValueError(f"weights of datasets must be positive, not {list(weights)}")
     if epoch_length < len(weights):
-        raise ValueError(f"an epoch of {epoch_length} samples cannot hold {len(weights)} sets; make it longer")
+        raise ValueError(f"an epoch of {epoch_length} samples cannot hold {len(weights)} datasets; make it longer")
     shares = np.asarray(weights, dtype=np.float64) / sum(weights)
-    exact = shares * (epoch_length - len(weights))  # beyond the one that every set gives
+    exact = shares * (epoch_length - len(weights))  # beyond the sample that every dataset gives
     counts = np.floor(exact).astype(np.int64)
     largest_first = np.argsort(counts - exact, kind="stable")
     counts[largest_first[: epoch_length - len(weights) - int(counts.sum())]] += 1
@@ -48,47 +42,47 @@ def epoch_shares(weights: Sequence[float], *, epoch_length: int) -> NDArray[np.i
 def epoch_order(
     seed: int,
     epoch: int,
-    set_sizes: Sequence[int],
+    sizes: Sequence[int],
     weights: Sequence[float],
     epoch_length: int,
     *,
-    in_turn: Sequence[bool] | None = None,
+    in_order: Sequence[bool] | None = None,
 ) -> NDArray[np.int64]:
     """The scenes of an epoch in their order.
 
-    Every set is walked through in one random permutation after another, each begun only when the one before is used
-    up, across epochs: between two appearances of a scene lies on average the whole set, whatever the weights.
+    Every dataset is walked through in one random permutation after another, each begun only when the one before is used
+    up, across epochs: between two appearances of a scene lies on average the whole dataset, whatever the weights.
 
     Args:
         seed: >= 0, seed of the run.
         epoch: >= 0.
-        set_sizes: scenes in each set, > 0.
-        weights: > 0, one per set.
+        sizes: scenes in each dataset, > 0.
+        weights: > 0, one per dataset.
         epoch_length: samples in an epoch.
-        in_turn: sets whose scenes come in the order of their numbers instead, since one is as random as the next; of
-            these, `set_sizes` costs neither time nor memory. None for no set.
+        in_order: datasets whose scenes come in the order of their numbers instead; their `sizes` cost neither time nor
+            memory. None for no dataset.
 
     Returns:
-        (epoch_length, 2) int64: set, scene in the set.
+        (epoch_length, 2) int64: dataset, scene in the dataset.
 
     Raises:
-        ValueError: an empty set, a weight that is not positive, or fewer samples than sets.
+        ValueError: an empty dataset, a weight that is not positive, or fewer samples than datasets.
     """
-    if any(size <= 0 for size in set_sizes):
-        raise ValueError(f"every set needs at least one scene, the sets have {list(set_sizes)}")
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"every dataset needs at least one scene, the datasets have {list(sizes)}")
     counts = epoch_shares(weights, epoch_length=epoch_length)
     order = np.empty((epoch_length, 2), dtype=np.int64)
     order[:, 0] = np.repeat(np.arange(len(counts)), counts)
     order[:, 1] = np.concatenate(
         [
             (epoch * int(count) + np.arange(count)) % size
-            if in_turn is not None and in_turn[index]
+            if in_order is not None and in_order[index]
             else _running_permutation(seed, index, size, first=epoch * int(count), count=int(count))
-            for index, (size, count) in enumerate(zip(set_sizes, counts, strict=True))
+            for index, (size, count) in enumerate(zip(sizes, counts, strict=True))
         ]
     )
     mixed = np.random.default_rng(np.random.SeedSequence((seed, epoch, 0, _MIX))).permutation(order[:, 0])
-    # Mixing the sets keeps each set's own scenes in the order of its permutation.
+    # Mixing the datasets keeps each one's scenes in the order of its permutation.
     result = np.empty_like(order)
     result[:, 0] = mixed
     result[np.argsort(mixed, kind="stable"), 1] = order[:, 1]
@@ -96,16 +90,7 @@ def epoch_order(
 
 
 def sample_seed(seed: int, epoch: int, position: int) -> int:
-    """The number from which everything random about one sample follows.
-
-    Args:
-        seed: >= 0, seed of the run.
-        epoch: >= 0.
-        position: >= 0, place in the epoch.
-
-    Returns:
-        0 to 2^63 - 1.
-    """
+    """The number, 0 to 2^63 - 1, from which everything random about one sample follows."""
     return int(np.random.SeedSequence((seed, epoch, position)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -147,12 +132,12 @@ class StreamSampler:
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         first = self._first
         while True:
-            yield [divmod(place, self._epoch_length) for place in range(first, first + self._batch_size)]
+            yield [divmod(position, self._epoch_length) for position in range(first, first + self._batch_size)]
             first += self._step
 
 
 def _running_permutation(seed: int, index: int, size: int, *, first: int, count: int) -> NDArray[np.int64]:
-    """Entries `first` to `first + count` of the endless row of a set's permutations."""
+    """Entries `first` to `first + count` of the endless row of a dataset's permutations."""
     rounds = range(first // size, (first + count - 1) // size + 1)
     row = np.concatenate(
         [

@@ -1,4 +1,4 @@
-"""Pixels through a 3 x 3 matrix: one warp, with the picture reduced first where it shrinks. No torch."""
+"""Pixels through a 3 x 3 matrix: one warp, with the image reduced first where it shrinks. No torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from craft.images.reader import EncodedPicture
 
 
 def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw an image through a homography, black where nothing of it arrives.
+    """Warp an image by a homography, black where nothing of it arrives.
 
     Args:
         image: (H, W, 3) uint8.
@@ -39,35 +39,25 @@ def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[in
     index_matrix = np.linalg.inv(half_pixel) @ full @ to_source @ half_pixel
     target_wh = size_hw[::-1]
     if np.abs(index_matrix[2, :2]).max() == 0.0:
-        drawn = cv2.warpAffine(part, index_matrix[:2] / index_matrix[2, 2], target_wh, flags=cv2.INTER_LINEAR)
+        warped = cv2.warpAffine(part, index_matrix[:2] / index_matrix[2, 2], target_wh, flags=cv2.INTER_LINEAR)
     else:
-        drawn = cv2.warpPerspective(part, index_matrix, target_wh, flags=cv2.INTER_LINEAR)
-    return np.asarray(drawn, dtype=np.uint8)
+        warped = cv2.warpPerspective(part, index_matrix, target_wh, flags=cv2.INTER_LINEAR)
+    return np.asarray(warped, dtype=np.uint8)
 
 
-def warp_picture(picture: EncodedPicture, matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Decode a picture file as finely as a homography needs it, and draw it.
+def warp_encoded(image: EncodedPicture, matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode an image file as finely as a homography needs it, and warp it.
 
-    Args:
-        picture: the file.
-        matrix: (3, 3), the whole picture's pixels to target pixels, both with the origin at the corner of the first.
-        size_hw: height and width of the target.
-
-    Returns:
-        As `warp_image` of the decoded picture, within a few levels where it shrinks to a half or less: averages of
-        blocks of pixels then come from the decoder.
+    Takes and returns what `warp_image` does, within a few levels where the image shrinks to a half or less: averages of
+    blocks of pixels then come from the decoder.
     """
     full = np.asarray(matrix, dtype=np.float64)
-    image, reduction = picture.decode(coarsest=_whole_factor(full, source_quad(full, size_hw=size_hw)))
-    return warp_image(image, full @ np.diag([reduction, reduction, 1.0]), size_hw=size_hw)
+    pixels, reduction = image.decode(coarsest=_whole_factor(full, source_quad(full, size_hw=size_hw)))
+    return warp_image(pixels, full @ np.diag([reduction, reduction, 1.0]), size_hw=size_hw)
 
 
 def source_quad(matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """The corners of a target picture, sent back to the source.
-
-    Args:
-        matrix: (3, 3), source pixels to target pixels.
-        size_hw: height and width of the target.
+    """Send the corners of a target of `size_hw` pixels back to the source.
 
     Returns:
         (4, 2) float32, source pixels: where the target's top-left, top-right, bottom-right and bottom-left come from.
@@ -117,13 +107,13 @@ def _region_and_factor(
 
 
 def _whole_factor(matrix: NDArray[np.float64], corners_xy: NDArray[np.float32]) -> int:
-    """By how much the source can be reduced without losing anything anywhere between some places."""
-    places = np.concatenate([corners_xy, corners_xy.mean(axis=0, keepdims=True)]).astype(np.float64)
-    return max(1, int(1.0 / _largest_scale(matrix, places) + 1e-6))
+    """By how much the source can be reduced without losing anything anywhere between some points."""
+    points = np.concatenate([corners_xy, corners_xy.mean(axis=0, keepdims=True)]).astype(np.float64)
+    return max(1, int(1.0 / _largest_scale(matrix, points) + 1e-6))
 
 
 def _largest_scale(matrix: NDArray[np.float64], points_xy: NDArray[np.float64]) -> float:
-    """Largest length that one source pixel becomes at any of some places, in target pixels."""
+    """Largest length that one source pixel becomes at any of some points, in target pixels."""
     denominator = points_xy @ matrix[2, :2] + matrix[2, 2]
     moved = (points_xy @ matrix[:2, :2].T + matrix[:2, 2]) / denominator[:, None]
     jacobian = (matrix[:2, :2] - moved[:, :, None] * matrix[2, :2]) / denominator[:, None, None]

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from craft.config import Config
-from craft.datasets.loader import Batch
+from craft.datasets.batch import Batch
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import RegionPath

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from craft.config import RegionSettings
 from craft.datasets.augment import make_sample
-from craft.datasets.loader import Batch, collate
+from craft.datasets.batch import Batch, collate
 from craft.datasets.scene_source import read_scene_image
 from craft.images.drawing import add_caption, text_bar, tile_images, write_image
 from craft.models.craft import CRAFT, normalise_images

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from craft.config import RegionProposalSettings, RegionSettings
-from craft.datasets.loader import Batch
+from craft.datasets.batch import Batch
 from craft.decode.component_boxes import component_boxes
 from craft.models.proposal_network import ANCHOR_CODER
 from craft.models.region_head import RegionPath

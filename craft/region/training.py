@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from craft.config import Config, RegionSettings
+from craft.datasets.batch import Batch
 from craft.datasets.collection import WeightedScenes
-from craft.datasets.loader import Batch, build_loader
+from craft.datasets.loader import build_loader
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
 from craft.models.region_head import RegionArchitecture, region_path

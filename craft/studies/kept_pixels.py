@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from craft.config import Config
+from craft.datasets.batch import Batch
 from craft.datasets.collection import WeightedScenes
-from craft.datasets.loader import Batch, build_loader
+from craft.datasets.loader import build_loader
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
 from craft.ohem.loss import PixelLoss, pixel_loss

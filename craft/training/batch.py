@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import torch
 
-from craft.datasets.loader import Batch
+from craft.datasets.batch import Batch
 from craft.targets.heatmaps import Targets, draw_targets
 
 CHARACTERS = ("character_quads_xy", "character_word", "word_confidence")

@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from craft.config import Config, effective_settings
+from craft.datasets.batch import Batch
 from craft.datasets.collection import WeightedScenes
-from craft.datasets.loader import Batch
 from craft.distributed.processes import Processes, start_processes, stop_processes, wait_for_all
 from craft.models.craft import CRAFT
 from craft.models.device import choose_precision

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from craft.datasets.loader import Batch
+from craft.datasets.batch import Batch
 
 
 class FiniteWatch:

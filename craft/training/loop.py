@@ -11,8 +11,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from craft.config import Config
+from craft.datasets.batch import Batch
 from craft.datasets.collection import WeightedScenes
-from craft.datasets.loader import Batch, build_loader
+from craft.datasets.loader import build_loader
 from craft.distributed.processes import (
     Processes,
     any_process,

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
+from craft.datasets.batch import Batch, collate
 from craft.datasets.collection import read_scenes
-from craft.datasets.loader import Batch, SceneDataset, collate
+from craft.datasets.scene_dataset import SceneDataset
 from craft.datasets.scene_source import read_scene_image
 from craft.images.drawing import CHARACTER_COLOUR, WORD_COLOUR, draw_polygons, heat_map, overlay_map
 from craft.models.craft import normalise_images

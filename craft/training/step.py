@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from craft.config import Config
-from craft.datasets.loader import Batch
+from craft.datasets.batch import Batch
 from craft.distributed.processes import Processes
 from craft.models.craft import normalise_images
 from craft.models.device import choose_precision

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from craft.config import AugmentSettings
-from craft.datasets.augment import make_sample, plain_matrix, sample_matrix
+from craft.datasets.augment import make_sample
+from craft.datasets.crop_matrix import plain_matrix, sample_matrix
 from craft.datasets.warp import source_quad
 from craft.geometry import signed_area, transform_points
 from craft.images.reader import EncodedPicture

@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from craft.config import AugmentSettings
-from craft.datasets.loader import SceneDataset, build_loader, collate
+from craft.datasets.batch import collate
+from craft.datasets.loader import build_loader
+from craft.datasets.scene_dataset import SceneDataset
 from craft.scene import Sample, Scene, Word
 
 AUGMENT = AugmentSettings(colour=0.5, noise=0.5, jpeg=0.5, blur=0.5)
@@ -190,7 +192,7 @@ def test_kept_files_are_not_read_again_and_the_limit_holds(scenes, tmp_path):
 
 
 def test_no_set_is_refused():
-    with pytest.raises(ValueError, match="no training set"):
+    with pytest.raises(ValueError, match="no training dataset"):
         SceneDataset([], seed=0, crop_size=64, augment=None)
 
 

@@ -51,7 +51,7 @@ def test_shares_sum_up_and_no_set_is_left_out():
     [
         ([3, 0], [1.0, 1.0], 4, "at least one scene"),
         ([3, 3], [1.0, 0.0], 4, "must be positive"),
-        ([3, 3], [1.0, 1.0], 1, "cannot hold 2 sets"),
+        ([3, 3], [1.0, 1.0], 1, "cannot hold 2 datasets"),
     ],
 )
 def test_impossible_mixes_are_refused(sizes, weights, length, message):

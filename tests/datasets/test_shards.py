@@ -10,8 +10,9 @@ import pytest
 
 from craft.cli.command import main
 from craft.config import AugmentSettings, DatasetSettings
-from craft.datasets.loader import SceneDataset, build_loader
+from craft.datasets.loader import build_loader
 from craft.datasets.reading import read_dataset
+from craft.datasets.scene_dataset import SceneDataset
 from craft.datasets.shard_writer import pack_dataset, parse_size
 from craft.datasets.shards import open_shards
 from craft.images.reader import image_size, picture_bytes, read_image

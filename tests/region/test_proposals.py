@@ -7,7 +7,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from craft.config import RegionProposalSettings, RegionSettings
-from craft.datasets.loader import collate
+from craft.datasets.batch import collate
 from craft.models.craft import CRAFT, normalise_images
 from craft.models.region_head import BOX_CODER, LevelsNetwork, RegionArchitecture, add_region_path
 from craft.region.loss import head_loss

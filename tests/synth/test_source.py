@@ -11,9 +11,10 @@ import torch
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.check import format_report, report_on
-from craft.datasets.loader import SceneDataset, build_loader
-from craft.datasets.order import DRAWN_PER_EPOCH, epoch_order, sample_seed
+from craft.datasets.loader import build_loader
+from craft.datasets.order import IN_ORDER_PER_EPOCH, epoch_order, sample_seed
 from craft.datasets.reading import read_dataset
+from craft.datasets.scene_dataset import SceneDataset
 from craft.datasets.scene_source import JoinedScenes, read_scene_image
 from craft.scene import Scene
 from craft.synth.presets import preset
@@ -127,11 +128,11 @@ def test_a_huge_count_costs_no_memory_and_starts_at_once():
 
 def test_synthetic_scenes_come_in_order_across_epochs():
     orders = [
-        epoch_order(1, epoch, [10**12, 3], [1.0, 1.0], 8, in_turn=[True, False])[:, :].tolist() for epoch in (0, 1)
+        epoch_order(1, epoch, [10**12, 3], [1.0, 1.0], 8, in_order=[True, False])[:, :].tolist() for epoch in (0, 1)
     ]
 
     assert [[scene for chosen, scene in order if chosen == 0] for order in orders] == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    shuffled = epoch_order(1, 0, [4, 3], [1.0, 1.0], 8, in_turn=[True, False])
+    shuffled = epoch_order(1, 0, [4, 3], [1.0, 1.0], 8, in_order=[True, False])
     plain = epoch_order(1, 0, [4, 3], [1.0, 1.0], 8)
     np.testing.assert_array_equal(shuffled[:, 0], plain[:, 0])
     np.testing.assert_array_equal(shuffled[plain[:, 0] == 1], plain[plain[:, 0] == 1])
@@ -154,7 +155,7 @@ def test_synthetic_scenes_mix_with_files_by_weight(tmp_path):
 def test_an_epoch_is_part_of_a_large_synthetic_dataset():
     dataset = SceneDataset([(synthetic_scenes(synth_set(count=10**9)), 1.0)], seed=0, crop_size=96, augment=None)
 
-    assert dataset.epoch_length == DRAWN_PER_EPOCH
+    assert dataset.epoch_length == IN_ORDER_PER_EPOCH
 
 
 def test_slices_of_synthetic_and_joined_scenes_render_nothing(monkeypatch):

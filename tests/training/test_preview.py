@@ -8,7 +8,7 @@ from torch import nn
 
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
-from craft.datasets.loader import collate
+from craft.datasets.batch import collate
 from craft.scene import Scene, Word
 from craft.training.batch import batch_targets
 from craft.training.preview import preview_sample, show_set, whole_scene, write_map_pictures

@@ -1,0 +1,133 @@
+"""Training crops by epoch and position: which scene, which file, which crop of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from craft.config import AugmentSettings
+from craft.datasets.augment import make_sample
+from craft.datasets.order import IN_ORDER_PER_EPOCH, epoch_order, sample_seed
+from craft.datasets.packed_labels import PackedScenes
+from craft.datasets.scene_source import SceneSource
+from craft.errors import Problem
+from craft.images.reader import EncodedPicture
+from craft.images.tar_members import parse_member, read_member
+from craft.scene import Sample, Scene
+
+DatasetMix = Sequence[tuple[Sequence[Scene], float]]
+"""Datasets to mix: the scenes of each, with the characters of their cared-for words, and its weight, > 0."""
+
+
+class SceneDataset(Dataset[Sample]):
+    """Training crops by (epoch, position); the same pair always gives the same crop."""
+
+    def __init__(
+        self,
+        datasets: DatasetMix,
+        *,
+        seed: int,
+        crop_size: int,
+        augment: AugmentSettings | None,
+        epoch_length: int | None = None,
+        cache_bytes: int = 0,
+    ) -> None:
+        """Pack the scenes that are in memory.
+
+        Args:
+            datasets: scenes and weights.
+            seed: >= 0, seed of the run.
+            crop_size: side of the crops, pixels.
+            augment: the random changes; None for plain crops.
+            epoch_length: samples in an epoch; None for as many as there are scenes, at most IN_ORDER_PER_EPOCH of a
+                synthetic dataset.
+            cache_bytes: image files kept in memory, at most this many bytes in each loader process.
+
+        Raises:
+            ValueError: no dataset, an empty dataset, or a weight that is not positive.
+        """
+        if not datasets:
+            raise ValueError("no training dataset; name at least one")
+        self._datasets = [scenes if isinstance(scenes, SceneSource) else PackedScenes(scenes) for scenes, _ in datasets]
+        self._weights = [weight for _, weight in datasets]
+        if epoch_length is None:
+            epoch_length = sum(
+                min(len(scenes), IN_ORDER_PER_EPOCH) if scenes.in_order else len(scenes) for scenes in self._datasets
+            )
+        self.epoch_length = epoch_length
+        self._seed = seed
+        self._crop_size = crop_size
+        self._augment = augment
+        self._files = _FileCache(cache_bytes)
+        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._order(0)
+
+    def __len__(self) -> int:
+        return self.epoch_length
+
+    def scene(self, epoch: int, position: int) -> Scene:
+        """The scene at a position of an epoch."""
+        dataset, scene = self._order(epoch)[position]
+        return self._datasets[dataset][int(scene)]
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        """Read or render the scene at (epoch, position) and cut its crop.
+
+        Raises:
+            ValueError: the image cannot be read; the message names the file.
+        """
+        epoch, position = index
+        scene = self.scene(epoch, position)
+        image: NDArray[np.uint8] | EncodedPicture
+        if scene.image is not None:
+            image = scene.image
+        else:
+            image = EncodedPicture(self._files.read(scene.image_path), name=scene.image_path)
+        return make_sample(
+            image,
+            scene.words,
+            seed=sample_seed(self._seed, epoch, position),
+            crop_size=self._crop_size,
+            settings=self._augment,
+            name=scene.name,
+        )
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._orders:
+            sizes = [len(scenes) for scenes in self._datasets]
+            in_order = [scenes.in_order for scenes in self._datasets]
+            order = epoch_order(self._seed, epoch, sizes, self._weights, self.epoch_length, in_order=in_order)
+            # Batches around the end of an epoch need two orders; older ones are dropped.
+            self._orders = {kept: self._orders[kept] for kept in self._orders if kept == epoch - 1} | {epoch: order}
+        return self._orders[epoch]
+
+
+class _FileCache:
+    """Bytes of image files, kept until a limit is reached.
+
+    Scenes come in random order, so no choice of files to keep is better than another. Replacing none of them means that
+    a dataset larger than the limit still finds its share.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._free_bytes = limit_bytes
+        self._files: dict[str, bytes] = {}
+
+    def read(self, path: str) -> bytes:
+        kept = self._files.get(path)
+        if kept is not None:
+            return kept
+        try:
+            member = parse_member(path)
+            content = Path(path).read_bytes() if member is None else read_member(member)
+        except OSError as error:
+            remedy = "it was there when the dataset was read: has it been moved?"
+            raise Problem(f"cannot be read ({error.strerror})", remedy, where=path) from None
+        if len(content) <= self._free_bytes:
+            self._files[path] = content
+            self._free_bytes -= len(content)
+        return content
