@@ -1,4 +1,4 @@
-"""Contact sheets: many scenes in one image, with or without their labels."""
+"""Contact sheets: many scenes in one image, with their labels."""
 
 from __future__ import annotations
 
@@ -17,24 +17,21 @@ _SIDE = 384  # longer side of a scene on the sheet, pixels
 
 
 def write_contact_sheet(
-    path: str | Path, *, settings: GeneratorSettings, count: int, seed: int, columns: int = 8, labels: bool = True
+    path: str | Path, *, settings: GeneratorSettings, count: int, seed: int, columns: int = 8
 ) -> None:
-    """Render the first scenes of a dataset and write them as one image; ValueError if it cannot be written.
+    """Render the first `count` scenes of a dataset with their labels and write them as one image.
 
-    Args:
-        path: image to write; its ending chooses the format.
-        count: number of scenes, >= 1.
-        columns: scenes in a row.
-        labels: outline words green, characters yellow, don't-care words red.
+    Words are outlined green, characters yellow, don't-care words red. The ending of `path` chooses the format;
+    ValueError if it cannot be written.
     """
-    tiles = [_tile(render_scene(settings, seed, index), labels=labels) for index in range(count)]
+    tiles = [_tile(render_scene(settings, seed, index)) for index in range(count)]
     write_image(path, tile_images(tiles, columns=columns), quality=95)
 
 
-def _tile(scene: RenderedScene, *, labels: bool) -> Image:
+def _tile(scene: RenderedScene) -> Image:
     tile = fit_long_side(scene.image, _SIDE)
     scale = _SIDE / max(scene.image.shape[:2])
-    for word in scene.words if labels else ():
+    for word in scene.words:
         if not word.dont_care and word.character_quads_xy is not None:
             _outline(tile, word.character_quads_xy * scale, CHARACTER)
         _outline(tile, word.polygon_xy[None] * scale, DONT_CARE if word.dont_care else WORD)
