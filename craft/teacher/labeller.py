@@ -33,15 +33,18 @@ _SCENES_AHEAD = 4  # read before they are needed, per worker
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundCharacters:
-    """The characters found in a word crop.
+    """The characters found in a word crop, without its pixels: those of all words would not fit in memory.
 
     Attributes:
+        word: index of its scene, and of the word in the scene.
+        rank: of the crop's direction, 0 for the most likely.
         quads_xy: (C, 4, 2) float32, source pixels, in reading order.
         num_found: characters counted without knowing how many there are.
         confidence: how far they are trusted, 0 to 1.
     """
 
-    crop: WordCrop
+    word: tuple[int, int]
+    rank: int
     quads_xy: NDArray[np.float32]
     num_found: int
     confidence: float
@@ -49,7 +52,7 @@ class FoundCharacters:
     @property
     def preference(self) -> tuple[float, int]:
         """Larger for the better of a word's crops: by confidence, then by how likely the direction is."""
-        return self.confidence, -self.crop.rank
+        return self.confidence, -self.rank
 
 
 def label_dataset(
@@ -172,7 +175,8 @@ def split_crop(crop: WordCrop, levels: NDArray[np.uint8], splitter: Splitter) ->
     box = (top, left, bottom, right) if downwards else (left, top, right, bottom)
     split = split_map(levels.T if downwards else levels, box, crop.length, splitter=splitter)
     quads, usable = crop.frame.characters(split.boxes_xyxy)
-    return FoundCharacters(crop, quads, split.num_found, split.confidence if usable and len(quads) else 0.0)
+    confidence = split.confidence if usable and len(quads) else 0.0
+    return FoundCharacters((crop.scene, crop.word), crop.rank, quads, split.num_found, confidence)
 
 
 def _split_batch(batch: Sequence[WordCrop], maps: NDArray[np.uint8], splitter: Splitter) -> list[FoundCharacters]:
@@ -181,9 +185,8 @@ def _split_batch(batch: Sequence[WordCrop], maps: NDArray[np.uint8], splitter: S
 
 def _keep_best(best: dict[tuple[int, int], FoundCharacters], batch: Sequence[FoundCharacters]) -> None:
     for found in batch:
-        word = (found.crop.scene, found.crop.word)
-        if word not in best or found.preference > best[word].preference:
-            best[word] = found
+        if found.word not in best or found.preference > best[found.word].preference:
+            best[found.word] = found
 
 
 def _labelled(
