@@ -1,4 +1,4 @@
-"""Several region heads side by side on the frozen features of one network: each step's crops and RoIs serve them all."""
+"""Region heads trained side by side on the frozen features of one network, with the same crops and RoIs at every step."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class HeadVariant:
     """One way of training a head.
 
     Attributes:
-        name: a folder's name.
+        name: of its weights file.
         sampler: which RoIs are trained on.
         rois_per_image: RoIs asked for.
-        background_low: least IoU of background RoIs, for heuristic.
-        images: crops an optimizer step; a variant that takes fewer than a batch does more steps with each batch.
-        rate_factor: on the learning rate.
-        rank_by: what mining calls hard, as in `head_loss`.
+        background_low: smallest IoU of background RoIs, for heuristic.
+        images: crops per optimizer step; a variant that takes fewer than a batch does several steps with each batch.
+        rate_factor: factor on the learning rate.
+        rank_by: what mining ranks by, as in `head_loss`.
         collect_every: batches between two collections of false positives, for bootstrap.
-        collect_crops: crops looked at in a collection, for bootstrap.
+        collect_crops: crops of a collection, for bootstrap.
     """
 
     name: str
@@ -60,16 +60,16 @@ class HeadVariant:
 
 
 def train_heads(config: Config, variants: Sequence[HeadVariant], folder: Path, processes: Processes) -> dict[str, Path]:
-    """Train a head in each way, all on the same crops, features and RoIs; heads that are done are not trained again.
+    """Train a head for each variant, all on the same crops, features and RoIs; heads with a weights file are left alone.
 
     Args:
-        config: settings of the run, `weights` and `region.enabled` among them; `training.steps` counts batches.
-        variants: of one name each.
-        folder: where weights, NAME.safetensors, and heads.jsonl, the log, are left.
-        processes: this process's place; one process trains all.
+        config: settings of the run, including `weights` and `region.enabled`; `training.steps` counts batches.
+        variants: with different names.
+        folder: where the weights, NAME.safetensors, and the log, metrics.jsonl, are written.
+        processes: a single process, which trains all heads.
 
     Returns:
-        The weights of each variant, network included: the moving averages where they are on.
+        The weights file of each variant, network included; moving averages where they are on.
 
     Raises:
         ValueError: there are no weights, a variant's number of images does not divide a batch's, or settings, scenes
@@ -81,13 +81,13 @@ def train_heads(config: Config, variants: Sequence[HeadVariant], folder: Path, p
     if not wanted:
         return files
     folder.mkdir(parents=True, exist_ok=True)
-    sets = [(one.scenes, one.weight) for one in read_training_sets(config.data, say=print)]
+    sets = [(dataset.scenes, dataset.weight) for dataset in read_training_sets(config.data, say=print)]
     state = build_state(config, processes, say=print)
     path = region_path(state.model)
     assert path is not None
     learners = [_Learner(variant, path, config, processes) for variant in wanted]
     proposer = None if path.proposals is None else build_optimizer(path.proposals, config.optimizer)
-    _forget(folder / "metrics.jsonl", {variant.name for variant in wanted})
+    _drop_lines(folder / "metrics.jsonl", {variant.name for variant in wanted})
     log = RunLog(folder, writes=True, after_step=config.training.steps, tensorboard=False)
     batches = _loader(config, sets)
     for step in tqdm(range(config.training.steps), desc=f"heads {folder.name}"):
@@ -111,12 +111,12 @@ def train_heads(config: Config, variants: Sequence[HeadVariant], folder: Path, p
 
 
 class _Learner:
-    """One head that learns."""
+    """A head in training."""
 
     def __init__(self, variant: HeadVariant, path: RegionPath, config: Config, processes: Processes) -> None:
         self.variant = variant
         self.path = copy.deepcopy(path)
-        self.path.proposals = path.proposals  # one for all, so that all are given the same RoIs
+        self.path.proposals = path.proposals  # shared, so that all heads get the same RoIs
         self.meter = RegionMeter(processes)
         self._optimizer = build_optimizer(self.path.head, config.optimizer)
         self._average, self._rule = None, None
@@ -126,7 +126,7 @@ class _Learner:
         self._config, self._processes = config, processes
 
     @property
-    def shipped_head(self) -> RegionHead:
+    def final_head(self) -> RegionHead:
         """The moving average, or the head itself where that is off."""
         return self.path.head if self._average is None else cast(RegionHead, self._average.module)
 
@@ -134,7 +134,7 @@ class _Learner:
         return self._bank is not None and step > 0 and step % self.variant.collect_every == 0
 
     def collect(self, model: CRAFT, batches: Iterator[Batch], folder: Path, step: int) -> dict[str, float]:
-        """Grow the bank by what the head takes for text now."""
+        """Add to the bank what the head takes for text now."""
         assert self._bank is not None
         region = self._config.region.model_copy(update={"bootstrap_crops": self.variant.collect_crops})
         config = self._config.model_copy(update={"region": region})
@@ -143,10 +143,10 @@ class _Learner:
         )
 
     def learn(self, levels: Mapping[str, Tensor], rois: list[ImageRois], batch: Batch, step: int) -> None:
-        """Take the optimizer steps that the variant makes of a batch."""
+        """Do the optimizer steps of the variant with a batch."""
         steps_of_batch = len(rois) // self.variant.images
-        for place in range(steps_of_batch):
-            part = slice(place * self.variant.images, (place + 1) * self.variant.images)
+        for index in range(steps_of_batch):
+            part = slice(index * self.variant.images, (index + 1) * self.variant.images)
             seeds = batch.seeds[part].to(self._processes.device)
             count, negatives = draw_negatives(
                 self._bank, self.variant.rois_per_image, images=self.variant.images, seed=int(seeds[0])
@@ -164,7 +164,7 @@ class _Learner:
                 times=self.meter.times,
                 negatives=None if negatives is None else negatives.to(seeds.device),
             )
-            done, steps = step * steps_of_batch + place, self._config.training.steps * steps_of_batch
+            done, steps = step * steps_of_batch + index, self._config.training.steps * steps_of_batch
             _step(
                 self.path.head, self._optimizer, found.loss, self._config, done, steps, factor=self.variant.rate_factor
             )
@@ -209,15 +209,15 @@ def _loader(config: Config, sets: DatasetMix) -> Iterator[Batch]:
 
 
 def _save(model: CRAFT, learner: _Learner, file: Path, config: Config) -> None:
-    head, learner.path.head = learner.path.head, learner.shipped_head
+    head, learner.path.head = learner.path.head, learner.final_head
     before, model.region = model.region, learner.path
     detection = config.detection.model_dump(mode="json")
     save_safetensors(model, file, {"step": config.training.steps, **network_metadata(config), "detection": detection})
     learner.path.head, model.region = head, before
 
 
-def _forget(path: Path, names: set[str]) -> None:
-    """Drop the log's lines about heads that were not finished: they start again."""
+def _drop_lines(path: Path, names: set[str]) -> None:
+    """Drop the log's lines about unfinished heads, which start again."""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if json.loads(line)["variant"] not in names]
@@ -226,7 +226,7 @@ def _forget(path: Path, names: set[str]) -> None:
 
 def _check(config: Config, variants: Sequence[HeadVariant]) -> None:
     if config.weights is None or not config.region.enabled or config.region.train != "alone":
-        raise ValueError("heads are trained on a network that is there: give weights, region.enabled and train: alone")
+        raise ValueError("heads are trained on an existing network: give weights, region.enabled and train: alone")
     for variant in variants:
         if config.training.batch_size % variant.images:
             raise ValueError(

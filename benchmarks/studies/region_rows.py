@@ -28,7 +28,7 @@ TRIED = (
 
 @dataclass(frozen=True, eq=False)
 class SceneWords:
-    """Words of one scene at the lowest text threshold: quads, mean and largest region score, and the head's judgement of each word."""
+    """Words of one scene at the lowest text threshold: quads, mean and largest region score, and each head's judgement."""
 
     quads_xy: np.ndarray
     scores: np.ndarray

@@ -22,7 +22,6 @@ from craft.region.proposals import ImageRois, batch_rois
 FOLDER = "bootstrap"
 MOST_PER_IMAGE = 64
 MOST_KEPT = 100_000  # features; the oldest are dropped first
-_SHARE = 4  # one in so many of the RoIs trained on is a collected one
 _TEXT_LOGIT = 0.0  # logit above which the head takes background for text
 _NMS_IOU = 0.7
 
@@ -59,7 +58,7 @@ def draw_negatives(bank: FalsePositives | None, count: int, *, images: int, seed
     """
     if bank is None or not len(bank):
         return count, None
-    collected = count // _SHARE
+    collected = count // 4
     return count - collected, bank.draw(collected * images, seed=seed)
 
 

@@ -105,7 +105,7 @@ def test_ranks_each_image_by_itself():
         (0.2, 0.0, 3.0, 4),  # nothing cared for
         (0.2, 0.8, 1e30, 0),  # beyond all negatives
         (0.2, 0.8, 3.0, 10**9),
-        (0.2, 0.8, 1e-9, 0),  # a hair of one pixel is one pixel
+        (0.2, 0.8, 1e-9, 0),  # the smallest part of a pixel rounds up to one
         (0.01, 1.0, 0.1, 0),
     ],
 )
@@ -224,8 +224,8 @@ def test_rule_random_keeps_as_many_pixels_as_hardest_with_equal_weights(seed, te
     hardest = weights_of("hardest", error, positive, care, ratio=ratio, min_negatives=min_negatives)
     assert torch.equal(weights * (positive & care), hardest * (positive & care))
     assert not weights[~care].any()
-    for one, text, negative in zip(weights, positive & care, care & ~positive, strict=True):
-        kept = one[negative & (one > 0)]
+    for row, text, negative in zip(weights, positive & care, care & ~positive, strict=True):
+        kept = row[negative & (row > 0)]
         numbers = int(text.sum()), int(negative.sum())
         assert len(kept) == kept_negatives(*numbers, ratio=ratio, min_negatives=min_negatives)
         assert kept.unique().numel() <= 1

@@ -19,7 +19,7 @@ generator = torch.Generator().manual_seed(2)
 top_k_triton._BLOCK = 64  # several blocks a row
 
 def compare(name, keys, candidates, num_kept):
-    keys, candidates, num_kept = (one.to(sys.argv[1]) for one in (keys, candidates, num_kept))
+    keys, candidates, num_kept = (tensor.to(sys.argv[1]) for tensor in (keys, candidates, num_kept))
     found = top_k_triton.top_k_weights_triton(torch.where(candidates, keys & MAGNITUDE, -1), num_kept)
     expected = top_k_weights_by_bisection(keys, candidates, num_kept)
     assert found.shape == expected.shape and found.dtype == torch.float32

@@ -87,15 +87,15 @@ def step(head, scene, sampler, *, count=16, times=None, negatives=None, rank_by=
 @pytest.mark.parametrize("rank_by", ["loss", "text"])
 def test_two_passes_and_one_zeroed_pass_choose_the_same_rois_and_have_the_same_gradients(head, scene, rank_by):
     two, two_gradients = step(head, scene, "ohem", rank_by=rank_by)
-    one, one_gradients = step(head, scene, "ohem-zeroed", rank_by=rank_by)
+    zeroed, zeroed_gradients = step(head, scene, "ohem-zeroed", rank_by=rank_by)
 
-    for first, second in zip(two.chosen, one.chosen, strict=True):
+    for first, second in zip(two.chosen, zeroed.chosen, strict=True):
         assert len(first) == 16
         assert torch.equal(first, second)
-    torch.testing.assert_close(two.loss, one.loss, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(two.chosen_losses, one.chosen_losses, atol=1e-5, rtol=1e-5)
-    assert len(two_gradients) == len(one_gradients) > 20
-    for first, second in zip(two_gradients, one_gradients, strict=True):
+    torch.testing.assert_close(two.loss, zeroed.loss, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(two.chosen_losses, zeroed.chosen_losses, atol=1e-5, rtol=1e-5)
+    assert len(two_gradients) == len(zeroed_gradients) > 20
+    for first, second in zip(two_gradients, zeroed_gradients, strict=True):
         torch.testing.assert_close(first, second, atol=1e-5 * second.abs().max().item(), rtol=0)
 
 
@@ -211,7 +211,7 @@ def crops():
 
 
 def evaluate(head, crops):
-    """The mean loss over all RoIs, and how often a text RoI has better odds than a background one."""
+    """The mean loss over all RoIs, and how often a text RoI has a higher logit than a background RoI."""
     levels, rois = crops
     with torch.no_grad():
         odds, corrections = head(levels, [image.boxes_xyxy for image in rois])
