@@ -33,14 +33,14 @@ def make_sample(
 
     Args:
         image: (H, W, 3) uint8, RGB; or an image file, decoded as finely as the crop needs it.
-        words: the image's words, in its pixels; cared-for ones with their characters.
-        seed: >= 0, the sample's own number; the same seed gives the same sample.
+        words: in the image's pixels; cared-for ones with their characters.
+        seed: >= 0; the same seed gives the same sample.
         crop_size: side of the square crop, or its height and width, in pixels.
         settings: the random changes; None for a plain crop at the image's own scale around its words.
-        name: what the sample is called in messages and figures.
+        name: of the scene, for messages and figures.
 
     Returns:
-        The crop with every word that is visible in it. A word with less than half its area in the crop is don't care:
+        The crop and every word that is visible in it. A word with less than half its area in the crop is don't care:
         confidence 0, no characters. Mirrored quads are clockwise again.
 
     Raises:

@@ -21,10 +21,10 @@ class Batch:
     Attributes:
         images: (B, 3, H, W) uint8, RGB, on the CPU, in channels-last memory.
         character_quads_xy: (C, 4, 2) float32, characters of cared-for words, neighbours next to each other.
-        character_word: (C,) int64, index of each character's word among the batch's words.
+        character_word: (C,) int64, the word of each character.
         strip_quads_xy: (S, 4, 2) float32, quads that together cover the words.
-        strip_word: (S,) int64, index of each strip's word among the batch's words.
-        word_image: (N,) int64, index of each word's crop.
+        strip_word: (S,) int64, the word of each strip.
+        word_image: (N,) int64, the crop of each word.
         word_confidence: (N,) float32, 0 to 1, and 0 for a don't-care word.
         seeds: (B,) int64, each crop's own number.
         names: the crops' scenes.
@@ -46,11 +46,7 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Put crops of one size together; in a loader process, straight into memory shared with the training process.
-
-    Args:
-        samples: at least one.
-    """
+    """Put crops of one size, at least one, together; in a loader process, in memory shared with the training process."""
     size = (len(samples), *samples[0].image.shape)
     if get_worker_info() is None:
         images = torch.from_numpy(np.empty(size, dtype=np.uint8))  # numpy asks for huge pages, which cost less when new

@@ -27,22 +27,14 @@ class CheckReport:
     """Counts of a dataset and its problems.
 
     Attributes:
-        title: what the heading calls the dataset.
-        format: its label format.
-        num_scenes: scenes with an image and a label.
         num_bad_scenes: names with an error, with or without a scene.
-        num_empty_scenes: scenes without any word.
         num_unreadable_scenes: scenes with words, all of them don't care.
-        num_words: words read.
-        num_readable: words that count.
-        num_dont_care: words that do not.
-        num_polygons: words with more than 4 corners.
-        num_with_characters: readable words whose label has character quads.
-        num_characters: grapheme clusters of the readable words' texts, white space left out.
-        scripts: readable words per script; "" is no script.
-        height_counts: readable words per class of HEIGHT_EDGES, the last class without an upper end.
-        median_height: of the readable words, source pixels; None without any.
-        problems: everything wrong or worth a remark.
+        num_readable: words that are not don't care; the counts below are of these.
+        num_with_characters: words whose label has character quads.
+        num_characters: grapheme clusters of the texts, white space left out.
+        scripts: words per script; "" is no script.
+        height_counts: words per class of HEIGHT_EDGES, the last class without an upper end.
+        median_height: source pixels; None without any word.
     """
 
     title: str
@@ -74,11 +66,7 @@ class CheckReport:
 
 
 def check_dataset(settings: DatasetSettings, *, decode: bool = False) -> CheckReport:
-    """Read a dataset and count what is in it.
-
-    Args:
-        settings: of the dataset.
-        decode: read every image's pixels, not its header alone: finds truncated images, takes longer.
+    """Read a dataset and count what is in it; `decode` reads every image's pixels, which finds truncated files.
 
     Raises:
         ValueError: the dataset as a whole cannot be read: no such folder, unknown format.

@@ -20,8 +20,8 @@ class WeightedScenes:
     Attributes:
         scenes: scenes without errors, with character quads.
         weight: share relative to the other datasets.
-        as_read: the same scenes with those characters only that their labels gave; none of a synthetic dataset, whose
-            characters are exact, nor of one that is read on the fly.
+        as_read: the same scenes with those characters only that their labels gave; none where scenes are rendered or
+            read on the fly.
     """
 
     scenes: Sequence[Scene]

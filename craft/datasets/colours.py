@@ -31,15 +31,9 @@ _LIBRARY_KINDS = ("grey", "blur", "jpeg")
 
 
 def change_colours(image: NDArray[np.uint8], seed: int, settings: AugmentSettings) -> NDArray[np.uint8]:
-    """Change colour, grey, blur, noise and JPEG quality, each with its own probability.
+    """Change colour, grey, blur, noise and JPEG quality of an image, each with its own probability.
 
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        seed: >= 0; the same seed gives the same changes, whatever was done before.
-        settings: the probabilities.
-
-    Returns:
-        (H, W, 3) uint8, RGB; `image` itself where nothing changes.
+    The same seed, >= 0, gives the same changes. Where nothing changes, `image` itself is returned.
     """
     generator = np.random.default_rng(seed)
     chances = generator.random(len(_KINDS))

@@ -66,15 +66,8 @@ def plain_matrix(
 ) -> NDArray[np.float64]:
     """The shift by whole pixels that brings the middle of an image's readable words into a crop.
 
-    Args:
-        image_size_hw: of the source image.
-        crop_size_hw: of the crop.
-        word_polygons_xy: (P, 2) float32 each, source pixels.
-        readable: (number of words,) bool.
-
-    Returns:
-        (3, 3) float64, source pixels to crop pixels; the crop stays inside the image where it fits, and an image
-        smaller than the crop starts at its top-left corner.
+    The crop stays inside the image where it fits; a smaller image starts at the crop's top-left corner. Takes and returns
+    what `sample_matrix` does.
     """
     centres = [
         polygon.mean(axis=0, dtype=np.float64)

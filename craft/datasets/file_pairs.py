@@ -52,11 +52,11 @@ def pair_files(folders: LabelledFolders, *, numbers: Numbers, label_endings: tup
     Args:
         folders: where images and labels are.
         numbers: of the scenes wanted; nothing is reported of the others.
-        label_endings: endings of label files, lower case, the preferred one first.
+        label_endings: of label files, lower case, the preferred one first.
 
     Returns:
-        Pairs in the order of their numbers; a problem for every image without a label, label without an image and
-        name that two files share; a remark on files that are neither.
+        The pairs; a problem for every image or label without a partner and every name that two files share; a remark on
+        files that are neither.
     """
     pairing = Pairing()
     labels = _labels_by_stem(folders.labels, label_endings, pairing)

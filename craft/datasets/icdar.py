@@ -63,9 +63,6 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
         format: "icdar2013", ... Never guessed: a 2017 line is also a 2015 line with commas in the text.
         source: "file:line", kept in the word.
 
-    Returns:
-        The word, its corners clockwise from the first corner of the line.
-
     Raises:
         Problem: too few fields, a coordinate that is not a number, or a box or quad without area or crossing itself.
 
@@ -115,9 +112,8 @@ def read_label_file(path: Path, *, format: str) -> tuple[tuple[Word, ...], tuple
 def script_remarks(words: list[Word], *, format: str) -> list[Problem]:
     """Remark on signs that a whole dataset was read in the wrong one of the 2015 and 2017 formats.
 
-    Returns:
-        Remarks, each at the first word that shows it: one per unknown script for formats with a script field; one for
-        2015 where every transcription starts with the name of a script and a comma.
+    An unknown script gets one remark, at its first word. So do 2015 labels whose every transcription starts with the name
+    of a script and a comma.
     """
     if format == "icdar2015":
         starts = [word.text.partition(",") for word in words if word.text is not None]

@@ -57,12 +57,9 @@ def read_json_lines(path: Path, *, image_folder: Path | None = None, numbers: Nu
     """Read a JSON Lines file of scenes, without looking at their images.
 
     Args:
-        path: the file, in the format above, UTF-8.
+        path: of the file, UTF-8.
         image_folder: what image paths are relative to; the file's own folder where None.
         numbers: of the scenes wanted; nothing is reported of the others.
-
-    Returns:
-        The scenes in the order of their lines and every problem as "file:line".
     """
     folder = image_folder if image_folder is not None else path.parent
     builder, names = ReadingBuilder(), set[str]()
@@ -98,8 +95,8 @@ def write_scenes(
     Reading them back gives the same numbers to the last bit, and the same words but for `source`.
 
     Args:
-        path: file to write; image paths are written relative to its folder.
-        scenes: the scenes.
+        path: of the file; image paths are written relative to its folder.
+        scenes: what to write.
         note: what JSON can hold, written in a first line of its own; none for None.
         scene_notes: the same for every scene, written with it.
     """
@@ -120,15 +117,12 @@ def line_of_scene(scene: Scene, *, image: str) -> str:
 
 
 def scene_of_line(line: str, where: str, *, locate: Callable[[str], str]) -> tuple[Scene, list[Problem]]:
-    """Read one scene from a line.
+    """Read one scene from a line, and what is wrong with those of its words that are left out.
 
     Args:
         line: the line.
-        where: what messages call it.
+        where: its location, for messages.
         locate: gives the path of the image that the line names.
-
-    Returns:
-        The scene, without its words that are wrong, and what is wrong with these.
 
     Raises:
         Problem: the line does not hold a scene.

@@ -28,8 +28,8 @@ class LabelFormat:
     Attributes:
         name: as settings name it.
         recognise: tells from what lies at a path, which exists, whether it is a dataset of this format.
-        read: reads the dataset; its path exists. Raises ValueError only where the whole dataset is unreadable.
-        layout: of a format with one label file per image; None for others.
+        read: reads the dataset at a path that exists; raises ValueError only where all of it is unreadable.
+        layout: of a format with one label file per image.
     """
 
     name: DatasetFormat

@@ -24,8 +24,7 @@ class DatasetReading:
     """A labelled dataset as read.
 
     Attributes:
-        scenes: every scene whose image has a label, in the order of their numbers or of the file; words that could
-            not be read are missing from theirs.
+        scenes: those whose image has a label, in the order of their numbers or of the file, without unreadable words.
         problems: everything wrong or worth a remark, in the order it was found.
         bad_scenes: names of the scenes with a fatal problem, also of those that could not become a scene at all.
     """
@@ -85,9 +84,7 @@ def make_word(
     confidence: float = 1.0,
     source: str = "",
 ) -> Word:
-    """Check a label and make it a word.
-
-    A word without a transcription and without characters is "don't care".
+    """Check a label and make it a word, don't care if it has neither a transcription nor characters.
 
     Args:
         polygon_xy: (P, 2) corners in source pixels, P >= 4; see `check_polygon`.
@@ -119,7 +116,7 @@ def make_word(
 
 
 def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    """Do what `check_polygon` does to each character, all at once where they are convex and clockwise, as most are."""
+    """Apply `check_polygon` to each character, all at once where they are convex and clockwise, as most are."""
     if not len(quads_xy):
         return None
     if np.isfinite(quads_xy).all() and np.abs(quads_xy).max() <= LARGEST_COORDINATE:
@@ -134,10 +131,10 @@ def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
 
     Args:
         polygon_xy: (P, 2) corners in pixels.
-        what: what messages call it.
+        what: its name in messages.
 
     Returns:
-        (P, 2) float32, clockwise, starting where it started.
+        (P, 2) float32, clockwise.
 
     Raises:
         Problem: a coordinate is not finite or beyond a million pixels, the polygon has no area, or its sides cross.
@@ -162,7 +159,7 @@ def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
 
 
 def _plain_quad(points: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    """Do what `check_polygon` does to a convex quad, as nearly all labels are, number by number; None for others."""
+    """Apply `check_polygon` to a convex quad, as nearly all labels are, number by number; None for others."""
     if not all(abs(number) <= LARGEST_COORDINATE for corner in points.tolist() for number in corner):
         return None
     rounded = points.astype(np.float32)

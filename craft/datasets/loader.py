@@ -41,7 +41,9 @@ def build_loader(
     epoch_length: int | None = None,
     cache_bytes: int = 0,
 ) -> Iterator[Batch]:
-    """Start loading the batches of one process, without end.
+    """Start loading the batches of one process, without end; its loader processes end with it.
+
+    The batches do not depend on `workers`, nor all processes' batches of a step together on `world_size`.
 
     Args:
         datasets: scenes, with the characters of their cared-for words, and weights.
@@ -52,17 +54,12 @@ def build_loader(
         workers: loader processes; 0 loads in this process, when a batch is asked for.
         start_position: samples that all processes together have used before, counted from the first epoch.
         world_size: number of training processes.
-        rank: this one.
+        rank: of this process.
         epoch_length: samples in an epoch; None as for `SceneDataset`.
-        cache_bytes: image files kept in memory, at most this many bytes on behalf of this process.
-
-    Returns:
-        The batches, pinned where there is a CUDA device. They do not depend on `workers`; all processes' batches of
-        a step together do not depend on `world_size`. Its loader processes end with it.
+        cache_bytes: most bytes of image files kept in memory on behalf of this process.
 
     Raises:
-        ValueError: no dataset, an empty dataset, or a number out of range; later, from `next`, an image that cannot be
-            read.
+        ValueError: no dataset, an empty one, or a number out of range; later, from `next`, an image that cannot be read.
     """
     share = cache_bytes // max(1, workers)
     dataset = SceneDataset(
@@ -131,10 +128,9 @@ def _start_worker(worker_id: int) -> None:
 
 
 def _exit_with(parent: int) -> None:
-    """End this process once its parent is gone, however that ended.
+    """End this process once its parent is gone.
 
-    torch's own watch lets a loader process leave its loop, but not before its finished batches are read, which nobody
-    does any more: the process would stay for ever.
+    torch's own watch waits until the finished batches are read, which nobody does any more.
     """
     while os.getppid() == parent:
         time.sleep(_PARENT_CHECK_SECONDS)

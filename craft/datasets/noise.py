@@ -15,16 +15,12 @@ _SHIFT = 8
 
 
 def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, deviation: float) -> NDArray[np.uint8]:
-    """Add normal noise to every channel of every pixel.
+    """Add normal noise to every value of a uint8 image, rounded and clipped.
 
     Args:
         image: (H, W, 3) uint8.
-        generator: draws where in the pool of numbers each stretch of values begins. Two stretches may share numbers,
-            shifted against each other by a random distance.
+        generator: draws where in the pool of numbers each stretch of values begins; two stretches may share numbers.
         deviation: standard deviation of the noise, levels, 0 to 28.
-
-    Returns:
-        (H, W, 3) uint8, rounded and clipped.
     """
     flat = np.ascontiguousarray(image).reshape(-1)
     noisy = np.empty_like(flat)

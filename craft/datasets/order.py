@@ -14,15 +14,10 @@ IN_ORDER_PER_EPOCH = 10_000
 
 
 def epoch_shares(weights: Sequence[float], *, epoch_length: int) -> NDArray[np.int64]:
-    """Number of samples that each dataset gives to an epoch, the same in every epoch.
-
-    Args:
-        weights: > 0, one per dataset.
-        epoch_length: samples in an epoch, at least one per dataset.
+    """Number of samples that each dataset gives to every epoch: the weights' shares rounded by largest remainder.
 
     Returns:
-        (number of datasets,) int64, at least 1 each, that sum to `epoch_length`: the weights' shares rounded by
-        largest remainder.
+        (number of datasets,) int64, at least 1 each, that sum to `epoch_length`.
 
     Raises:
         ValueError: fewer samples than datasets, or a weight that is not positive.
@@ -59,8 +54,7 @@ def epoch_order(
         sizes: scenes in each dataset, > 0.
         weights: > 0, one per dataset.
         epoch_length: samples in an epoch.
-        in_order: datasets whose scenes come in the order of their numbers instead; their `sizes` cost neither time nor
-            memory. None for no dataset.
+        in_order: datasets whose scenes come in the order of their numbers instead, whatever their size at no cost.
 
     Returns:
         (epoch_length, 2) int64: dataset, scene in the dataset.
@@ -98,8 +92,7 @@ class StreamSampler:
     """The batches of one process: lists of (epoch, position), without end.
 
     Batch g of all processes together covers the positions from start + g * G on, G = world size * batch size, and
-    every process takes its run of `batch_size` neighbours out of them: what is trained on in a step does not
-    depend on how many processes share it.
+    every process takes its run of `batch_size` neighbours: a step's samples do not depend on the number of processes.
     """
 
     def __init__(
@@ -112,10 +105,10 @@ class StreamSampler:
             start_position: samples that all processes together have already used, counted from the first epoch.
             batch_size: samples per process and batch, > 0.
             world_size: number of processes.
-            rank: this process, 0 to world_size - 1.
+            rank: of this process.
 
         Raises:
-            ValueError: a rank that is not one of the processes, or a number out of range.
+            ValueError: a number out of range.
         """
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} is not one of {world_size} processes")

@@ -12,13 +12,11 @@ from craft.scene import Scene, Word
 
 
 class PackedScenes(SceneSource):
-    """Scenes as arrays, one scene unpacked at a time.
+    """Scenes as arrays, one scene unpacked at a time, without text and script, which no map needs.
 
     A forked process shares its parent's memory until one of them writes to it, and merely looking at a Python object
-    writes its reference count. Hundreds of thousands of words as objects are copied that way, page by page, into
-    every loader process; arrays are not.
-
-    Kept per word: polygon, don't care, characters, confidence and source. Text and script are not: no map needs them.
+    writes its reference count. Hundreds of thousands of words as objects would be copied that way into every loader
+    process; arrays are not.
     """
 
     def __init__(self, scenes: Sequence[Scene]) -> None:

@@ -21,16 +21,13 @@ _IMAGES_AT_ONCE = 4096
 
 
 def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode: bool = False) -> DatasetReading:
-    """Read a labelled dataset.
+    """Read a labelled dataset and everything wrong with it.
 
     Args:
         settings: where it is and which part of it. `numbers` go by the last number in a scene's name ("img_12"); for
             SynthText and shards they are positions, counted from 1.
         check_images: read every image's header, and remark on words outside their image.
         decode: read every image's pixels instead of its header alone.
-
-    Returns:
-        Its scenes and everything wrong with them.
 
     Raises:
         ValueError: the whole dataset is unreadable: the path or a folder does not exist, the format does not follow
@@ -58,8 +55,7 @@ def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
             .jsonl file, whatever `format` says.
 
     Returns:
-        Its scenes in the order of their numbers, named as their images ("img_12"). Scenes from label files alone
-        have an empty image path.
+        The scenes in the order of their numbers, with an empty image path where there are label files alone.
 
     Raises:
         ValueError: there is no such folder, it holds no labels, or a label is wrong; the message says where.
@@ -85,15 +81,9 @@ def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
 
 
 def with_image_problems(reading: DatasetReading, *, decode: bool = False) -> DatasetReading:
-    """Check the images of a dataset.
+    """Add a problem for each unreadable image, whose scene is bad, and a remark for each word outside its image.
 
-    Args:
-        reading: of the dataset.
-        decode: read the pixels, which finds truncated files; otherwise only headers are read.
-
-    Returns:
-        The reading with a problem for each unreadable image, whose scene is bad, and a remark for each word that
-        lies outside its image.
+    `decode` reads the pixels, which finds truncated files; otherwise only headers are read.
     """
     problems = list(reading.problems)
     bad_names = set(reading.bad_scenes)

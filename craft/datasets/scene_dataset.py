@@ -45,7 +45,7 @@ class SceneDataset(Dataset[Sample]):
             augment: the random changes; None for plain crops.
             epoch_length: samples in an epoch; None for as many as there are scenes, at most IN_ORDER_PER_EPOCH of a
                 synthetic dataset.
-            cache_bytes: image files kept in memory, at most this many bytes in each loader process.
+            cache_bytes: most bytes of image files kept in memory in each loader process.
 
         Raises:
             ValueError: no dataset, an empty dataset, or a weight that is not positive.
@@ -107,11 +107,7 @@ class SceneDataset(Dataset[Sample]):
 
 
 class _FileCache:
-    """Bytes of image files, kept until a limit is reached.
-
-    Scenes come in random order, so no choice of files to keep is better than another. Replacing none of them means that
-    a dataset larger than the limit still finds its share.
-    """
+    """Bytes of image files, kept until a limit is reached; none is replaced, since scenes come in random order."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._free_bytes = limit_bytes

@@ -17,10 +17,7 @@ from craft.scene import Scene
 
 
 class SceneSource(Sequence[Scene]):
-    """A sequence of scenes of which none is kept in memory; a subclass makes one scene at a time.
-
-    A slice is a source too, and makes no scene.
-    """
+    """A sequence of scenes that are made one at a time and not kept; so is a slice of it."""
 
     in_order: ClassVar[bool] = False
     """True where training takes the scenes in the order of their numbers, since each is as random as the next."""
@@ -66,10 +63,7 @@ class JoinedScenes(SceneSource):
 
 
 def read_scene_image(scene: Scene) -> NDArray[np.uint8]:
-    """Give the pixels of a scene: those it holds in memory, or those of its file.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
+    """Give the pixels of a scene, those it holds in memory or those of its file, as (H, W, 3) uint8 RGB.
 
     Raises:
         ValueError: the file cannot be read; the message names it.

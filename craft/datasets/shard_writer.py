@@ -30,14 +30,7 @@ _UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 @dataclass(frozen=True, slots=True)
 class PackSummary:
-    """What was packed.
-
-    Attributes:
-        scenes: number of scenes.
-        shards: number of tar files.
-        bytes: their size together.
-        skipped: scenes left out for errors.
-    """
+    """What was packed; `skipped` scenes had errors."""
 
     scenes: int
     shards: int
@@ -52,7 +45,7 @@ def pack_dataset(
 
     Args:
         settings: of the dataset.
-        out: folder for the shards; it appears when all is written, ".partial" after its name is used on the way.
+        out: folder for the shards; until all is written its name ends in ".partial".
         shard_bytes: size that a shard does not exceed, unless a single scene does.
         skip_errors: leave scenes with errors out, instead of refusing the dataset.
         progress: show a bar.

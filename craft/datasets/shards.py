@@ -31,10 +31,7 @@ COLUMNS = ("shard", "label_start", "label_bytes", "label_sum", "picture_start", 
 
 
 class ShardScenes(SceneSource):
-    """The scenes of a packed dataset; in memory are a few numbers per scene, shared by processes.
-
-    A scene's `image_path` names a member of a shard, which every reader of images understands.
-    """
+    """The scenes of a packed dataset, whose images are members of shards; in memory are a few numbers per scene."""
 
     def __init__(
         self,
@@ -47,7 +44,7 @@ class ShardScenes(SceneSource):
         """Read nothing yet.
 
         Args:
-            folder: where the shards are.
+            folder: of the shards.
             shards: their file names.
             index: (N, 7) int64, the scenes' rows of the index.
             prepare: done to each scene that is read, such as giving words their characters.
@@ -66,10 +63,7 @@ class ShardScenes(SceneSource):
         return scene if self._prepare is None else self._prepare(scene)
 
     def read(self, number: int) -> tuple[Scene, list[Problem]]:
-        """Read one scene's label without preparing it.
-
-        Returns:
-            The scene, without its words that are wrong, and what is wrong with these.
+        """Read one scene's label without preparing it, and what is wrong with those of its words that are left out.
 
         Raises:
             Problem: the label cannot be read.
@@ -117,11 +111,7 @@ def open_shards(settings: DatasetSettings, *, prepare: Callable[[Scene], Scene] 
 
 
 def read_shards(settings: DatasetSettings) -> DatasetReading:
-    """Read every label of a packed dataset.
-
-    Raises:
-        ValueError: as `open_shards` does.
-    """
+    """Read every label of a packed dataset; raises as `open_shards`."""
     builder, packed = ReadingBuilder(), open_shards(settings)
     for index in range(len(packed)):
         try:

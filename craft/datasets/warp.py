@@ -13,14 +13,13 @@ from craft.images.reader import EncodedPicture
 def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """Warp an image by a homography, black where nothing of it arrives.
 
+    Bilinear; where the image shrinks to a half or less, whole blocks of source pixels are averaged first, by the largest
+    whole factor that loses nothing anywhere in the target.
+
     Args:
         image: (H, W, 3) uint8.
         matrix: (3, 3), source pixels to target pixels, both with the origin at the corner of the first pixel.
-        size_hw: height and width of the target.
-
-    Returns:
-        (size_hw, 3) uint8, contiguous. Bilinear; where the image shrinks to a half or less, whole blocks of source
-        pixels are averaged first, by the largest whole factor that loses nothing anywhere in the target.
+        size_hw: of the target.
     """
     full = np.asarray(matrix, dtype=np.float64)
     offset = _whole_translation(full)
