@@ -61,7 +61,7 @@ class Sample:
         strip_word: (S,) int64, the word each strip belongs to.
         word_confidence: (N,) float32, 0 to 1, and 0 for a don't-care word.
         seed: the sample's own number, from (seed, epoch, position); rules that choose at random start from it.
-        name: the scene's name, for messages and pictures.
+        name: the scene's name, for messages and figures.
     """
 
     image: NDArray[np.uint8]

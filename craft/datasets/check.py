@@ -106,19 +106,20 @@ def format_report(report: CheckReport) -> str:
     """Write a report for people: all problems first, then the counts."""
     lines = [f"{'error' if problem.fatal else 'remark'}: {problem}" for problem in report.problems]
     lines += [""] if lines else []
-    lines += [
-        f"{report.title} ({report.format})",
-        f"  scenes                        {report.num_scenes:>9,}",
-        f"    without words               {report.num_empty_scenes:>9,}",
-        f"    without readable words      {report.num_unreadable_scenes:>9,}",
-        f"    with errors                 {report.num_bad_scenes:>9,}",
-        f"  words                         {report.num_words:>9,}",
-        f"    readable                    {report.num_readable:>9,}",
-        f"    don't care                  {report.num_dont_care:>9,}",
-        f"    labelled as polygons        {report.num_polygons:>9,}",
-        f"    labelled with characters    {report.num_with_characters:>9,}",
-        f"  characters without spaces     {report.num_characters:>9,}",
-    ]
+    lines.append(f"{report.title} ({report.format})")
+    counts = {
+        "  scenes": report.num_scenes,
+        "    without words": report.num_empty_scenes,
+        "    without readable words": report.num_unreadable_scenes,
+        "    with errors": report.num_bad_scenes,
+        "  words": report.num_words,
+        "    readable": report.num_readable,
+        "    don't care": report.num_dont_care,
+        "    labelled as polygons": report.num_polygons,
+        "    labelled with characters": report.num_with_characters,
+        "  characters without spaces": report.num_characters,
+    }
+    lines += [f"{name:<31} {count:>9,}" for name, count in counts.items()]
     if any(report.scripts):
         lines.append("  readable words by script")
         lines += [f"    {script or '(none)':<27} {count:>9,}" for script, count in report.scripts.items()]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from craft.datasets.labels import DatasetReading, ReadingBuilder
 from craft.errors import Problem
 from craft.images.reader import PICTURE_ENDINGS
 
@@ -23,8 +25,7 @@ class LabelledFolders:
     labels: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """An image and its label file."""
 
     name: str
@@ -32,21 +33,9 @@ class Pair:
     label: Path
 
 
-@dataclass(slots=True)
-class Pairing:
-    """Pairs in the order of their numbers, and what has no partner."""
-
-    pairs: list[Pair] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    bad_names: set[str] = field(default_factory=set)
-
-    def refuse(self, name: str, file: Path, what: str, remedy: str) -> None:
-        """Add a problem with a scene's file."""
-        self.problems.append(Problem(what, remedy, where=str(file)))
-        self.bad_names.add(name)
-
-
-def pair_files(folders: LabelledFolders, *, numbers: Numbers, label_endings: tuple[str, ...]) -> Pairing:
+def pair_files(
+    folders: LabelledFolders, *, numbers: Numbers, label_endings: tuple[str, ...]
+) -> tuple[list[Pair], DatasetReading]:
     """Find each image's label: for img_12.jpg it is gt_img_12.txt, poly_gt_img_12.txt or img_12.txt.
 
     Args:
@@ -55,25 +44,26 @@ def pair_files(folders: LabelledFolders, *, numbers: Numbers, label_endings: tup
         label_endings: of label files, lower case, the preferred one first.
 
     Returns:
-        The pairs; a problem for every image or label without a partner and every name that two files share; a remark on
-        files that are neither.
+        The pairs in the order of their numbers; and, without scenes, a problem for every image or label without a partner
+        and every name that two files share, and a remark on files that are neither.
     """
-    pairing = Pairing()
-    labels = _labels_by_stem(folders.labels, label_endings, pairing)
-    images = _images_by_name(folders, label_endings, pairing)
+    pairs: list[Pair] = []
+    faults = ReadingBuilder()
+    labels = _labels_by_stem(folders.labels, label_endings, faults)
+    images = _images_by_name(folders, label_endings, faults)
     used: set[str] = set()
     for name in sorted(images, key=natural_key):
         candidates = [prefix + name for prefix in _LABEL_PREFIXES if prefix + name in labels]
         used.update(candidates)
-        if _selected(name, images[name][0], numbers, pairing):
-            _pair(name, images[name], [labels[stem] for stem in candidates], folders.labels, pairing)
+        if _selected(name, images[name][0], numbers, faults):
+            pairs += _pair(name, images[name], [labels[stem] for stem in candidates], folders.labels, faults)
     for stem in sorted(set(labels) - used, key=natural_key):
         name = label_name(stem)
-        if _selected(name, labels[stem], numbers, pairing):
+        if _selected(name, labels[stem], numbers, faults):
             searched = ", ".join(str(folder) for folder in folders.images)
             what = f"label without an image {name} in {searched}"
-            pairing.refuse(name, labels[stem], what, "add the image or delete the label")
-    return pairing
+            faults.refuse(name, labels[stem], what, "add the image or delete the label")
+    return pairs, faults.build()
 
 
 def label_name(stem: str) -> str:
@@ -105,19 +95,19 @@ def list_files(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file())
 
 
-def _labels_by_stem(folder: Path, endings: tuple[str, ...], pairing: Pairing) -> dict[str, Path]:
+def _labels_by_stem(folder: Path, endings: tuple[str, ...], faults: ReadingBuilder) -> dict[str, Path]:
     labels: dict[str, Path] = {}
     files = [file for file in list_files(folder) if file.suffix.lower() in endings]
     for file in sorted(files, key=lambda file: endings.index(file.suffix.lower())):
         if file.stem in labels and file.suffix.lower() == labels[file.stem].suffix.lower():
             what = f"two labels of one name: {file.name} and {labels[file.stem].name}"
-            pairing.refuse(label_name(file.stem), file, what, "delete the wrong one")
+            faults.refuse(label_name(file.stem), file, what, "delete the wrong one")
         labels.setdefault(file.stem, file)
     return labels
 
 
 def _images_by_name(
-    folders: LabelledFolders, label_endings: tuple[str, ...], pairing: Pairing
+    folders: LabelledFolders, label_endings: tuple[str, ...], faults: ReadingBuilder
 ) -> dict[str, list[Path]]:
     images: dict[str, list[Path]] = {}
     for folder in folders.images:
@@ -130,26 +120,26 @@ def _images_by_name(
         if others:
             what = f"{len(others)} files have no image ending: {', '.join(others[:5])}"
             remedy = f"convert them to one of {' '.join(sorted(PICTURE_ENDINGS))} if they should be read"
-            pairing.problems.append(Problem(what, remedy, where=str(folder), fatal=False))
+            faults.problems.append(Problem(what, remedy, where=str(folder), fatal=False))
     return images
 
 
-def _selected(name: str, file: Path, numbers: Numbers, pairing: Pairing) -> bool:
+def _selected(name: str, file: Path, numbers: Numbers, faults: ReadingBuilder) -> bool:
     if numbers is not None and scene_number(name) is None:
         what = "the file name has no number to compare with `numbers`"
-        pairing.refuse(name, file, what, "rename the file, or leave `numbers` out")
+        faults.refuse(name, file, what, "rename the file, or leave `numbers` out")
         return False
     return is_in_range(name, numbers)
 
 
-def _pair(name: str, images: list[Path], labels: list[Path], label_folder: Path, pairing: Pairing) -> None:
+def _pair(name: str, images: list[Path], labels: list[Path], label_folder: Path, faults: ReadingBuilder) -> list[Pair]:
     if not labels:
         what = f"image without a label gt_{name} or {name} in {label_folder}"
-        pairing.refuse(name, images[0], what, "add one (empty for no words)")
-        return
+        faults.refuse(name, images[0], what, "add one (empty for no words)")
+        return []
     if len(images) > 1:
         what = f"second image of the name {name}, beside {images[0]}"
-        pairing.refuse(name, images[1], what, "rename or delete one of the two")
+        faults.refuse(name, images[1], what, "rename or delete one of the two")
     elif len(labels) > 1:
-        pairing.refuse(name, labels[1], f"second label of {name}, beside {labels[0]}", "delete the wrong one")
-    pairing.pairs.append(Pair(name, images[0], labels[0]))
+        faults.refuse(name, labels[1], f"second label of {name}, beside {labels[0]}", "delete the wrong one")
+    return [Pair(name, images[0], labels[0])]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from craft.config import DatasetSettings
 from craft.datasets.file_pairs import LabelledFolders, Numbers, pair_files
-from craft.datasets.labels import DatasetReading, ReadingBuilder, join_readings
+from craft.datasets.labels import DatasetReading, ReadingBuilder, Words, join_readings
 from craft.errors import Problem
 from craft.scene import Scene, Word
 
@@ -39,7 +39,7 @@ class FolderLayout:
     """
 
     name: str
-    read_label_file: Callable[[Path], tuple[tuple[Word, ...], tuple[Problem, ...]]]
+    read_label_file: Callable[[Path], Words]
     parts: Mapping[str, OfficialFolders]
     label_endings: tuple[str, ...] = (".txt",)
     remark: Callable[[list[Word]], list[Problem]] | None = None
@@ -121,9 +121,9 @@ class FolderLayout:
         def free_name(name: str, folder: Path) -> str:
             return f"{folder.name}_{name}" if name in taken else name
 
-        pairing = pair_files(folders, numbers=numbers, label_endings=self.label_endings)
+        pairs, faults = pair_files(folders, numbers=numbers, label_endings=self.label_endings)
         reading = self.read_label_files(
-            (free_name(pair.name, pair.image.parent), str(pair.image), pair.label) for pair in pairing.pairs
+            (free_name(name, image.parent), str(image), label) for name, image, label in pairs
         )
-        bad_names = frozenset(free_name(name, folders.images[0]) for name in pairing.bad_names)
-        return join_readings([DatasetReading((), tuple(pairing.problems), bad_names), reading])
+        bad_names = frozenset(free_name(name, folders.images[0]) for name in faults.bad_scenes)
+        return join_readings([replace(faults, bad_scenes=bad_names), reading])

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from craft.config import DatasetFormat
 from craft.datasets.folders import FolderLayout, OfficialFolders
 from craft.datasets.label_format import LabelFormat, folder_format
-from craft.datasets.labels import DONT_CARE_TEXT, make_word, read_label_text, shorten, split_lines
+from craft.datasets.labels import DONT_CARE_TEXT, Words, make_word, read_label_text, read_words, shorten, split_lines
 from craft.errors import Problem
 from craft.scene import Word
 
@@ -87,26 +87,14 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
     return make_word(_corners(numbers), text=text, script=script, source=source)
 
 
-def read_label_file(path: Path, *, format: str) -> tuple[tuple[Word, ...], tuple[Problem, ...]]:
-    """Read the words of an image, in the order of their lines, and a problem for each line that cannot be read.
+def read_label_file(path: Path, *, format: str) -> Words:
+    """Read the words of an image; an empty file is an image without words."""
 
-    An empty file is an image without words.
-    """
-    words: list[Word] = []
-    problems: list[Problem] = []
-    try:
-        text = read_label_text(path)
-    except Problem as problem:
-        return (), (problem.at(str(path)),)
-    for number, line in enumerate(split_lines(text), 1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            words.append(parse_line(line, format=format, source=where))
-        except Problem as problem:
-            problems.append(problem.at(where))
-    return tuple(words), tuple(problems)
+    def lines(path: Path) -> list[tuple[str, str]]:
+        numbered = enumerate(split_lines(read_label_text(path)), 1)
+        return [(f"{path}:{number}", line) for number, line in numbered if line.strip()]
+
+    return read_words(path, lines, lambda line, where: parse_line(line, format=format, source=where))
 
 
 def script_remarks(words: list[Word], *, format: str) -> list[Problem]:
@@ -141,9 +129,9 @@ def _number(text: str, index: int, line: str) -> float:
 
 def _remedy_for(remedy: str, parts: list[str], wanted: int) -> str:
     if wanted == 10 and len(parts) == 9:
-        return f"{remedy}; if the whole set has no script field, set format: icdar2015"
+        return f"{remedy}; if no line has a script field, set format: icdar2015"
     if wanted >= 9 and len(parts) == 5:
-        return f"{remedy}; if the whole set has boxes x1,y1,x2,y2, set format: icdar2013"
+        return f"{remedy}; if all lines are boxes x1,y1,x2,y2, set format: icdar2013"
     return remedy
 
 

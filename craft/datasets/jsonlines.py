@@ -8,14 +8,14 @@
 
 (broken up here for reading; in a file each scene is one line). A scene's keys:
 
-    image        path of the picture, relative to the folder of this file
-    words        list of words; [] for a picture without text
-    name         what results are filed under; the picture's file name without ending where left out
+    image        path of the image, relative to the folder of this file
+    words        list of words; [] for an image without text
+    name         what results are filed under; the image's file name without its ending where left out
     note         anything, not read; a line with a note alone is about the file, not a scene
 
 A word's keys:
 
-    quad         4 corners [x, y] in pixels of the picture, (0, 0) at the top-left corner of the top-left pixel;
+    quad         4 corners [x, y] in pixels of the image, (0, 0) at the top-left corner of the top-left pixel;
                  clockwise from the top-left of the text as it reads
     polygon      instead of quad: 4 or more corners, the upper side in reading order, then the lower side backwards
     text         the transcription; left out, null, "" or "###" where there is none
@@ -152,10 +152,10 @@ def _scene_name(record: dict[str, Any]) -> str:
     _refuse_unknown(record, _SCENE_KEYS, "scene")
     image = record.get("image")
     if not isinstance(image, str) or not image:
-        raise Problem(f"image is {shorten(str(image))}, not the path of a picture", 'give "image"')
+        raise Problem(f"image is {shorten(str(image))}, not the path of an image", 'give "image"')
     name = record.get("name", Path(image).stem)
     if not isinstance(name, str) or not name:
-        raise Problem(f"name is {shorten(str(name))}, not a text", 'correct "name" or leave it out')
+        raise Problem(f"name is {shorten(str(name))}, not a string", 'correct "name" or leave it out')
     return name
 
 
@@ -164,7 +164,7 @@ def _read_scene(
 ) -> tuple[Scene, list[Problem]]:
     labels = record.get("words")
     if not isinstance(labels, list):
-        raise Problem("words is missing or no list", 'give "words": [] for a picture without text')
+        raise Problem("words is missing or not a list", 'give "words": [] for an image without text')
     words: list[Word] = []
     problems: list[Problem] = []
     for index, label in enumerate(labels, 1):
@@ -186,7 +186,9 @@ def _read_word(label: Any, where: str) -> Word:
     characters = label.get("characters")
     if characters is not None:
         if not isinstance(characters, list):
-            raise Problem("characters is no list of quads", 'give 4 corners per character, or leave "characters" out')
+            raise Problem(
+                "characters is not a list of quads", 'give 4 corners per character, or leave "characters" out'
+            )
         characters = _character_corners(characters)
     return make_word(
         polygon,
@@ -227,7 +229,7 @@ def _typed(label: dict[str, Any], key: str, kind: type, default: Any) -> Any:
     if value is None:
         return default
     if not isinstance(value, kind):
-        wanted = {str: "a text", bool: "true or false"}[kind]
+        wanted = {str: "a string", bool: "true or false"}[kind]
         raise Problem(f"{key} is {shorten(str(value))}, not {wanted}", f'correct "{key}" or leave it out')
     return value
 
@@ -244,7 +246,7 @@ def _refuse_unknown(record: dict[str, Any], known: tuple[str, ...], what: str) -
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             guess = f'did you mean "{nearest[0]}"?' if nearest else f"known: {', '.join(known)};"
-            raise Problem(f'a {what} has no key "{key}"', f'{guess} what is not for craft goes under "note"')
+            raise Problem(f'a {what} has no key "{key}"', f'{guess} put anything else under "note"')
 
 
 def _scene_record(scene: Scene, image: str) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,7 @@ from craft.scene import Scene, Word
 
 DONT_CARE_TEXT = "###"
 LARGEST_COORDINATE = 1e6
+Record = TypeVar("Record")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -59,6 +61,11 @@ class ReadingBuilder:
         if problems:
             self.bad_names.add(scene.name)
 
+    def refuse(self, name: str, file: Path, what: str, remedy: str) -> None:
+        """Add a problem with a file of a scene."""
+        self.problems.append(Problem(what, remedy, where=str(file)))
+        self.bad_names.add(name)
+
     def build(self) -> DatasetReading:
         """Finish the reading."""
         return DatasetReading(tuple(self.scenes), tuple(self.problems), frozenset(self.bad_names))
@@ -72,6 +79,34 @@ def join_readings(readings: Iterable[DatasetReading]) -> DatasetReading:
         problems=tuple(problem for part in parts for problem in part.problems),
         bad_scenes=frozenset().union(*(part.bad_scenes for part in parts)),
     )
+
+
+Words = tuple[tuple[Word, ...], tuple[Problem, ...]]
+"""Words in the order of their labels, and a problem for each label that could not be read."""
+
+
+def read_words(
+    path: Path, split: Callable[[Path], list[tuple[str, Record]]], parse: Callable[[Record, str], Word]
+) -> Words:
+    """Read the words of one image's label file.
+
+    Args:
+        path: of the label file.
+        split: gives the file's records with their locations, "file:line".
+        parse: makes a word of a record and its location; its Problem leaves the word out.
+    """
+    words: list[Word] = []
+    problems: list[Problem] = []
+    try:
+        records = split(path)
+    except Problem as problem:
+        return (), (problem.at(str(path)),)
+    for where, record in records:
+        try:
+            words.append(parse(record, where))
+        except Problem as problem:
+            problems.append(problem.at(where))
+    return tuple(words), tuple(problems)
 
 
 def make_word(

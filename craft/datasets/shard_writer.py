@@ -10,7 +10,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -83,28 +83,25 @@ def parse_size(text: str) -> int:
     return int(match[1]) * _UNIT[match[2]]
 
 
-@dataclass(slots=True)
-class _Names:
-    """Names of members: those of scenes, without what WebDataset reads as an ending, and no two alike."""
-
-    taken: set[str] = field(default_factory=set)
-
-    def of(self, scene: Scene) -> str:
+def _member_names(scenes: Sequence[Scene]) -> list[str]:
+    """The scenes' names without what WebDataset reads as an ending, no two alike."""
+    names: dict[str, None] = {}
+    for scene in scenes:
         plain = re.sub(r"[^0-9A-Za-z_-]", "_", scene.name)[:_LONGEST_NAME] or "scene"
         name, number = plain, 1
-        while name in self.taken:
+        while name in names:
             number += 1
             name = f"{plain}_{number}"
-        self.taken.add(name)
-        return name
+        names[name] = None
+    return list(names)
 
 
 def _write_shards(folder: Path, scenes: Sequence[Scene], *, shard_bytes: int, progress: bool) -> list[int]:
     """Write shards and index, and return the shards' sizes."""
-    names, rows, sizes = _Names(), np.empty((len(scenes), len(COLUMNS)), dtype=np.int64), []
+    names, rows, sizes = _member_names(scenes), np.empty((len(scenes), len(COLUMNS)), dtype=np.int64), []
     tar: tarfile.TarFile | None = None
     for row, scene in enumerate(tqdm(scenes, desc="pack", disable=not progress)):
-        image, name = picture_bytes(scene.image_path), names.of(scene)
+        image, name = picture_bytes(scene.image_path), names[row]
         file_name = name + (Path(scene.image_path).suffix.lower() or ".jpg")
         label = line_of_scene(scene, image=file_name).encode("utf-8")
         if tar is not None and tar.offset + _taken(label) + _taken(image) > shard_bytes:

@@ -1,6 +1,6 @@
-"""SynthText: pictures with rendered text and the quads of words and of every character, in one `gt.mat`.
+"""SynthText: images with rendered text and the quads of words and of every character, in one `gt.mat`.
 
-imnames  (1, N) paths of the pictures, "8/ballet_106_24.jpg"
+imnames  (1, N) paths of the images, "8/ballet_106_24.jpg"
 wordBB   (1, N) of (2, 4, words), or (2, 4) for one word: x and y of the corners, clockwise from the top-left
 charBB   (1, N) of (2, 4, characters): the same for the characters of all words in order, spaces left out
 txt      (1, N) of texts; each may hold several lines, and words are what white space separates
@@ -109,9 +109,7 @@ def _read_words(
     for index, word in enumerate(words):
         own = slice(ends[index], ends[index + 1])
         if word_good[index] and character_good[own].all():
-            found.append(
-                Word(word_quads[index], text=word, script="", character_quads_xy=character_quads[own], source=where)
-            )
+            found.append(Word(word_quads[index], word, character_quads_xy=character_quads[own], source=where))
         else:
             what = f"word {index + 1} {word!r} or one of its characters has no area, or sides that cross"
             problems.append(Problem(what, "correct the file, or leave the scene out", where=where))

@@ -1,4 +1,4 @@
-"""TotalText: words of any shape as polygons, in text files or MATLAB files, one per picture.
+"""TotalText: words of any shape as polygons, in text files or MATLAB files, one per image.
 
 A text file, where a record may run over several lines:
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from craft.datasets.folders import FolderLayout, OfficialFolders
 from craft.datasets.label_format import folder_format
-from craft.datasets.labels import DONT_CARE_TEXT, make_word, read_label_text, shorten
+from craft.datasets.labels import DONT_CARE_TEXT, Words, make_word, read_label_text, read_words, shorten
 from craft.datasets.synthtext import read_mat
 from craft.errors import Problem
 from craft.scene import Word
@@ -34,65 +34,57 @@ _QUOTED = re.compile(r"""u?(['"])(?P<inside>.*)\1""", re.DOTALL)
 _REMEDY = "write x: [[...]], y: [[...]], ornt: [u'c'], transcriptions: [u'...']"
 
 
-def read_label_file(path: Path) -> tuple[tuple[Word, ...], tuple[Problem, ...]]:
-    """Read the words of an image from a .txt or .mat file, and a problem for each that cannot be read.
+_Record = str | tuple[NDArray[np.float64], NDArray[np.float64], str]
+"""x, y and transcription of a word, or a text that is not a word's."""
+
+
+def read_label_file(path: Path) -> Words:
+    """Read the words of an image from a .txt or .mat file.
 
     Source: Ch'ng and Chan, Total-Text, ICDAR 2017; readme of the dataset's ground truth.
     """
-    words: list[Word] = []
-    problems: list[Problem] = []
-    try:
-        records = _mat_records(path) if path.suffix.lower() == ".mat" else _text_records(path)
-    except Problem as problem:
-        return (), (problem.at(str(path)),)
-    for where, x, y, text in records:
-        try:
-            words.append(_make(x, y, text, where))
-        except Problem as problem:
-            problems.append(problem.at(where))
-    return tuple(words), tuple(problems)
+    return read_words(path, _mat_records if path.suffix.lower() == ".mat" else _text_records, _parse)
 
 
-_Record = tuple[str, NDArray[np.float64] | str, NDArray[np.float64] | str, str]
-
-
-def _text_records(path: Path) -> list[_Record]:
+def _text_records(path: Path) -> list[tuple[str, _Record]]:
     text = read_label_text(path)
     starts = [match.start() for match in _RECORD_START.finditer(text)]
-    head = text[: starts[0]] if starts else text
-    records: list[_Record] = [(f"{path}:1", head.strip(), "", "")] if head.strip() else []
+    head = (text[: starts[0]] if starts else text).strip()
+    records: list[tuple[str, _Record]] = [(f"{path}:1", head)] if head else []
     for start, end in pairwise([*starts, len(text)]):
         where = f"{path}:{text.count(chr(10), 0, start) + 1}"
-        record = _RECORD.fullmatch(text[start:end])
-        if record is None:
-            records.append((where, text[start:end].strip(), "", ""))
-            continue
-        quoted = _QUOTED.fullmatch(record["text"].strip())
-        content = quoted["inside"] if quoted else record["text"].strip()
-        try:
-            x, y = (np.array(record[axis].replace(",", " ").split(), dtype=np.float64) for axis in "xy")
-        except ValueError:
-            records.append((where, text[start:end].strip(), "", ""))
-            continue
-        records.append((where, x, y, content))
+        records.append((where, _text_record(text[start:end])))
     return records
 
 
-def _mat_records(path: Path) -> list[_Record]:
+def _text_record(text: str) -> _Record:
+    record = _RECORD.fullmatch(text)
+    if record is None:
+        return text.strip()
+    quoted = _QUOTED.fullmatch(record["text"].strip())
+    try:
+        x, y = (np.array(record[axis].replace(",", " ").split(), dtype=np.float64) for axis in "xy")
+    except ValueError:
+        return text.strip()
+    return x, y, quoted["inside"] if quoted else record["text"].strip()
+
+
+def _mat_records(path: Path) -> list[tuple[str, _Record]]:
     table = read_mat(path, ("polygt",))["polygt"]
     if table.size and (table.ndim != 2 or table.shape[1] < 5):
         raise Problem(f"polygt is an array of {list(table.shape)} cells, wanted [words, 6]", "download it again")
-    records: list[_Record] = []
+    records: list[tuple[str, _Record]] = []
     for number, row in enumerate(table if table.size else (), 1):
         text = str(np.ravel(row[4])[0]) if np.size(row[4]) else ""
         x, y = (np.ravel(row[column]).astype(np.float64) for column in (1, 3))
-        records.append((f"{path}:{number}", x, y, text))
+        records.append((f"{path}:{number}", (x, y, text)))
     return records
 
 
-def _make(x: NDArray[np.float64] | str, y: NDArray[np.float64] | str, text: str, where: str) -> Word:
-    if isinstance(x, str) or isinstance(y, str):
-        raise Problem(f"not a word of TotalText: {shorten(str(x))}", _REMEDY)
+def _parse(record: _Record, where: str) -> Word:
+    if isinstance(record, str):
+        raise Problem(f"not a TotalText word: {shorten(record)}", _REMEDY)
+    x, y, text = record
     if len(x) != len(y) or len(x) < 4:
         raise Problem(f"{len(x)} x and {len(y)} y coordinates, wanted as many of each, at least 4", _REMEDY)
     return make_word(np.stack([x, y], axis=1), text=DONT_CARE_TEXT if text.strip() == "#" else text, source=where)

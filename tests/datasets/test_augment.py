@@ -31,12 +31,12 @@ def word(left, top, right, bottom, *, characters=2, **fields):
 
 
 def dots(centres_xy, size_hw):
-    """A picture with a soft white dot at every place, (H, W, 3) uint8."""
+    """An image with a soft white dot at every point, (H, W, 3) uint8."""
     rows, columns = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
-    picture = np.zeros(size_hw)
+    image = np.zeros(size_hw)
     for x, y in centres_xy:
-        picture += np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 5.0**2))
-    return np.repeat((255 * picture.clip(0, 1))[..., None], 3, axis=2).astype(np.uint8)
+        image += np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 5.0**2))
+    return np.repeat((255 * image.clip(0, 1))[..., None], 3, axis=2).astype(np.uint8)
 
 
 def centroid(image, around_xy, radius):
@@ -51,8 +51,8 @@ def draw_matrix(seed, settings, words=(), image_size_hw=(300, 400), crop_size_hw
         np.random.default_rng(seed),
         image_size_hw=image_size_hw,
         crop_size_hw=crop_size_hw,
-        word_polygons_xy=[one.polygon_xy for one in words],
-        readable=np.array([not one.dont_care for one in words], dtype=bool),
+        word_polygons_xy=[word.polygon_xy for word in words],
+        readable=np.array([not word.dont_care for word in words], dtype=bool),
         settings=settings,
     )
 
@@ -78,7 +78,7 @@ def test_quads_stay_on_what_they_mark_within_a_tenth_of_a_pixel(scale):
     assert checked > 15
 
 
-def test_without_changes_the_crop_is_the_picture_itself():
+def test_without_changes_the_crop_is_the_image_itself():
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
 
     sample = make_sample(image, (word(10, 20, 50, 40),), seed=0, crop_size=(96, 128), settings=None, name="img_1")
@@ -90,7 +90,7 @@ def test_without_changes_the_crop_is_the_picture_itself():
     assert sample.word_confidence.tolist() == [1.0]
 
 
-def test_a_word_with_less_than_half_in_the_crop_is_dont_care_and_one_outside_is_gone():
+def test_a_word_with_less_than_half_in_the_crop_is_dont_care_and_a_word_outside_is_gone():
     image = np.zeros((64, 300, 3), dtype=np.uint8)
     words = (
         word(-60, 10, 39, 20),  # 39 of 99 columns inside
@@ -131,7 +131,7 @@ def test_a_polygon_comes_as_strips():
 
 
 @pytest.mark.parametrize("settings", [None, AugmentSettings()])
-def test_a_picture_without_words_is_normal(settings):
+def test_an_image_without_words_is_normal(settings):
     sample = make_sample(np.zeros((40, 40, 3), np.uint8), (), seed=3, crop_size=64, settings=settings)
 
     assert sample.image.shape == (64, 64, 3)
@@ -176,21 +176,21 @@ def test_the_horizon_stays_away_from_the_crop_and_its_words():
         shown = source_quad(matrix, size_hw=(96, 160))
         middle = transform_points(np.array([80.0, 48.0]), np.linalg.inv(matrix))
         points = [shown]
-        for one in words:
-            touches = (one.polygon_xy.min(0) <= shown.max(0)).all() and (one.polygon_xy.max(0) >= shown.min(0)).all()
-            points += [one.polygon_xy] if touches else []
+        for polygon in (label.polygon_xy for label in words):
+            touches = (polygon.min(0) <= shown.max(0)).all() and (polygon.max(0) >= shown.min(0)).all()
+            points += [polygon] if touches else []
         depths = np.concatenate(points) @ matrix[2, :2] + matrix[2, 2]
         assert middle @ matrix[2, :2] + matrix[2, 2] == pytest.approx(1, abs=1e-4)
         assert depths.min() >= 0.2499
 
 
-def test_crops_placed_around_words_hold_one_whole():
+def test_crops_placed_around_words_hold_a_whole_word():
     settings = AugmentSettings(scale=(0.5, 1.0), rotation=30, perspective=0.2, word_crops=1)
     words = (word(3, 3, 40, 20), word(350, 270, 399, 299), word(100, 100, 140, 130, dont_care=True))
 
     for seed in range(100):
         matrix = draw_matrix(seed, settings, words)
-        held = [transform_points(one.polygon_xy, matrix) for one in words[:2]]
+        held = [transform_points(word.polygon_xy, matrix) for word in words[:2]]
         assert any(quad.min() >= -1e-3 and quad.max() <= 128 + 1e-3 for quad in held)
 
 
@@ -206,7 +206,7 @@ def test_a_word_larger_than_the_crop_fills_it():
         assert high[1] <= 290
 
 
-def test_without_rotation_crops_stay_inside_a_larger_picture_and_hold_a_smaller_one():
+def test_without_rotation_crops_stay_inside_a_larger_image_and_hold_a_smaller_image():
     settings = UNCHANGED.model_copy(update={"scale": (0.8, 1.2)})
 
     for seed in range(30):
@@ -249,7 +249,7 @@ def test_the_seed_alone_decides_a_sample():
     assert (first.image != other.image).any()
 
 
-def test_the_plain_crop_is_around_the_readable_words_and_inside_the_picture():
+def test_the_plain_crop_is_around_the_readable_words_and_inside_the_image():
     near_border = plain_matrix(
         image_size_hw=(100, 200),
         crop_size_hw=(64, 64),
@@ -276,7 +276,7 @@ def test_a_crop_at_its_own_scale_copies_pixels():
         np.testing.assert_array_equal(sample.image, image[top : top + 128, left : left + 128])
 
 
-def test_a_file_gives_the_sample_of_its_decoded_picture():
+def test_a_file_gives_the_sample_of_its_decoded_image():
     image = np.random.default_rng(1).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     content = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
     words = (word(100, 120, 160, 150),)

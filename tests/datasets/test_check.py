@@ -56,7 +56,7 @@ def test_a_polygons_height_is_that_of_its_quads():
     assert result.num_polygons == 1
 
 
-def test_an_empty_set_is_reported_without_a_histogram():
+def test_an_empty_dataset_is_reported_without_a_histogram():
     text = format_report(report())
 
     assert "height" not in text
@@ -78,7 +78,7 @@ def test_every_problem_is_printed_before_the_counts():
     assert not report(problems=problems[1:]).has_errors
 
 
-def make_faulty_set(folder):
+def make_faulty_dataset(folder):
     """One fault a scene; returns the settings and the expected start of each fault's message."""
     images, labels = folder / "ch8_training_images_1", folder / "ch8_training_localization_transcription_gt_v2"
     images.mkdir()
@@ -90,8 +90,8 @@ def make_faulty_set(folder):
         3: f"{square},Latin,good\n0,0,x,0,20,20,0,20,Latin,text\n",
         4: "5,5,9,5,12,5,20,5,Latin,flat\n",
         5: "0,0,20,20,20,0,0,20,Latin,bow\n",
-        6: f"{square},Latin,picture broken\n",
-        7: f"{square},Latin,picture missing\n",
+        6: f"{square},Latin,image broken\n",
+        7: f"{square},Latin,image missing\n",
         9: f"{square},Latin,Stra\udcdfe\n",
     }
     for number, content in contents.items():
@@ -113,7 +113,7 @@ def make_faulty_set(folder):
 
 
 def test_every_fault_is_named_by_file_and_line(tmp_path):
-    settings, expected = make_faulty_set(tmp_path)
+    settings, expected = make_faulty_dataset(tmp_path)
 
     result = check_dataset(settings)
 

@@ -1,4 +1,4 @@
-"""Batches: the same bits for any number of loader processes, resumable, and clear about pictures they cannot read."""
+"""Batches: the same bits for any number of loader processes, resumable, and clear about images that cannot be read."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ AUGMENT = AugmentSettings(colour=0.5, noise=0.5, jpeg=0.5, blur=0.5)
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     generator = np.random.default_rng(0)
     made = []
     for number in range(7):
@@ -148,7 +148,7 @@ def test_a_batch_without_words_is_normal():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_picture_that_cannot_be_read_is_named(tmp_path, workers):
+def test_an_unreadable_image_is_named(tmp_path, workers):
     path = tmp_path / "img_9.jpg"
     path.write_bytes(b"no picture")
     loader = build_loader(
@@ -165,7 +165,7 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, workers):
         next(loader)
 
 
-def test_a_picture_that_went_away_is_named(tmp_path):
+def test_an_image_that_disappeared_is_named(tmp_path):
     dataset = SceneDataset([([Scene(str(tmp_path / "gone.jpg"), (), "gone")], 1.0)], seed=0, crop_size=64, augment=None)
 
     with pytest.raises(ValueError, match=r"gone\.jpg: cannot be read"):
@@ -191,7 +191,7 @@ def test_kept_files_are_not_read_again_and_the_limit_holds(scenes, tmp_path):
         dataset[(0, 1)]
 
 
-def test_no_set_is_refused():
+def test_no_dataset_is_refused():
     with pytest.raises(ValueError, match="no training dataset"):
         SceneDataset([], seed=0, crop_size=64, augment=None)
 
@@ -237,7 +237,7 @@ def test_loader_processes_end_with_a_training_process_that_is_killed(scenes):
         ("raise MemoryError('an error that nobody catches')", 1, ["MemoryError: an error that nobody catches"]),
     ],
 )
-def test_a_process_that_still_holds_its_loader_can_leave(scenes, ending, code, last_line):
+def test_a_process_that_still_holds_its_loader_can_exit(scenes, ending, code, last_line):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     script = ABANDONED.replace("time.sleep(300)", ending)
     command = [sys.executable, "-W", "ignore", "-c", script, scenes[0].image_path]

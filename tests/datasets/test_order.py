@@ -1,4 +1,4 @@
-"""The order of scenes: without replacement inside a set, by weight between sets, the same for any number of processes."""
+"""The order of scenes: without replacement inside a dataset, by weight between datasets, the same for any number of processes."""
 
 from itertools import islice
 
@@ -12,7 +12,7 @@ def orders(epochs, *, seed=0, sizes=(7, 4), weights=(1.0, 1.0), length=11):
     return np.concatenate([epoch_order(seed, epoch, sizes, weights, length) for epoch in range(epochs)])
 
 
-def test_one_set_is_shown_once_an_epoch_and_in_another_order_the_next():
+def test_a_dataset_is_shown_once_an_epoch_and_in_another_order_in_the_next():
     first, second = (epoch_order(3, epoch, [50], [2.0], 50) for epoch in (0, 1))
 
     assert sorted(first[:, 1]) == list(range(50))
@@ -21,7 +21,7 @@ def test_one_set_is_shown_once_an_epoch_and_in_another_order_the_next():
     assert set(first[:, 0]) == {0}
 
 
-def test_every_set_runs_through_its_scenes_before_any_comes_again_across_epochs():
+def test_every_dataset_shows_all_scenes_before_any_comes_again_across_epochs():
     stream = orders(6)
 
     for index, size in enumerate((7, 4)):
@@ -31,7 +31,7 @@ def test_every_set_runs_through_its_scenes_before_any_comes_again_across_epochs(
             assert sorted(own[number * size : (number + 1) * size]) == list(range(size))
 
 
-def test_sets_share_an_epoch_by_weight():
+def test_datasets_share_an_epoch_by_weight():
     order = epoch_order(0, 2, [1000, 10], [4.0, 1.0], 1010)
 
     counts = np.bincount(order[:, 0])
@@ -41,7 +41,7 @@ def test_sets_share_an_epoch_by_weight():
     assert min(thirds) > 40  # mixed, not one after the other
 
 
-def test_shares_sum_up_and_no_set_is_left_out():
+def test_shares_sum_up_and_no_dataset_is_left_out():
     assert epoch_shares([1.0, 1e-9], epoch_length=100).tolist() == [99, 1]
     assert epoch_shares([1.0, 1.0, 1.0], epoch_length=10).sum() == 10
 
@@ -72,7 +72,7 @@ def test_sample_seeds_differ_by_every_part_and_fit_a_signed_integer():
     assert max(seeds) < 2**63
 
 
-def test_a_step_covers_the_same_places_for_any_number_of_processes():
+def test_a_step_covers_the_same_positions_for_any_number_of_processes():
     def stream(world_size, batch_size, start):
         samplers = [
             StreamSampler(

@@ -21,7 +21,7 @@ LINES = {
 
 
 def add(folder, image, label, text, *, label_folder=None, size=(32, 24)):
-    """A picture and its label; either may be None."""
+    """An image and its label; either may be None."""
     if image is not None:
         (folder / image).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", size).save(folder / image)
@@ -128,7 +128,7 @@ def test_missing_partners_are_reported_with_their_files(tmp_path):
     assert names(reading) == ["img_1", "img_2", "img_10", "img_700"]
 
 
-def test_two_pictures_or_two_labels_of_one_name_are_reported(tmp_path):
+def test_two_images_or_two_labels_of_a_name_are_reported(tmp_path):
     make_2017(tmp_path, (1, 2))
     add(tmp_path, "ch8_training_images_8/img_1.png", None, "")
     add(tmp_path, None, "ch8_training_localization_transcription_gt_v2/img_2.txt", LINES["icdar2017"])
@@ -142,7 +142,7 @@ def test_two_pictures_or_two_labels_of_one_name_are_reported(tmp_path):
     assert reading.good_scenes == ()
 
 
-def test_files_that_are_no_pictures_get_a_remark(tmp_path):
+def test_files_that_are_not_images_get_a_remark(tmp_path):
     make_2017(tmp_path, (1,))
     for name in ("readme.txt", ".DS_Store", "._img_1.jpg"):
         (tmp_path / "ch8_training_images_2" / name).write_text("x")
@@ -153,7 +153,7 @@ def test_files_that_are_no_pictures_get_a_remark(tmp_path):
     assert "1 files have no image ending: readme.txt" in remark.what
 
 
-def test_unreadable_pictures_and_words_outside_are_reported(tmp_path):
+def test_unreadable_images_and_words_outside_are_reported(tmp_path):
     make_2017(tmp_path, (1, 2, 3))
     (tmp_path / "ch8_training_images_2/img_1.jpg").write_bytes(b"nothing")
     outside = "100,1,110,1,110,11,100,11,Latin,far\n20,20,90,20,90,40,20,40,Latin,partly\n"
@@ -169,7 +169,7 @@ def test_unreadable_pictures_and_words_outside_are_reported(tmp_path):
     assert read_dataset(DatasetSettings(path=str(tmp_path)), check_images=False).problems == ()
 
 
-def test_a_picture_cut_within_its_pixels_is_found_by_decoding(tmp_path):
+def test_an_image_truncated_within_its_pixels_is_found_by_decoding(tmp_path):
     make_2017(tmp_path, (1,))
     path = tmp_path / "ch8_training_images_2/img_1.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
@@ -217,16 +217,16 @@ def test_all_remarks_on_a_part_without_labels(tmp_path):
 @pytest.mark.parametrize("format", ["icdar2013", "icdar2015", "icdar2017"])
 @pytest.mark.parametrize("label", ["gt_photo.txt", "photo.txt"])
 def test_any_folders_can_be_named(tmp_path, format, label):
-    add(tmp_path, "pictures/photo.webp", f"words/{label}", LINES[format])
+    add(tmp_path, "photos/photo.webp", f"words/{label}", LINES[format])
 
-    reading = read_dataset(DatasetSettings(path=str(tmp_path), format=format, images="pictures", labels="words"))
+    reading = read_dataset(DatasetSettings(path=str(tmp_path), format=format, images="photos", labels="words"))
 
     assert reading.problems == ()
     assert names(reading) == ["photo"]
     assert len(reading.scenes[0].words) == 1
 
 
-def test_pictures_and_labels_may_share_a_folder(tmp_path):
+def test_images_and_labels_may_share_a_folder(tmp_path):
     add(tmp_path, "a_1.jpg", "a_1.txt", LINES["icdar2015"])
 
     reading = read_dataset(DatasetSettings(path=str(tmp_path), format="icdar2015", images=".", labels="."))
@@ -235,7 +235,7 @@ def test_pictures_and_labels_may_share_a_folder(tmp_path):
     assert reading.problems == ()
 
 
-def test_own_labels_go_with_official_pictures(tmp_path):
+def test_own_labels_go_with_official_images(tmp_path):
     make_2017(tmp_path, (1,))
     add(tmp_path, None, "corrected/gt_img_1.txt", "2,2,12,2,12,12,2,12,Latin,corrected\n")
 
@@ -274,12 +274,12 @@ def test_numbers_need_a_number_in_every_name(tmp_path):
         ({"path": "gone", "format": "icdar2015"}, "gone: there is no such file or folder"),
     ],
 )
-def test_a_set_that_is_not_there_is_refused(tmp_path, given, message):
+def test_a_dataset_that_is_not_there_is_refused(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):
         read_dataset(DatasetSettings(**{"path": str(tmp_path), **given}))
 
 
-def test_folders_of_two_sets_need_a_format(tmp_path):
+def test_folders_of_two_datasets_need_a_format(tmp_path):
     make_2017(tmp_path, (1,))
     (tmp_path / "ch4_training_images").mkdir()
 
@@ -321,7 +321,7 @@ def test_truth_is_read_from_label_files_alone(tmp_path):
         read_truth(DatasetSettings(path=str(tmp_path)))
 
 
-def test_truth_is_read_from_a_set_and_from_json_lines(tmp_path):
+def test_truth_is_read_from_a_dataset_and_from_json_lines(tmp_path):
     make_2017(tmp_path, (1, 2))
     scenes = read_truth(DatasetSettings(path=str(tmp_path), format="icdar2017"))
     write_scenes(tmp_path / "scenes.jsonl", scenes)

@@ -1,4 +1,4 @@
-"""A packed set trains as the folder it was packed from, and damage to a shard is named."""
+"""A packed dataset trains as the folder it was packed from, and damage to a shard is named."""
 
 import json
 import tarfile
@@ -84,14 +84,14 @@ def test_shards_are_those_of_webdataset(packed):
     for shard in sorted(open_shards(packed)._folder.glob("*.tar")):
         with tarfile.open(shard) as tar:
             names += tar.getnames()
-            for label, picture in zip(tar.getnames()[::2], tar.getnames()[1::2], strict=True):
-                assert label.removesuffix(".json") == picture.removesuffix(".png")
-                assert json.load(tar.extractfile(label))["image"] == picture
+            for label, image in zip(tar.getnames()[::2], tar.getnames()[1::2], strict=True):
+                assert label.removesuffix(".json") == image.removesuffix(".png")
+                assert json.load(tar.extractfile(label))["image"] == image
         assert shard.stat().st_size <= 200_000 + tarfile.RECORDSIZE
     assert names == [f"img_{number}.{ending}" for number in range(1, 9) for ending in ("json", "png")]
 
 
-def test_numbers_count_places_in_the_set(packed):
+def test_numbers_are_positions_in_the_dataset(packed):
     scenes = open_shards(packed.model_copy(update={"numbers": (3, 4)}))
 
     assert [scene.name for scene in scenes] == ["img_3", "img_4"]
@@ -100,7 +100,7 @@ def test_numbers_count_places_in_the_set(packed):
         open_shards(packed.model_copy(update={"numbers": (30, 40)}))
 
 
-def test_cut_shard_is_named_when_the_set_is_opened(packed, tmp_path):
+def test_a_truncated_shard_is_named_when_the_dataset_is_opened(packed, tmp_path):
     shard = tmp_path / "packed" / "000001.tar"
     content = shard.read_bytes()
     shard.write_bytes(content[:-5000])
@@ -136,7 +136,7 @@ def test_damage_inside_a_shard_is_named_with_its_member(packed, tmp_path):
         scenes[0]
 
 
-def test_packed_set_packs_again_and_repeated_names_stay_apart(tmp_path):
+def test_a_packed_dataset_packs_again_and_repeated_names_stay_apart(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     lines = []
@@ -157,7 +157,7 @@ def test_packed_set_packs_again_and_repeated_names_stay_apart(tmp_path):
     assert len(list((tmp_path / "first").glob("*.tar"))) == 2
 
 
-def test_command_packs_checks_and_refuses_to_write_over(tiny_set, tmp_path, capsys):
+def test_the_command_packs_checks_and_refuses_to_overwrite(tiny_set, tmp_path, capsys):
     arguments = ["pack", str(tiny_set), "--out", str(tmp_path / "out"), "--shard-size", "1M"]
 
     assert main(arguments) == 0
@@ -167,7 +167,7 @@ def test_command_packs_checks_and_refuses_to_write_over(tiny_set, tmp_path, caps
     assert "already exists" in capsys.readouterr().err
 
 
-def test_set_with_errors_is_refused_or_packed_without_them(tmp_path, tiny_set):
+def test_a_dataset_with_errors_is_refused_or_packed_without_them(tmp_path, tiny_set):
     labels = "ch8_training_localization_transcription_gt_v2"
     for path in tiny_set.rglob("*.*"):
         target = tmp_path / "set" / path.relative_to(tiny_set)

@@ -60,7 +60,7 @@ def test_fractional_and_whole_shifts_agree_with_each_other():
     )
 
 
-def test_what_lies_outside_the_picture_is_black():
+def test_what_lies_outside_the_image_is_black():
     image = np.full((20, 20, 3), 255, dtype=np.uint8)
     away = np.array([[0.5, 0, 100.25], [0, 0.5, 0], [0, 0, 1.0]])
     whole_away = np.array([[1.0, 0, 100], [0, 1.0, 0], [0, 0, 1.0]])
@@ -97,7 +97,7 @@ def test_source_quad_is_where_the_corners_come_from():
     )
 
 
-def test_a_file_decoded_coarsely_is_drawn_like_the_whole_picture():
+def test_a_file_decoded_coarsely_is_warped_like_the_whole_image():
     soft = cv2.GaussianBlur(np.random.default_rng(4).integers(0, 256, (403, 505, 3), dtype=np.uint8), (0, 0), 6)
     content = cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     for scale in (0.45, 0.3, 0.12):
@@ -111,7 +111,7 @@ def test_a_file_decoded_coarsely_is_drawn_like_the_whole_picture():
         assert np.abs(drawn.astype(int) - whole).max() <= 4
 
 
-def test_a_file_drawn_at_its_own_size_is_the_decoded_picture_drawn():
+def test_a_file_warped_at_its_own_size_is_the_decoded_image_warped():
     content = cv2.imencode(".jpg", np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8))[1].tobytes()
     matrix = np.array([[0.9, 0.1, 3], [-0.1, 0.9, 5], [1e-4, 0, 1.0]])
 
