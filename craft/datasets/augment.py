@@ -10,7 +10,7 @@ from craft.datasets.colours import change_colours
 from craft.datasets.crop_matrix import find_near_words, plain_matrix, polygon_boxes, sample_matrix
 from craft.datasets.warp import warp_encoded, warp_image
 from craft.geometry import polygon_to_strips, transform_points, visible_shares
-from craft.images.reader import EncodedPicture
+from craft.images.reader import EncodedImage
 from craft.scene import Sample, Word
 
 LEAST_VISIBLE = 0.5
@@ -21,7 +21,7 @@ _NO_QUADS = np.zeros((0, 4, 2), dtype=np.float32)
 
 
 def make_sample(
-    image: NDArray[np.uint8] | EncodedPicture,
+    image: NDArray[np.uint8] | EncodedImage,
     words: tuple[Word, ...],
     *,
     seed: int,
@@ -49,7 +49,7 @@ def make_sample(
     size_hw = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     polygons_xy = [word.polygon_xy for word in words]
     readable = np.array([not word.dont_care and word.confidence > 0 for word in words], dtype=bool)
-    image_size_hw = image.size_hw if isinstance(image, EncodedPicture) else image.shape[:2]
+    image_size_hw = image.size_hw if isinstance(image, EncodedImage) else image.shape[:2]
     if settings is None:
         matrix = plain_matrix(
             image_size_hw=image_size_hw, crop_size_hw=size_hw, word_polygons_xy=polygons_xy, readable=readable
@@ -71,9 +71,9 @@ def make_sample(
 
 
 def _warped(
-    image: NDArray[np.uint8] | EncodedPicture, matrix: NDArray[np.float64], size_hw: tuple[int, int]
+    image: NDArray[np.uint8] | EncodedImage, matrix: NDArray[np.float64], size_hw: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    if isinstance(image, EncodedPicture):
+    if isinstance(image, EncodedImage):
         return warp_encoded(image, matrix, size_hw=size_hw)
     return warp_image(image, matrix, size_hw=size_hw)
 

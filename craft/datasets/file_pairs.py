@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from craft.datasets.labels import DatasetReading, ReadingBuilder
 from craft.errors import Problem
-from craft.images.reader import PICTURE_ENDINGS
+from craft.images.reader import IMAGE_ENDINGS
 
 _LABEL_PREFIXES = ("gt_", "poly_gt_", "")
 
@@ -113,13 +113,13 @@ def _images_by_name(
     for folder in folders.images:
         others = []
         for file in list_files(folder):
-            if file.suffix.lower() in PICTURE_ENDINGS:
+            if file.suffix.lower() in IMAGE_ENDINGS:
                 images.setdefault(file.stem, []).append(file)
             elif not (folder == folders.labels and file.suffix.lower() in label_endings):
                 others.append(file.name)
         if others:
             what = f"{len(others)} files have no image ending: {', '.join(others[:5])}"
-            remedy = f"convert them to one of {' '.join(sorted(PICTURE_ENDINGS))} if they should be read"
+            remedy = f"convert them to one of {' '.join(sorted(IMAGE_ENDINGS))} if they should be read"
             faults.problems.append(Problem(what, remedy, where=str(folder), fatal=False))
     return images
 

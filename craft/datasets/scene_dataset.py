@@ -15,7 +15,7 @@ from craft.datasets.order import IN_ORDER_PER_EPOCH, epoch_order, sample_seed
 from craft.datasets.packed_labels import PackedScenes
 from craft.datasets.scene_source import SceneSource
 from craft.errors import Problem
-from craft.images.reader import EncodedPicture
+from craft.images.reader import EncodedImage
 from craft.images.tar_members import parse_member, read_member
 from craft.scene import Sample, Scene
 
@@ -82,11 +82,11 @@ class SceneDataset(Dataset[Sample]):
         """
         epoch, position = index
         scene = self.scene(epoch, position)
-        image: NDArray[np.uint8] | EncodedPicture
+        image: NDArray[np.uint8] | EncodedImage
         if scene.image is not None:
             image = scene.image
         else:
-            image = EncodedPicture(self._files.read(scene.image_path), name=scene.image_path)
+            image = EncodedImage(self._files.read(scene.image_path), name=scene.image_path)
         return make_sample(
             image,
             scene.words,

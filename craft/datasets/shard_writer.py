@@ -21,7 +21,7 @@ from craft.datasets.jsonlines import line_of_scene
 from craft.datasets.reading import read_dataset
 from craft.datasets.shards import COLUMNS, SCENE_INDEX, SHARD_LIST, VERSION
 from craft.errors import list_problems
-from craft.images.reader import picture_bytes
+from craft.images.reader import image_bytes
 from craft.scene import Scene
 
 _LONGEST_NAME = 80  # of a member, so that a tar header holds it in one block
@@ -101,7 +101,7 @@ def _write_shards(folder: Path, scenes: Sequence[Scene], *, shard_bytes: int, pr
     names, rows, sizes = _member_names(scenes), np.empty((len(scenes), len(COLUMNS)), dtype=np.int64), []
     tar: tarfile.TarFile | None = None
     for row, scene in enumerate(tqdm(scenes, desc="pack", disable=not progress)):
-        image, name = picture_bytes(scene.image_path), names[row]
+        image, name = image_bytes(scene.image_path), names[row]
         file_name = name + (Path(scene.image_path).suffix.lower() or ".jpg")
         label = line_of_scene(scene, image=file_name).encode("utf-8")
         if tar is not None and tar.offset + _taken(label) + _taken(image) > shard_bytes:

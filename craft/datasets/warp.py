@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from craft.geometry import transform_points
-from craft.images.reader import EncodedPicture
+from craft.images.reader import EncodedImage
 
 
 def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
@@ -44,7 +44,7 @@ def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[in
     return np.asarray(warped, dtype=np.uint8)
 
 
-def warp_encoded(image: EncodedPicture, matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+def warp_encoded(image: EncodedImage, matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """Decode an image file as finely as a homography needs it, and warp it.
 
     Takes and returns what `warp_image` does, within a few levels where the image shrinks to a half or less: averages of

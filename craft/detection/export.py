@@ -22,7 +22,7 @@ from craft.errors import Problem
 from craft.evaluation.protocols import round_detections
 from craft.geometry import clockwise
 from craft.images.drawing import draw_detections, write_image
-from craft.images.reader import PICTURE_ENDINGS, read_image
+from craft.images.reader import IMAGE_ENDINGS, read_image
 from craft.scene import Detections
 
 Format = Literal["json", "icdar", "csv"]
@@ -148,7 +148,7 @@ def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem
             files = _pictures_only(Path(match) for match in glob.glob(str(path), recursive=True))
         if not files:
             what = "holds no pictures" if path.is_dir() else "is no file, no folder and matches nothing"
-            problems.append(Problem(what, f"pictures end in {', '.join(sorted(PICTURE_ENDINGS))}", where=str(path)))
+            problems.append(Problem(what, f"pictures end in {', '.join(sorted(IMAGE_ENDINGS))}", where=str(path)))
         found.update(dict.fromkeys(files))
     return list(found), problems
 
@@ -260,7 +260,7 @@ def _write_results(
 
 def _pictures_only(paths: Iterable[Path]) -> list[Path]:
     """Pictures among files, by name, without the drawings of an earlier run into the same folder."""
-    candidates = (path for path in paths if path.suffix.lower() in PICTURE_ENDINGS)
+    candidates = (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS)
     return sorted(path for path in candidates if not path.name.endswith(_DRAWN) and path.is_file())
 
 

@@ -1,9 +1,9 @@
-"""Images from files, and drawings over them.
+"""Image files read and written, and everything that is drawn for people.
 
 A file imports only from files above it:
 
-    drawing      What is drawn for people: outlines, score maps, captions, tiled images and image files.
-    headers      What a JPEG or PNG file says of itself before its pixels: size, depth, channels, EXIF orientation.
-    tar_members  Members of tar files, named by a path of their own and read in place. No torch.
-    reader       Pictures from files, as people see them: upright, RGB, 8 bits, without transparency.
+    drawing      Outlines, score maps, captions, tiled images, and image files written.
+    headers      Headers of JPEG and PNG files: size, depth, channels, EXIF orientation.
+    tar_members  Members of tar files, read in place.
+    reader       Images from files: upright, RGB, 8 bits, without transparency.
 """

@@ -1,6 +1,6 @@
-"""What a JPEG or PNG file says of itself before its pixels: size, depth, channels, EXIF orientation.
+"""Headers of JPEG and PNG files: size, depth, channels, EXIF orientation.
 
-Reading it here costs some microseconds, tells which decoder is right for the pixels, and needs no pixel at all.
+Reading one takes some microseconds, needs no pixels, and tells which decoder is right for them.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _EXIF_START = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112
-# Start-of-frame markers of JPEG; C4, C8 and CC lie between them and mean something else.
+# Start-of-frame markers of JPEG; C4, C8 and CC between them have other meanings.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture's header says.
+    """The header of an image file.
 
     Attributes:
         kind: file format.
         size_hw: stored height and width, before EXIF orientation.
         channels: stored channels; 1 for a palette.
         depth: bits per channel.
-        orientation: EXIF orientation, 1 to 8; 1 where there is none.
-        indexed: True for a palette.
-        transparent: True where a colour or a channel marks transparency.
+        orientation: EXIF orientation, 1 to 8; 1 if there is none.
+        indexed: whether there is a palette.
+        transparent: whether a colour or a channel marks transparency.
     """
 
     kind: Literal["jpeg", "png"]
@@ -47,13 +47,10 @@ class Header:
 
 
 def read_header(file: BinaryIO) -> Header | None:
-    """Read the header of a JPEG or PNG file.
-
-    Args:
-        file: opened for reading, at its start, seekable.
+    """Read the header of a seekable JPEG or PNG file from its start.
 
     Returns:
-        The header, or None where the file is of another kind or its header is cut or broken: a full decoder says why.
+        The header; None if the file is of another kind or its header is damaged, which a full decoder explains.
     """
     start = file.read(8)
     try:
@@ -62,7 +59,7 @@ def read_header(file: BinaryIO) -> Header | None:
             return _read_jpeg(file)
         if start == _PNG_START:
             return _read_png(file)
-    except (struct.error, IndexError, KeyError):  # the file ends inside its header, or holds values that do not exist
+    except (struct.error, IndexError, KeyError):  # the file ends inside its header, or holds undefined values
         return None
     return None
 
@@ -78,7 +75,7 @@ def _read_jpeg(file: BinaryIO) -> Header | None:
         code = marker[0]
         if code == 0x01 or 0xD0 <= code <= 0xD8:
             continue
-        if code in (0xD9, 0xDA):  # pixels or the end, and no frame header so far
+        if code in (0xD9, 0xDA):  # pixels or the end before any frame header
             return None
         (length,) = struct.unpack(">H", file.read(2))
         if code in _FRAME_MARKERS:
@@ -107,11 +104,11 @@ def _read_png(file: BinaryIO) -> Header | None:
             orientation = _orientation(file.read(length))
             length = 0
         file.seek(length + 4, 1)
-    return None  # no end: the file is cut
+    return None  # no end: the file is truncated
 
 
 def _orientation(exif: bytes) -> int:
-    """Orientation of a block of EXIF, which is laid out as a TIFF file; 1 where it says nothing that makes sense."""
+    """Orientation of a block of EXIF, which is laid out like a TIFF file; 1 if it is missing or invalid."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         return 1

@@ -1,7 +1,7 @@
-"""Pictures from files, as people see them: upright, RGB, 8 bits, without transparency.
+"""Images from files, as people see them: upright, RGB, 8 bits, without transparency.
 
-OpenCV decodes what it decodes right and fastest (8-bit JPEG and PNG in grey or RGB, and 16-bit PNG and TIFF); Pillow
-decodes the rest and everything that looks damaged, since OpenCV returns what it has of a file that was cut.
+OpenCV decodes what it decodes correctly and fastest (8-bit JPEG and PNG in grey or RGB, and 16-bit PNG and TIFF). Pillow
+decodes the rest and everything that looks damaged, since OpenCV returns a part of a truncated file without an error.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from craft.errors import Problem
 from craft.images.headers import Header, read_header
 from craft.images.tar_members import parse_member, read_member
 
-PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
 
-# Flags of OpenCV by how many pixels become one; those named after colour ask for blue first.
+# OpenCV's flags by reduction of the size. Those of colour images ask for blue first; RGB is asked for apart.
 _REDUCING = {
     1: 0,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -42,38 +42,28 @@ _DECODER_ERRORS = (
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a picture.
+    """Read an image as (H, W, 3) uint8, RGB.
 
-    EXIF orientation is applied; grey and palettes become RGB; transparency is laid on white; 16 bits become 8; CMYK
-    becomes RGB; of an animation the first frame is read.
+    EXIF orientation is applied; grey, palettes and CMYK become RGB; transparency is laid on white; 16 bits become 8; the
+    first frame of an animation is read.
 
     Args:
         path: JPEG, PNG, GIF, BMP, TIFF, WebP or anything else that Pillow opens.
 
-    Returns:
-        (H, W, 3) uint8, RGB.
-
     Raises:
-        ValueError: the file is missing, empty, cut, or no picture; the message names it and says what to do.
+        ValueError: the file is missing, empty, truncated or not an image.
     """
-    return decode_image(picture_bytes(path), name=str(path))
+    return decode_image(image_bytes(path), name=str(path))
 
 
-def decode_image(buffer: bytes, *, name: str = "picture in memory") -> NDArray[np.uint8]:
-    """Decode a picture file held in memory, by the rules of `read_image`.
-
-    Args:
-        buffer: the file's bytes.
-        name: what messages call it.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
+def decode_image(buffer: bytes, *, name: str = "image in memory") -> NDArray[np.uint8]:
+    """Decode the content of an image file, called `name` in messages, as `read_image` does.
 
     Raises:
-        ValueError: the bytes are no picture, or a part is missing.
+        ValueError: the content is empty, truncated or not an image.
     """
     if not buffer:
-        raise Problem("is empty", "copy or download it again, or remove it with its label", where=name)
+        raise Problem("is empty", "copy or download it again, or remove it and its label", where=name)
     header = read_header(io.BytesIO(buffer))
     image = _decode_plain(buffer, header) if header is not None and _is_plain(header, buffer) else None
     if image is None and ((header is not None and header.depth == 16) or buffer.startswith(_TIFF_STARTS)):
@@ -81,24 +71,20 @@ def decode_image(buffer: bytes, *, name: str = "picture in memory") -> NDArray[n
     if image is not None:
         return image
     try:
-        with Image.open(io.BytesIO(buffer)) as picture:
-            return pillow_to_rgb(picture)
+        with Image.open(io.BytesIO(buffer)) as image_file:
+            return pillow_to_rgb(image_file)
     except _DECODER_ERRORS as error:
         raise _unreadable(name, error) from error
 
 
-class EncodedPicture:
-    """A picture file in memory that is decoded when it is wanted, and no finer than it is wanted."""
+class EncodedImage:
+    """The content of an image file, decoded on demand and no finer than needed."""
 
     def __init__(self, content: bytes, *, name: str) -> None:
-        """Look at the header; a picture whose header does not tell its size is decoded at once.
-
-        Args:
-            content: the file's bytes.
-            name: what messages call it.
+        """Read the header of an image called `name` in messages; without one, the image is decoded at once.
 
         Raises:
-            ValueError: the bytes are no picture, or a part is missing.
+            ValueError: the content is truncated or not an image.
         """
         self._content, self._name = content, name
         header = read_header(io.BytesIO(content))
@@ -111,20 +97,19 @@ class EncodedPicture:
             self.size_hw = self._image.shape[:2]
 
     def decode(self, *, coarsest: int = 1) -> tuple[NDArray[np.uint8], int]:
-        """Decode, an upright JPEG at a fraction of its size where that is enough.
+        """Decode; an upright JPEG is reduced to a half, a quarter or an eighth if that is fine enough.
 
         Args:
-            coarsest: how many of its pixels may become one, along either side.
+            coarsest: largest reduction allowed.
 
         Returns:
-            (H, W, 3) uint8, RGB, and how many of the picture's pixels are one of these along either side: 1, 2, 4 or 8,
-            at most `coarsest`. Pixel i is the average of those from i times that number on; the last ones may reach
-            beyond the border.
+            (H, W, 3) uint8, RGB, and the reduction: 1, 2, 4 or 8. Each pixel is the average of a square block of that
+            side; the last blocks may reach beyond the border.
 
         Raises:
-            ValueError: a part of the file is missing.
+            ValueError: the file is truncated.
 
-        Source: libjpeg transforms fewer coefficients of each block of 8 x 8 pixels for a half, a quarter or an eighth.
+        Source: libjpeg transforms fewer coefficients of each block of 8 x 8 pixels.
         """
         if self._image is not None:
             return self._image, 1
@@ -133,23 +118,16 @@ class EncodedPicture:
         if reduction == 1 or self._header.kind != "jpeg" or self._header.orientation != 1:
             return decode_image(self._content, name=self._name), 1
         image = _cv2_decode(self._content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCING[reduction])
-        if image is None:  # decode_image knows what to try next, and says what is wrong
+        if image is None:  # decode_image tries other decoders, and says what is wrong
             return decode_image(self._content, name=self._name), 1
         return np.asarray(image, dtype=np.uint8), reduction
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of a picture as `read_image` returns it, from its header.
-
-    Args:
-        path: picture file. Only a TIFF file is decoded for this.
-
-    Returns:
-        (height, width) in pixels, after EXIF orientation.
+    """Height and width of an image as `read_image` returns it, from its header; only TIFF files are decoded.
 
     Raises:
-        ValueError: the file is missing, empty, or no picture. A file cut within its pixels may pass: only reading them
-            would show it.
+        ValueError: the file is missing, empty or not an image. A file truncated within its pixels may pass.
     """
     member = parse_member(str(path))
     try:
@@ -158,51 +136,39 @@ def image_size(path: str | Path) -> tuple[int, int]:
             if header is not None:
                 return header.upright_hw
             file.seek(0)
-            with Image.open(file) as picture:
-                if picture.format == "TIFF":  # whether Pillow has already turned it depends on Pillow's version
-                    return _upright(picture).size[::-1]
-                width, height = picture.size
-                turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-                picture.verify()
-            return (width, height) if turned else (height, width)
+            with Image.open(file) as image:
+                if image.format == "TIFF":  # whether Pillow has already rotated it depends on Pillow's version
+                    return _upright(image).size[::-1]
+                width, height = image.size
+                rotated = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+                image.verify()
+            return (width, height) if rotated else (height, width)
     except _DECODER_ERRORS as error:
         raise _unreadable(str(path), error) from error
 
 
-def pillow_to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    """Turn a Pillow picture into pixels by the rules of `read_image`.
-
-    Args:
-        picture: any mode but 32-bit integers and floats.
-
-    Returns:
-        (H, W, 3) uint8, RGB, not shared with the picture.
+def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Turn a Pillow image into (H, W, 3) uint8, RGB, by the rules of `read_image`.
 
     Raises:
         ValueError: the mode has no agreed range of brightness (I and F).
     """
-    picture = _upright(picture)
-    if picture.mode.startswith("I;16"):
-        return _to_rgb(np.asarray(picture).astype(np.uint16))
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"pixels are {'integers of 32 bits' if picture.mode == 'I' else 'floating-point numbers'}")
-    if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(picture.convert("RGB"))
+    image = _upright(image)
+    if image.mode.startswith("I;16"):
+        return _to_rgb(np.asarray(image).astype(np.uint16))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels are {'32-bit integers' if image.mode == 'I' else 'floating-point numbers'}")
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.array(image.convert("RGB"))
 
 
-def picture_bytes(path: str | Path) -> bytes:
-    """Read the bytes of a picture's file.
-
-    Args:
-        path: of a file, or of a member of a shard (members.py).
-
-    Returns:
-        All its bytes.
+def image_bytes(path: str | Path) -> bytes:
+    """Read the content of an image file, which may be a member of a shard (tar_members.py).
 
     Raises:
-        ValueError: the file is missing or cannot be read, or the shard is cut or damaged; the message names it.
+        ValueError: the file is missing or cannot be read, or the shard is damaged.
     """
     member = parse_member(str(path))
     if member is not None:
@@ -217,20 +183,20 @@ def _unreadable(name: str, error: BaseException) -> Problem:
     if isinstance(error, FileNotFoundError):
         return Problem("there is no such file", "correct the path", where=name)
     if isinstance(error, Image.UnidentifiedImageError):
-        what = "is no picture, or a damaged one"
+        what = "is not an image, or a damaged one"
     else:
-        what = f"cannot be read as a picture ({getattr(error, 'strerror', None) or error or type(error).__name__})"
-    remedy = "open it in a viewer, then convert or download it again, or remove it with its label"
+        what = f"cannot be read as an image ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+    remedy = "open it in a viewer, then convert or download it again, or remove it and its label"
     return Problem(what, remedy, where=name)
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    picture.load()
-    return ImageOps.exif_transpose(picture)
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    return ImageOps.exif_transpose(image)
 
 
 def _is_plain(header: Header, buffer: bytes) -> bool:
-    """Whether OpenCV decodes these pixels right: 8 bits, grey or RGB, nothing transparent, and the file complete."""
+    """Whether OpenCV decodes the file correctly: 8 bits, grey or RGB, nothing transparent, and not truncated."""
     if header.depth != 8 or header.channels not in (1, 3) or header.indexed or header.transparent:
         return False
     return header.kind == "png" or buffer.endswith(b"\xff\xd9")
@@ -238,18 +204,18 @@ def _is_plain(header: Header, buffer: bytes) -> bool:
 
 def _decode_plain(buffer: bytes, header: Header) -> NDArray[np.uint8] | None:
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    return _turned(_cv2_decode(buffer, flags), header.orientation)
+    return _oriented(_cv2_decode(buffer, flags), header.orientation)
 
 
 def _decode_16_bits(buffer: bytes, header: Header | None) -> NDArray[np.uint8] | None:
-    """Decode what holds 16 bits a channel; None for what does not, or what OpenCV cannot read."""
+    """Decode 16 bits per channel; None if there are not as many, or OpenCV cannot read the file."""
     pixels = _cv2_decode(buffer, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None or pixels.dtype != np.uint16:
         return None
     if pixels.ndim == 3:
-        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # OpenCV keeps blue first
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # OpenCV has blue first
     orientation = header.orientation if header is not None else _pillow_orientation(buffer)
-    return _turned(_to_rgb(pixels), orientation)
+    return _oriented(_to_rgb(pixels), orientation)
 
 
 def _cv2_decode(buffer: bytes, flags: int) -> NDArray | None:
@@ -261,14 +227,14 @@ def _cv2_decode(buffer: bytes, flags: int) -> NDArray | None:
 
 def _pillow_orientation(buffer: bytes) -> int:
     try:
-        with Image.open(io.BytesIO(buffer)) as picture:
-            return int(picture.getexif().get(0x0112, 1))
+        with Image.open(io.BytesIO(buffer)) as image:
+            return int(image.getexif().get(0x0112, 1))
     except _DECODER_ERRORS:
         return 1
 
 
 def _to_rgb(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """16-bit grey, RGB or RGBA to 8-bit RGB: 65535 becomes 255, transparency white."""
+    """Convert 16-bit grey, RGB or RGBA to 8-bit RGB: 65535 becomes 255, transparency white."""
     scaled = pixels.astype(np.float32) / 257.0
     if scaled.ndim == 2:
         scaled = scaled[..., None]
@@ -279,7 +245,7 @@ def _to_rgb(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.broadcast_to(rounded, (*rounded.shape[:2], 3)))
 
 
-def _turned(pixels: NDArray[np.uint8] | None, orientation: int) -> NDArray[np.uint8] | None:
+def _oriented(pixels: NDArray[np.uint8] | None, orientation: int) -> NDArray[np.uint8] | None:
     """Apply an EXIF orientation: 5 to 8 swap rows and columns, the others mirror."""
     if pixels is None or not 2 <= orientation <= 8:
         return pixels

@@ -1,4 +1,4 @@
-"""Members of tar files, named by a path of their own and read in place. No torch."""
+"""Members of tar files, which have paths of their own and are read in place."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from craft.errors import Problem
 
-REMEDY = "copy the shard again, or pack the set anew with craft pack"
-_PLACE = re.compile(r"(?P<shard>.+\.tar):(?P<start>[0-9]+)\+(?P<bytes>[0-9]+)~(?P<sum>[0-9]+):(?P<name>.*)", re.DOTALL)
+REMEDY = "copy the shard again, or pack the dataset again with craft pack"
+_PATH = re.compile(r"(?P<shard>.+\.tar):(?P<start>[0-9]+)\+(?P<bytes>[0-9]+)~(?P<sum>[0-9]+):(?P<name>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Member:
 
     Attributes:
         shard: path of the tar file.
-        start: where the member's header begins, bytes.
+        start: offset of the member's header, bytes.
         num_bytes: of its content, which follows the header.
         checksum: CRC-32 of its content.
-        name: what it is called; the shard itself says too.
+        name: also in the header.
     """
 
     shard: str
@@ -37,15 +37,8 @@ class Member:
 
 
 def parse_member(path: str) -> Member | None:
-    """Read a path that names a member of a shard.
-
-    Args:
-        path: any path.
-
-    Returns:
-        The member; None where the path is that of a file.
-    """
-    match = _PLACE.fullmatch(path) if ".tar:" in path else None
+    """The member of a shard that a path names; None if it is the path of a file."""
+    match = _PATH.fullmatch(path) if ".tar:" in path else None
     if match is None:
         return None
     return Member(match["shard"], int(match["start"]), int(match["bytes"]), int(match["sum"]), match["name"])
@@ -54,14 +47,8 @@ def parse_member(path: str) -> Member | None:
 def read_member(member: Member) -> bytes:
     """Read the content of a member.
 
-    Args:
-        member: which.
-
-    Returns:
-        Its bytes.
-
     Raises:
-        ValueError: the shard is missing or cut, or holds other bytes; the message names shard and member.
+        ValueError: the shard is missing or truncated, or holds other bytes.
     """
     try:
         with open(member.shard, "rb") as file:
@@ -76,7 +63,7 @@ def read_member(member: Member) -> bytes:
     except tarfile.HeaderError:
         name, size = member.name or f"at byte {member.start}", -1
     if len(content) < member.num_bytes:
-        fault = f"the shard is cut after {len(content)} of its {member.num_bytes} bytes"
+        fault = f"the shard is truncated after {len(content)} of its {member.num_bytes} bytes"
     elif size != member.num_bytes or zlib.crc32(content) != member.checksum:
         fault = "its bytes are not those that were packed"
     else:

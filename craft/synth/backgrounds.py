@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from craft.config import DatasetSettings
 from craft.datasets.reading import read_dataset
 from craft.geometry import visible_shares
-from craft.images.reader import PICTURE_ENDINGS, read_image
+from craft.images.reader import IMAGE_ENDINGS, read_image
 from craft.synth.colours import Colour, apply_light, blend_colour, natural_colour
 from craft.synth.placement import rotation
 from craft.synth.rendered_scene import Image
@@ -51,10 +51,10 @@ def _entries(folder: str, labelled: bool) -> tuple[tuple[str, tuple[NDArray[np.f
         scenes = read_dataset(DatasetSettings(path=folder, split="all")).scenes
         entries = tuple((scene.image_path, tuple(word.polygon_xy for word in scene.words)) for scene in scenes)
     else:
-        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
+        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
         entries = tuple((str(path), ()) for path in files)
     if not entries:
-        raise ValueError(f"{folder}: no images here; name a folder with {', '.join(sorted(PICTURE_ENDINGS))} files")
+        raise ValueError(f"{folder}: no images here; name a folder with {', '.join(sorted(IMAGE_ENDINGS))} files")
     return entries
 
 

@@ -12,7 +12,7 @@ from craft.datasets.augment import make_sample
 from craft.datasets.crop_matrix import plain_matrix, sample_matrix
 from craft.datasets.warp import source_quad
 from craft.geometry import signed_area, transform_points
-from craft.images.reader import EncodedPicture
+from craft.images.reader import EncodedImage
 from craft.scene import Word
 
 STILL = {"colour": 0, "blur": 0, "noise": 0, "jpeg": 0, "grey": 0}
@@ -283,7 +283,7 @@ def test_a_file_gives_the_sample_of_its_decoded_image():
 
     for seed in range(5):
         expected = make_sample(image, words, seed=seed, crop_size=128, settings=STRONG)
-        sample = make_sample(EncodedPicture(content, name="a.png"), words, seed=seed, crop_size=128, settings=STRONG)
+        sample = make_sample(EncodedImage(content, name="a.png"), words, seed=seed, crop_size=128, settings=STRONG)
 
         np.testing.assert_array_equal(sample.image, expected.image)
         np.testing.assert_array_equal(sample.character_quads_xy, expected.character_quads_xy)

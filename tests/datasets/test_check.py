@@ -107,7 +107,7 @@ def make_faulty_dataset(folder):
         f"{labels / 'gt_img_4.txt'}:1: word has no area",
         f"{labels / 'gt_img_5.txt'}:1: word's sides cross",
         f"{labels / 'gt_img_9.txt'}:1: label file is not UTF-8 (byte 0xdf)",
-        f"{images / 'img_6.jpg'}: cannot be read as a picture",
+        f"{images / 'img_6.jpg'}: cannot be read as an image",
     }
     return DatasetSettings(path=str(folder)), expected
 

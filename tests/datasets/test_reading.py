@@ -162,7 +162,7 @@ def test_unreadable_images_and_words_outside_are_reported(tmp_path):
     reading = read_dataset(DatasetSettings(path=str(tmp_path)))
 
     assert [problem.where for problem in reading.errors] == [str(tmp_path / "ch8_training_images_2/img_1.jpg")]
-    assert "is no picture" in reading.errors[0].what
+    assert "is not an image" in reading.errors[0].what
     assert reading.bad_scenes == {"img_1"}
     (remark,) = [problem for problem in reading.problems if not problem.fatal]
     assert "word 'far' lies outside its image of 32 x 24 pixels" in remark.what

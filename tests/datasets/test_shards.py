@@ -15,7 +15,7 @@ from craft.datasets.reading import read_dataset
 from craft.datasets.scene_dataset import SceneDataset
 from craft.datasets.shard_writer import pack_dataset, parse_size
 from craft.datasets.shards import open_shards
-from craft.images.reader import image_size, picture_bytes, read_image
+from craft.images.reader import image_bytes, image_size, read_image
 from craft.images.tar_members import Member, parse_member
 from craft.targets.characters import with_characters
 
@@ -53,7 +53,7 @@ def test_scenes_come_back_word_for_word(tiny_set, packed):
         assert len(one.words) == len(other.words)
         for word, expected in zip(one.words, other.words, strict=True):
             assert_same_fields(word, expected, ["polygon_xy", "text", "script", "dont_care", "confidence"])
-        assert picture_bytes(one.image_path) == picture_bytes(other.image_path)
+        assert image_bytes(one.image_path) == image_bytes(other.image_path)
         assert image_size(one.image_path) == image_size(other.image_path) == (128, 160)
 
 
@@ -123,13 +123,13 @@ def test_damage_inside_a_shard_is_named_with_its_member(packed, tmp_path):
     with pytest.raises(ValueError, match=r"000000\.tar: member img_1\.png: its bytes are not those that were packed"):
         read_image(scenes[0].image_path)
     problems = read_dataset(packed).problems
-    assert ["img_1.png" in str(problem) and "pack the set anew" in str(problem) for problem in problems] == [True]
+    assert ["img_1.png" in str(problem) and "pack the dataset again" in str(problem) for problem in problems] == [True]
 
     shard.write_bytes(content[: member.start + tarfile.BLOCKSIZE + 700])
-    with pytest.raises(ValueError, match=r"member img_1\.png: the shard is cut after 700 of its"):
+    with pytest.raises(ValueError, match=r"member img_1\.png: the shard is truncated after 700 of its"):
         read_image(scenes[0].image_path)
     shard.write_bytes(content[: member.start + 100])
-    with pytest.raises(ValueError, match=r"000000\.tar: member img_1\.png: the shard is cut after 0 of"):
+    with pytest.raises(ValueError, match=r"000000\.tar: member img_1\.png: the shard is truncated after 0 of"):
         read_image(scenes[0].image_path)
     shard.write_bytes(b"\x55" * len(content))
     with pytest.raises(ValueError, match=r"000000\.tar: member at byte 0: its bytes are not those"):

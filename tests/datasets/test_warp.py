@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from craft.datasets.warp import source_quad, warp_encoded, warp_image
-from craft.images.reader import EncodedPicture, decode_image
+from craft.images.reader import EncodedImage, decode_image
 
 
 def scaling(factor):
@@ -104,7 +104,7 @@ def test_a_file_decoded_coarsely_is_warped_like_the_whole_image():
         matrix = scaling(scale) @ np.array([[1, 0.05, -20.3], [-0.05, 1, -10.1], [1e-5, 0, 1]])
         size_hw = (int(360 * scale), int(440 * scale))
 
-        drawn = warp_encoded(EncodedPicture(content, name="soft.jpg"), matrix, size_hw=size_hw)
+        drawn = warp_encoded(EncodedImage(content, name="soft.jpg"), matrix, size_hw=size_hw)
 
         whole = warp_image(decode_image(content), matrix, size_hw=size_hw)
         assert drawn.shape == whole.shape
@@ -115,6 +115,6 @@ def test_a_file_warped_at_its_own_size_is_the_decoded_image_warped():
     content = cv2.imencode(".jpg", np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8))[1].tobytes()
     matrix = np.array([[0.9, 0.1, 3], [-0.1, 0.9, 5], [1e-4, 0, 1.0]])
 
-    drawn = warp_encoded(EncodedPicture(content, name="noise.jpg"), matrix, size_hw=(48, 64))
+    drawn = warp_encoded(EncodedImage(content, name="noise.jpg"), matrix, size_hw=(48, 64))
 
     np.testing.assert_array_equal(drawn, warp_image(decode_image(content), matrix, size_hw=(48, 64)))

@@ -11,7 +11,7 @@ from craft.images.reader import decode_image, image_size, pillow_to_rgb, read_im
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
-def picture(height=6, width=9):
+def colours(height=6, width=9):
     """Smooth colours, so that JPEG changes them little, and no symmetry, so that turning shows."""
     rows, columns = np.mgrid[0:height, 0:width]
     return np.stack(
@@ -19,8 +19,8 @@ def picture(height=6, width=9):
     ).astype(np.uint8)
 
 
-def save(path, array_or_picture, **options):
-    image = array_or_picture if isinstance(array_or_picture, Image.Image) else Image.fromarray(array_or_picture)
+def save(path, array_or_image, **options):
+    image = array_or_image if isinstance(array_or_image, Image.Image) else Image.fromarray(array_or_image)
     image.save(path, **options)
     return path
 
@@ -46,7 +46,7 @@ def test_reads_rgb_of_every_lossless_kind(tmp_path, ending):
 
 
 def test_jpeg_is_within_two_levels_of_pillow(tmp_path):
-    path = save(tmp_path / "a.jpg", picture(60, 90), quality=95)
+    path = save(tmp_path / "a.jpg", colours(60, 90), quality=95)
 
     with Image.open(path) as reference:
         difference = read_image(path).astype(int) - np.asarray(reference.convert("RGB"))
@@ -61,13 +61,13 @@ def test_applies_every_exif_orientation(tmp_path, orientation, ending):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if ending == "webp" else {"quality": 100, "subsampling": 0} if ending == "jpg" else {}
-    path = save(tmp_path / f"a.{ending}", picture(), exif=exif, **options)
+    path = save(tmp_path / f"a.{ending}", colours(), exif=exif, **options)
 
     result = read_image(path)
 
-    upright_picture = Image.fromarray(picture())
-    upright_picture.getexif()[0x0112] = orientation
-    upright = np.asarray(ImageOps.exif_transpose(upright_picture))
+    upright_image = Image.fromarray(colours())
+    upright_image.getexif()[0x0112] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(upright_image))
     assert result.shape == upright.shape
     assert np.abs(result.astype(int) - upright).max() <= (4 if ending == "jpg" else 0)
     assert image_size(path) == upright.shape[:2]
@@ -87,7 +87,7 @@ def test_exif_orientation_six_puts_the_top_row_at_the_right(tmp_path):
 
 def test_nonsense_in_exif_means_upright(tmp_path):
     plain = io.BytesIO()
-    Image.fromarray(picture()).save(plain, "JPEG")
+    Image.fromarray(colours()).save(plain, "JPEG")
     for block in (
         b"Exif\x00\x00",
         b"Exif\x00\x00MM\x00*\xff\xff\xff\xff",
@@ -184,13 +184,13 @@ def test_an_animation_gives_its_first_frame(tmp_path):
 
 
 def test_a_wrong_ending_does_not_matter(tmp_path):
-    path = save(tmp_path / "a.jpg", picture(), format="PNG")
+    path = save(tmp_path / "a.jpg", colours(), format="PNG")
 
-    np.testing.assert_array_equal(read_image(path), picture())
+    np.testing.assert_array_equal(read_image(path), colours())
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "gif", "tif", "webp", "bmp"])
-def test_a_cut_file_is_refused_by_name(tmp_path, ending):
+def test_a_truncated_file_is_refused_by_name(tmp_path, ending):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     path = save(tmp_path / f"a.{ending}", noise)
     content = path.read_bytes()
@@ -203,7 +203,7 @@ def test_a_cut_file_is_refused_by_name(tmp_path, ending):
 @pytest.mark.parametrize(
     "content", [b"", b"no picture at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\x00"]
 )
-def test_what_is_no_picture_is_refused_by_name(tmp_path, content):
+def test_what_is_not_an_image_is_refused_by_name(tmp_path, content):
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
 
@@ -229,15 +229,15 @@ def test_floating_point_pixels_are_refused(tmp_path):
 
 def test_a_png_with_other_chunks_before_its_pixels_is_read(tmp_path):
     content = io.BytesIO()
-    Image.fromarray(picture()).save(content, "PNG")
+    Image.fromarray(colours()).save(content, "PNG")
     head, rest = content.getvalue()[:33], content.getvalue()[33:]
 
     result = decode_image(head + png_chunk(b"tEXt", b"a\x00b") + rest)
 
-    np.testing.assert_array_equal(result, picture())
+    np.testing.assert_array_equal(result, colours())
 
 
-def test_pillow_pictures_follow_the_same_rules():
+def test_pillow_images_follow_the_same_rules():
     image = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
 
     np.testing.assert_array_equal(pillow_to_rgb(image)[0], [WHITE, WHITE])

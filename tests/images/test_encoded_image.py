@@ -1,4 +1,4 @@
-"""Picture files decoded as finely as they are wanted: nothing moves, and what cannot be coarser comes whole."""
+"""Image files decoded as finely as needed: nothing moves, and what cannot be reduced comes whole."""
 
 import io
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from craft.images.reader import EncodedPicture, decode_image
+from craft.images.reader import EncodedImage, decode_image
 
 
 def soft_dot(size_hw, centre_xy):
@@ -21,13 +21,13 @@ def jpeg(image):
 
 
 @pytest.mark.parametrize(("coarsest", "expected"), [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (9, 8)])
-def test_a_jpeg_is_decoded_coarser_where_that_is_enough_and_nothing_moves(coarsest, expected):
+def test_a_jpeg_is_reduced_if_that_is_fine_enough_and_nothing_moves(coarsest, expected):
     content = jpeg(soft_dot((203, 301), (150.3, 90.7)))  # sizes that no reduction divides
-    picture = EncodedPicture(content, name="dot.jpg")
+    encoded = EncodedImage(content, name="dot.jpg")
 
-    image, reduction = picture.decode(coarsest=coarsest)
+    image, reduction = encoded.decode(coarsest=coarsest)
 
-    assert picture.size_hw == (203, 301)
+    assert encoded.size_hw == (203, 301)
     assert reduction == expected
     assert image.shape == (-(-203 // expected), -(-301 // expected), 3)
     rows, columns = reduction * (np.mgrid[: image.shape[0], : image.shape[1]] + 0.5)
@@ -43,12 +43,12 @@ def test_coarse_pixels_are_averages_of_blocks():
     whole = decode_image(content)
 
     for factor in (2, 4, 8):
-        image, _ = EncodedPicture(content, name="noise.jpg").decode(coarsest=factor)
+        image, _ = EncodedImage(content, name="noise.jpg").decode(coarsest=factor)
         blocks = whole.reshape(64 // factor, factor, 96 // factor, factor, 3).mean(axis=(1, 3))
         assert np.abs(image - blocks).mean() < 3
 
 
-def test_what_cannot_be_decoded_coarser_comes_whole():
+def test_what_cannot_be_reduced_comes_whole():
     image = soft_dot((40, 60), (20, 20)).astype(np.uint8)
     png = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
     exif = Image.Exif()
@@ -57,15 +57,15 @@ def test_what_cannot_be_decoded_coarser_comes_whole():
     Image.fromarray(image).save(turned, format="JPEG", exif=exif)
 
     for content, size_hw in ((png, (40, 60)), (turned.getvalue(), (60, 40))):
-        picture = EncodedPicture(content, name="picture")
-        decoded, reduction = picture.decode(coarsest=4)
+        encoded = EncodedImage(content, name="image")
+        decoded, reduction = encoded.decode(coarsest=4)
         assert reduction == 1
-        assert decoded.shape[:2] == picture.size_hw == size_hw
+        assert decoded.shape[:2] == encoded.size_hw == size_hw
         np.testing.assert_array_equal(decoded, decode_image(content))
 
 
-def test_a_cut_file_is_refused_by_name():
+def test_a_truncated_file_is_refused_by_name():
     content = jpeg(soft_dot((40, 60), (20, 20)))[:-200]
 
     with pytest.raises(ValueError, match=r"cut\.jpg"):
-        EncodedPicture(content, name="cut.jpg").decode(coarsest=4)
+        EncodedImage(content, name="cut.jpg").decode(coarsest=4)
