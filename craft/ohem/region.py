@@ -44,9 +44,6 @@ def sample_rois(
         count: RoIs asked for, by every sampler but all.
         background_low: smallest IoU of a background RoI with a word, for heuristic.
         nms_iou: IoU above which two RoIs are the same spot, for the samplers in MINING.
-
-    Raises:
-        ValueError: the sampler is unknown, or needs losses and got none.
     """
     match sampler:
         case "ohem" | "ohem-zeroed":

@@ -69,14 +69,9 @@ def top_k_weights_by_bisection(keys: Tensor, candidates: Tensor, num_kept: Tenso
 
 
 def random_keys(seeds: Tensor, num_pixels: int) -> Tensor:
-    """Draw keys that rank the pixels of each row at random, from the row's seed and a pixel's index alone.
+    """Draw (N, num_pixels) int32 keys >= 0, no two in a row equal, that rank the pixels of each row at random.
 
-    Args:
-        seeds: (N,) int64.
-        num_pixels: at most 2^31.
-
-    Returns:
-        (N, num_pixels) int32, >= 0, no two in a row equal.
+    A key depends on the (N,) int64 seed of its row and the index of its pixel, below 2^31, alone.
 
     Source: the finalizers of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) for the seeds and of MurmurHash3
         (Appleby) for the pixels, the latter cut to 31 bits, where each of its steps remains one-to-one.

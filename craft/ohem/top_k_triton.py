@@ -13,9 +13,7 @@ _BLOCK = 4096  # pixels that a program reads at a time
 def top_k_weights_triton(ranked: Tensor, num_kept: Tensor) -> Tensor:
     """Do what `top_k.top_k_weights` does, reading each row 17 times, all but the first from the cache.
 
-    Args:
-        ranked: (N, P) int32, contiguous: keys >= 0 of candidates, -1 elsewhere.
-        num_kept: (N,) int64, at most as many as there are candidates.
+    `ranked` is (N, P) int32, contiguous: the keys >= 0 of candidates, and -1 elsewhere.
     """
     weights = torch.empty(ranked.shape, dtype=torch.float32, device=ranked.device)
     if ranked.numel():

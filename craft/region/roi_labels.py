@@ -76,14 +76,14 @@ def word_boxes(
     size_hw: tuple[int, int],
     device: torch.device,
 ) -> list[WordBoxes]:
-    """Put an axis-aligned box around each word of a batch; words outside their image have none.
+    """Put an axis-aligned box around each word of a batch, image by image; words outside their image have none.
 
     Args:
         strip_quads_xy: (S, 4, 2), quads that together cover the words, network input pixels.
         strip_word: (S,), the word of each strip.
         word_image: (N,), the image of each word.
         word_confidence: (N,), 0 for "don't care".
-        batch_size: number of images, and of entries returned.
+        batch_size: number of images.
         size_hw: of the network input.
         device: of the result.
     """
