@@ -18,7 +18,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from craft.models.craft import CRAFT, normalise_images
+from craft.models.craft import CRAFT
+from craft.models.inference import normalise_images
 from craft.models.weights import build_model, read_weights, save_original
 
 SIZES_HW = ((64, 64), (160, 224), (256, 320), (133, 201), (50, 71))  # the last two are no multiples of 32
@@ -108,11 +109,11 @@ def forward_difference(ours: nn.Module, theirs: nn.Module, seed: int) -> tuple[f
     for size_hw in SIZES_HW:
         images = random_images(size_hw, seed)
         with torch.inference_mode():
-            our_maps, our_features = ours(images)
+            our_maps, our_levels = ours(images)
             their_maps, their_features = theirs(images)
         their_maps = their_maps.permute(0, 3, 1, 2)
         maps = max(maps, float((our_maps - their_maps).abs().max()))
-        features = max(features, float((our_features - their_features).abs().max()))
+        features = max(features, float((our_levels["decoder2"] - their_features).abs().max()))
         largest = max(largest, float(their_maps.abs().max()))
     return maps, features, largest
 

@@ -13,8 +13,8 @@ import torch
 from gpu_stages import ROOT, Found, settings
 
 from craft.config import dump_config
+from craft.training.bench import Stopwatch
 from craft.training.run_log import read_metrics
-from craft.training.stopwatch import Stopwatch
 
 
 def stage_tests(options: argparse.Namespace) -> Found:
@@ -104,7 +104,7 @@ def stage_easyocr(options: argparse.Namespace) -> Found:
             loss.item()
 
         watch = Stopwatch(device)
-        watch.forget_memory()
+        watch.reset_peak()
         seconds = watch.time(once, count=steps, warm_up=3)
         peak = watch.peak_bytes()
         yield (

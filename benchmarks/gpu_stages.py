@@ -20,14 +20,14 @@ from craft.distributed.processes import Processes
 from craft.ohem.loss import pixel_loss
 from craft.targets.heatmaps import draw_targets
 from craft.training.batch import batch_targets
-from craft.training.datasets import read_training_sets
+from craft.training.bench import Stopwatch
+from craft.training.datasets import read_training_datasets
 from craft.training.finite_check import FiniteWatch
 from craft.training.loop import train, training_batches
 from craft.training.meter import IntervalMeter
 from craft.training.run_log import read_metrics
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
-from craft.training.stopwatch import Stopwatch
 
 Found = Iterator[tuple[str, Any]]
 ROOT = Path(__file__).parent.parent
@@ -103,8 +103,8 @@ def batches_of(config: Config, device: str) -> Iterator[Batch]:
 
 def start(config: Config, device: str) -> tuple[RunState, Iterator[Batch]]:
     processes = Processes(0, 1, torch.device(device))
-    state = build_state(config, processes, say=print)
-    return state, training_batches(config, read_training_sets(config.data, say=print), state, processes)
+    state = build_state(config, processes, echo=print)
+    return state, training_batches(config, read_training_datasets(config.data, echo=print), state, processes)
 
 
 def stage_bench(options: argparse.Namespace) -> Found:
@@ -242,7 +242,7 @@ def repeated(batch: Batch, size: int) -> Batch:
 def peak_of(config: Config, state: RunState, batch: Batch, options: argparse.Namespace) -> float | None:
     once, _ = stepper(config, state, itertools.repeat(batch), options.out)
     watch = Stopwatch(torch.device(options.device))
-    watch.forget_memory()
+    watch.reset_peak()
     watch.time(once, count=1, warm_up=1)
     peak = watch.peak_bytes()
     return None if peak is None else round(peak / 2**30, 2)

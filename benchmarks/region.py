@@ -20,11 +20,12 @@ import torch
 
 from craft.config import RegionProposalSettings, RegionSettings
 from craft.datasets.batch import Batch
-from craft.models.craft import CRAFT, normalise_images
+from craft.models.craft import CRAFT
+from craft.models.device import peak_memory_bytes
+from craft.models.inference import run_network
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.ohem.loss import pixel_loss
 from craft.region.loss import head_loss
-from craft.region.meter import peak_memory_bytes
 from craft.region.pass_times import PassTimes
 from craft.region.proposals import batch_rois
 from craft.training.batch import batch_targets
@@ -73,8 +74,7 @@ def build(arguments: argparse.Namespace, device: torch.device) -> tuple[CRAFT, R
 def run_step(network: CRAFT, settings: RegionSettings, batch: Batch, sampler: str, device: torch.device):
     """One step without the optimizer: what the loop does, with random choices that follow from the batch alone."""
     targets = batch_targets(batch, device)
-    images = normalise_images(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
-    maps, levels = network.forward_levels(images)
+    maps, levels = run_network(network, batch.images.to(device), precision=torch.float32)
     seeds = batch.seeds.to(device)
     pixels = pixel_loss(maps, targets.maps, targets.confidence, seeds, rule="hardest", ratio=3.0, min_negatives=512)
     rois, proposals = batch_rois(network.region, maps, levels, batch, settings, learn=True)

@@ -226,6 +226,7 @@ class ModelSettings(Settings):
     width: float = Field(
         1.0, ge=0.0625, le=2, description="Factor on every channel count; 1 is the paper's 20.8 M parameters."
     )
+    backbone: Literal["vgg16_bn"] = Field("vgg16_bn", description="Network whose features the decoder joins.")
     pretrained: Literal["imagenet", "none"] = Field(
         "none",
         description="imagenet: start the backbone from torchvision's VGG16-BN weights (width 1 only; downloaded if not cached).",

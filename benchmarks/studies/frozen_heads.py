@@ -25,7 +25,7 @@ from craft.region.bootstrapping import FalsePositives, collect_false_positives, 
 from craft.region.loss import head_loss
 from craft.region.meter import RegionMeter
 from craft.region.proposals import ImageRois, batch_rois
-from craft.training.datasets import read_training_sets
+from craft.training.datasets import read_training_datasets
 from craft.training.run_log import RunLog
 from craft.training.schedule import build_average, build_optimizer, learning_rate_at
 from craft.training.state import build_state, network_metadata
@@ -81,8 +81,8 @@ def train_heads(config: Config, variants: Sequence[HeadVariant], folder: Path, p
     if not wanted:
         return files
     folder.mkdir(parents=True, exist_ok=True)
-    sets = [(dataset.scenes, dataset.weight) for dataset in read_training_sets(config.data, say=print)]
-    state = build_state(config, processes, say=print)
+    sets = [(dataset.scenes, dataset.weight) for dataset in read_training_datasets(config.data, echo=print)]
+    state = build_state(config, processes, echo=print)
     path = region_path(state.model)
     assert path is not None
     learners = [_Learner(variant, path, config, processes) for variant in wanted]
@@ -121,7 +121,7 @@ class _Learner:
         self._optimizer = build_optimizer(self.path.head, config.optimizer)
         self._average, self._rule = None, None
         if config.optimizer.average_decay > 0:
-            self._average, self._rule = build_average(self.path.head, decay=config.optimizer.average_decay, updates=0)
+            self._average, self._rule = build_average(self.path.head, decay=config.optimizer.average_decay)
         self._bank = FalsePositives() if variant.sampler == "bootstrap" else None
         self._config, self._processes = config, processes
 

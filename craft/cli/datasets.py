@@ -91,10 +91,10 @@ def add_show(verbs: argparse._SubParsersAction) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     from craft.config import Config
-    from craft.training.preview import show_set
+    from craft.training.preview import show_dataset
 
     config = Config() if options.config is None else load_config(options.config)
-    paths = show_set(
+    paths = show_dataset(
         _read_or_rendered(options),
         options.out,
         count=options.count,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,8 +17,8 @@ from craft.decode.words import words_from_maps
 from craft.detection.network_input import STRIDE, ImageLike, load_image, network_size, resize_and_pad, source_scale
 from craft.detection.tiling import score_tiles
 from craft.geometry import MAP_STRIDE
-from craft.models.craft import CRAFT, normalise_images
 from craft.models.device import choose_device, choose_precision
+from craft.models.inference import evaluation_mode, run_network
 from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.models.weights import build_model, read_weights
 from craft.scene import Detections
@@ -234,25 +233,8 @@ class Detector:
     def _run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
         """Both maps (B, 2, H/2, W/2) of images (B, H, W, 3) uint8, and the features that a region head reads."""
         images: Tensor = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # a view: channels last
-        autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16)
-        with torch.inference_mode(), _evaluating(self.model), autocast:
-            path = self._region_path()
-            levels: dict[str, Tensor] = {}
-            if path is None:
-                maps, _ = self.model(normalise_images(images))
-            else:
-                maps, levels = cast(CRAFT, self.model).forward_levels(normalise_images(images))
-                levels = {name: levels[name] for name in path.head.levels}
+        with torch.inference_mode(), evaluation_mode(self.model):
+            maps, levels = run_network(self.model, images, precision=self.precision)
+        path = self._region_path()
+        levels = {} if path is None else {name: levels[name] for name in path.head.levels}
         return maps.float().contiguous().cpu().numpy(), levels
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards every module has its own mode again, frozen batch norms included."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -2,13 +2,16 @@
 
 A file imports only from files above it:
 
-    craft             The CRAFT network: VGG16 with batch norm, a U-shaped decoder, two score maps at half the input's
-    device            Which device and which precision the network runs in.
-    digest            A short digest of weights, by which runs show that they started from or arrived at the same.
-    shipped           Weights that ship with the package, by name: `small`, `synth`. No torch.
-    storage           8-bit storage of weights: whole numbers with one step per output channel, restored to float when
-    proposal_network  The region proposal network: boxes that may hold a word, from the VGG features at strides 4 and
-    region_head       The region-level path: a head that says of a box whether it is a word, and moves it, from the ne
-    weights           Weights in files: read in every format that CRAFT's weights come in, written as safetensors or a
-    pretrained        torchvision's ImageNet weights for the backbone.
+    backbone          What a backbone is: five stages of features that the decoder joins, and how it starts from ImageNet.
+    vgg16_bn          The VGG16 backbone with batch norm, under the parameter names of the authors' release.
+    freezing          Parameters and batch norm statistics that training leaves as they are.
+    craft             The CRAFT network: a backbone, a U-shaped decoder, and two score maps.
+    device            The device and the precision that the network runs in, and the memory it took there.
+    inference         One way to run a network over images: normalise, channels last, autocast.
+    digest            A short digest of weights, by which two runs show that theirs are equal.
+    shipped           Weights that ship with the package, by name. No torch.
+    storage           8-bit storage of weights, restored to float when read.
+    proposal_network  The region proposal network: boxes that may hold a word.
+    region_head       The region path: a head that classifies boxes as words and refines them.
+    weights           Weights in files: read in every format, written as safetensors or as the authors do.
 """

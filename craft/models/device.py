@@ -1,21 +1,17 @@
-"""Which device and which precision the network runs in."""
+"""The device and the precision that the network runs in, and the memory it took there."""
 
 from __future__ import annotations
 
 import torch
 
+from craft import memory
+
 
 def choose_device(name: str) -> torch.device:
-    """Turn a device's name into a device that is there.
-
-    Args:
-        name: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
-
-    Returns:
-        The device.
+    """Choose a device by name: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
-        ValueError: the device is not there, or the name is none torch knows.
+        ValueError: the device is not available, or the name is unknown.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -25,19 +21,12 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps") from None
     missing = device.type == "cuda" and not torch.cuda.is_available()
     if missing or (device.type == "mps" and not torch.backends.mps.is_available()):
-        raise ValueError(f"device {name!r} was asked for, but torch finds none here; use --device cpu")
+        raise ValueError(f"device {name!r} is not available to torch here; use --device cpu")
     return device
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware, so that it is faster than float32.
-
-    Args:
-        device: any device.
-
-    Returns:
-        True for CUDA devices from Ampere on and for CPUs with AVX512-BF16 or AMX.
-    """
+    """Whether the device computes bfloat16 in hardware: CUDA from Ampere on, and CPUs with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type == "cpu":
@@ -48,14 +37,7 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Turn a precision's name into the type that autocast computes in.
-
-    Args:
-        name: "auto", "fp32" or "bf16".
-        device: where the network runs.
-
-    Returns:
-        torch.bfloat16 or torch.float32.
+    """Choose what autocast computes in, torch.bfloat16 or torch.float32, by name: "auto", "fp32" or "bf16".
 
     Raises:
         ValueError: another name.
@@ -65,3 +47,8 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name not in ("fp32", "bf16"):
         raise ValueError(f"precision {name!r} is unknown; use auto, fp32 or bf16")
     return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory that tensors took on a CUDA device; on other devices, the most that this process has held."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else memory.peak_memory_bytes()

@@ -1,4 +1,4 @@
-"""A short digest of weights, by which runs show that they started from or arrived at the same."""
+"""A short digest of weights, by which two runs show that theirs are equal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ from torch import nn
 
 
 def weights_digest(model: nn.Module, *, leave_out: str | None = None) -> str:
-    """Fingerprint a network's parameters and buffers.
-
-    Args:
-        model: the network, on any device.
-        leave_out: tensors whose names start so do not count.
-
-    Returns:
-        16 hexadecimal digits.
-    """
+    """Digest a network's parameters and buffers, but for names that start with `leave_out`, as 16 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(model.state_dict().items()):
         if leave_out is not None and name.startswith(leave_out):

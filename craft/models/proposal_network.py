@@ -1,4 +1,4 @@
-"""The region proposal network: boxes that may hold a word, from the VGG features at strides 4 and 8."""
+"""The region proposal network: boxes that may hold a word, from the backbone's features at strides 4 and 8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from craft.models.craft import LEVEL_CHANNELS, LEVEL_STRIDES, scale_channels
+from craft.models.craft import LEVEL_STRIDES
 
 ANCHOR_CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
 LEAST_SIDE = 4.0  # network input pixels; smaller boxes are no words that maps at half size could show
@@ -23,37 +23,29 @@ _KEPT_BEFORE_NMS = 1000  # boxes a level and image
 
 
 class ProposalNetwork(nn.Module):
-    """Objectness and box corrections for anchors on two levels of VGG features.
+    """Objectness and box deltas for anchors on two levels of the backbone's features.
 
     Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1, with torchvision's anchors and head. Anchors are
         centred on their cells, (i + 0.5) * stride, where torchvision has i * stride; their shapes are those of words.
     """
 
-    def __init__(self, *, width: float, generator: torch.Generator) -> None:
-        """Build the network with fresh parameters.
-
-        Args:
-            width: of the CRAFT whose features it reads.
-            generator: where the parameters are drawn from.
-        """
+    def __init__(self, level_channels: Mapping[str, int], *, generator: torch.Generator) -> None:
+        """Build the network with parameters drawn from `generator`, for a CRAFT of these `level_channels`."""
         super().__init__()
         self.anchor_generator = AnchorGenerator(_SIZES, (_HEIGHT_TO_WIDTH,) * len(_SIZES))
         per_cell = self.anchor_generator.num_anchors_per_location()
-        channels = [scale_channels(LEVEL_CHANNELS[level], width=width) for level in _LEVELS]
+        channels = [level_channels[level] for level in _LEVELS]
         self.heads = nn.ModuleList(RPNHead(*both) for both in zip(channels, per_cell, strict=True))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, std=0.01, generator=generator)
 
     def forward(self, levels: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Score anchors.
-
-        Args:
-            levels: features (B, C, h, w), as `CRAFT.forward_levels` gives them.
+        """Score anchors by the features (B, C, h, w) that `CRAFT.forward` gives.
 
         Returns:
-            (B, A) float32, log odds that an anchor holds a word; and (B, A, 4) float32, corrections for ANCHOR_CODER;
-            in the order of `anchors`.
+            Logits (B, A) float32 that an anchor holds a word, and box deltas (B, A, 4) float32 for `ANCHOR_CODER`, in the
+            order of `anchors`.
         """
         odds, corrections = [], []
         for level, head in zip(_LEVELS, self.heads, strict=True):
@@ -65,13 +57,9 @@ class ProposalNetwork(nn.Module):
         return torch.cat(odds, dim=1), torch.cat(corrections, dim=1)
 
     def anchors(self, levels: Mapping[str, Tensor]) -> list[Tensor]:
-        """Boxes that the corrections start from.
+        """Boxes (A_l, 4) float32 for each level, network input pixels, for features of these sizes.
 
-        Args:
-            levels: as in `forward`; only sizes and device are used.
-
-        Returns:
-            (A_l, 4) float32 for each level, network input pixels; they may reach out of the picture.
+        They may extend beyond the image.
         """
         self.anchor_generator.set_cell_anchors(torch.float32, levels[_LEVELS[0]].device)
         sizes_hw = [list(levels[level].shape[2:]) for level in _LEVELS]
@@ -94,10 +82,10 @@ class ProposalNetwork(nn.Module):
 
         Args:
             anchors: from `anchors`.
-            odds: (B, A), from `forward`.
-            corrections: (B, A, 4), from `forward`.
-            size_hw: of the network input, where boxes are cut off.
-            count: most boxes an image.
+            odds: (B, A) logits, from `forward`.
+            corrections: (B, A, 4) box deltas, from `forward`.
+            size_hw: of the network input; boxes are clipped to it.
+            count: most boxes per image.
             nms_iou: IoU above which the less likely of two boxes of a level is dropped.
 
         Returns:

@@ -7,32 +7,24 @@ from pathlib import Path
 import craft
 
 DEFAULT_WEIGHTS = "small"
-"""What detection uses where no weights are named."""
+"""What detection uses unless told otherwise."""
 
 RECIPES = {"small": "configs/small.yaml", "synth": "configs/synth.yaml"}
-"""Names that may be given in place of a path, and the configuration of the repository that trains each."""
+"""Names that may be given in place of a path, and the configuration in the repository that trains each."""
 
 WEIGHTS_FOLDER = Path(craft.__file__).parent / "weights"
 _ENDING = ".safetensors"
 
 
 def shipped_names() -> list[str]:
-    """Names of the weights that are in this installation.
-
-    Returns:
-        The names, sorted.
-    """
+    """Names of the weights in this installation, sorted."""
     return sorted(name for name in RECIPES if (WEIGHTS_FOLDER / f"{name}{_ENDING}").is_file())
 
 
 def find_weights(name_or_path: str | Path) -> Path:
-    """Find the file that a user means.
+    """Find the file of weights given by a name in `RECIPES` or by a path, which need not exist.
 
-    Args:
-        name_or_path: a name of `RECIPES`, or a path. A file that is called like a name is meant by "./small".
-
-    Returns:
-        The file; a path is given back as it came, whether there is such a file or not.
+    "./small" is a path, "small" a name.
 
     Raises:
         ValueError: weights of that name are known but not in this installation.
@@ -44,16 +36,12 @@ def find_weights(name_or_path: str | Path) -> Path:
     if not path.is_file():
         raise ValueError(
             f"{name}: these weights do not ship with craft {craft.__version__} ({list_shipped()}); train them with "
-            f"craft train {RECIPES[name]} of the repository, and give the path of its best.safetensors"
+            f"craft train {RECIPES[name]} from the repository, and give the path of best.safetensors"
         )
     return path
 
 
 def list_shipped() -> str:
-    """Say in a few words which weights ship.
-
-    Returns:
-        "what ships: small", or "none ship".
-    """
+    """Say in a few words which weights ship: "what ships: small", or "none ship"."""
     names = shipped_names()
     return f"what ships: {', '.join(names)}" if names else "none ship"

@@ -1,7 +1,7 @@
-"""8-bit storage of weights: whole numbers with one step per output channel, restored to float when they are read.
+"""8-bit storage of weights: integers with one step per output channel, restored to float when read.
 
-Small kernels, those of the first and last layers, stay in float: they are few bytes and most of the harm (a quarter of the
-maps' error is left, for a fifth more bytes of the network of a quarter of the width).
+Small kernels, those of the first and last layers, stay in float: they take few bytes and would do most of the harm (the
+error of the maps falls to a quarter, for a fifth more bytes in the network of width 0.25).
 """
 
 from __future__ import annotations
@@ -14,29 +14,28 @@ import torch
 from torch import Tensor
 
 STORAGE_KEY = "storage"
-"""Key in the metadata of a safetensors file that says that its tensors are packed, and how."""
+"""Metadata key of a safetensors file that says how its tensors are packed."""
 
 _FORMAT, _VERSION = "int8", 1
-_STEPS = ".scale"  # behind a packed tensor's name: the tensor of its steps
+_STEPS = ".scale"  # ends the name of a packed tensor's steps
 FEWEST_PACKED = 20_000
-"""Elements that a kernel has at least that is stored in 8 bits."""
+"""Elements from which a kernel is stored in 8 bits."""
 
-_LARGEST = 127  # whole numbers go from -127 to 127, so that a weight and its negative are stored alike
+_LARGEST = 127  # integers from -127 to 127, so that a weight and its negative are stored alike
 _LEAST_STEP = torch.finfo(torch.float32).tiny  # a smaller one would lose digits
 
 
 def pack_int8(state: Mapping[str, Tensor], *, fewest: int = FEWEST_PACKED) -> dict[str, Tensor]:
-    """Store large kernels and matrices in 8 bits: whole numbers, and per output channel the step between two of them.
+    """Store large kernels and matrices in 8 bits: integers, and per output channel the step between two of them.
 
     Args:
-        state: tensors by name. Floating ones with two or more dimensions, output channels first, are packed where they
-            are large; the rest (biases, batch norm, counts, small kernels) stay as they are.
-        fewest: elements from which a tensor is large, >= 1.
+        state: tensors by name. Floating ones with two or more dimensions, output channels first, and at least `fewest`
+            elements are packed; the rest stay as they are.
+        fewest: >= 1.
 
     Returns:
         The same names, packed ones int8 of the same shape, and for each of these NAME.scale, (O,) float32. A channel's
-        step is its largest weight without sign over 127, so no weight moves by more than half a step, but for the
-        rounding of float32; a channel of zeros stays one.
+        step is its largest absolute weight over 127, so that no weight moves by more than half a step.
 
     Raises:
         ValueError: a tensor holds NaN or infinity.
@@ -48,7 +47,7 @@ def pack_int8(state: Mapping[str, Tensor], *, fewest: int = FEWEST_PACKED) -> di
             continue
         if not bool(torch.isfinite(value).all()):
             raise ValueError(
-                f"{name} holds NaN or infinity, which 8 bits cannot; these weights are of no use, take those of an earlier step"
+                f"{name} holds NaN or infinity, which 8 bits cannot store; use the weights of an earlier step"
             )
         if value.numel() < fewest:
             packed[name] = value
@@ -62,37 +61,27 @@ def pack_int8(state: Mapping[str, Tensor], *, fewest: int = FEWEST_PACKED) -> di
 
 
 def storage_note(packed: Mapping[str, Tensor]) -> str:
-    """Write down what packed tensors need to be restored safely.
-
-    Args:
-        packed: as `pack_int8` gives them.
-
-    Returns:
-        JSON for the file's metadata under `STORAGE_KEY`: format, version, and a fingerprint of every tensor.
-    """
+    """Describe tensors from `pack_int8` in JSON, for the metadata under `STORAGE_KEY`: format, version and digest."""
     return json.dumps({"format": _FORMAT, "version": _VERSION, "digest": _digest(packed)})
 
 
 def restore_float(packed: Mapping[str, Tensor], note: str | None, *, source: str) -> dict[str, Tensor]:
-    """Bring tensors from a file back to float.
+    """Restore packed tensors from a file to float32, under their names before packing.
 
     Args:
         packed: tensors by name, as read.
-        note: what the file says of its storage; None where it says nothing.
+        note: from `storage_note`; None where the file has none, whose tensors are then given back as they are.
         source: the file, for messages.
 
-    Returns:
-        Tensors by their names before packing; packed ones float32. Without a note, the tensors as they are.
-
     Raises:
-        ValueError: the note is of another format or version, the tensors are not those that were written, or there are
+        ValueError: the note has another format or version, the tensors are not those that were written, or there are
             8-bit tensors without a note.
     """
     if note is None:
         bare = [name for name, value in packed.items() if value.dtype == torch.int8]
         if bare:
             raise ValueError(
-                f"{source}: {bare[0]} is in 8 bits, but the file does not say how; write it anew with: "
+                f"{source}: {bare[0]} is in 8 bits, but the file does not say how; write it again with: "
                 "craft convert WEIGHTS OUT.safetensors --to int8"
             )
         return dict(packed)
@@ -113,16 +102,14 @@ def _check_note(packed: Mapping[str, Tensor], note: str, source: str) -> None:
         digest = values["digest"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{source}: what it says of its storage cannot be read ({error!r}); copy or download the file anew"
+            f"{source}: its storage metadata cannot be read ({error!r}); copy or download the file again"
         ) from error
     if kind != (_FORMAT, _VERSION):
         raise ValueError(
             f"{source}: stored as {kind[0]} version {kind[1]}, and this craft reads {_FORMAT} version {_VERSION}; update craft"
         )
     if digest != _digest(packed):
-        raise ValueError(
-            f"{source}: its tensors are not those that were written, the file is damaged; copy or download it anew"
-        )
+        raise ValueError(f"{source}: damaged, its tensors are not those that were written; copy or download it again")
 
 
 def _over_channels(steps: Tensor, num_dimensions: int) -> Tensor:

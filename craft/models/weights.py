@@ -17,21 +17,20 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from craft.atomic_files import open_atomic, write_atomic
-from craft.models.craft import CRAFT
+from craft.models.craft import BACKBONES, CRAFT, DEFAULT_BACKBONE
 from craft.models.shipped import find_weights, list_shipped
 from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
 
 Storage = Literal["float", "int8"]
-# Where the network's tensors lie in files that hold more: our checkpoints (the average is what is validated), then
-# the EasyOCR trainer's {iter, craft, optimizer, scaler}.
+# Keys of the network's tensors in files that hold more: our checkpoints (the average is what is validated), then the
+# EasyOCR trainer's {iter, craft, optimizer, scaler}.
 _WRAPPERS = ("average", "model", "craft")
-# What DataParallel, DistributedDataParallel and torch.compile put before names.
+# Prefixes that DataParallel, DistributedDataParallel and torch.compile add to names.
 _PREFIXES = ("module.", "_orig_mod.")
 # How the authors' code turns maps into pixels, for files that say nothing about detection.
 _ORIGINAL_DETECTION = {"pixel_rule": "corner", "keep_padding": True}
 _METADATA_KEY = "craft"
-_REGION_PREFIX = "region."  # starts the names of the region path's tensors, see region_head.py
-_WIDEST_LAYER, _WIDEST_CHANNELS = "basenet.slice5.2.weight", 1024
+_REGION_PREFIX = "region."  # of the names of the region path's tensors, see region_head.py
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +39,10 @@ class Weights:
 
     Attributes:
         state: the network's tensors by name, on the CPU, without prefixes.
-        metadata: what travels with them: "detection" (settings from picture to words, as a dictionary; those left
-            out are the defaults), "width", "step" and whatever else was written.
+        metadata: what travels with them: "detection" (settings as a dictionary; defaults for those left out), "width",
+            "backbone" where it is not the default, "step" and whatever else was written.
         source: the file's path, for messages.
-        storage: how the file holds them: "float" as they are, "int8" in 8 bits, which are restored here.
+        storage: how the file stores them; 8-bit tensors are restored to float here.
     """
 
     state: dict[str, Tensor]
@@ -54,13 +53,13 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What became of the tensors of a file and of a network.
+    """Names of tensors, by what became of them.
 
     Attributes:
-        loaded: names of the network's tensors that now hold the file's values.
-        missing: names in the network that the file lacks; those tensors are as they were.
-        unexpected: names in the file that the network lacks.
-        mismatched: names in both, with other shapes; those tensors are as they were.
+        loaded: tensors of the network that now hold the file's values.
+        missing: in the network and not in the file; unchanged.
+        unexpected: in the file and not in the network.
+        mismatched: in both with different shapes; unchanged.
     """
 
     loaded: tuple[str, ...]
@@ -72,15 +71,12 @@ class LoadReport:
 def read_weights(path: str | Path) -> Weights:
     """Read weights: safetensors, the authors' and EasyOCR's .pth, the EasyOCR trainer's and our own checkpoints.
 
-    Nothing in the file is executed.
+    Nothing in the file is executed. Of our checkpoints the moving average is read where there is one. The metadata of
+    the authors' and EasyOCR's files says under "detection" how their code turns maps into pixels.
 
     Args:
         path: the file, or the name of weights that ship ("small"). A file ending in .safetensors is read as that, any
             other as torch's format.
-
-    Returns:
-        The network's tensors, from our checkpoints the moving average where there is one. Metadata of the authors'
-        and EasyOCR's files says under "detection" how their code turns maps into pixels.
 
     Raises:
         ValueError: the file cannot be read, is damaged, or holds no tensors by name; or no weights of that name ship.
@@ -88,7 +84,7 @@ def read_weights(path: str | Path) -> Weights:
     path = find_weights(path)
     if not path.is_file():
         raise ValueError(
-            f"{path}: there is no such file; give the path of a .safetensors, .pth or .pt file of weights, or a name "
+            f"{path}: no such file; give the path of a .safetensors, .pth or .pt file of weights, or a name "
             f"({list_shipped()})"
         )
     storage: Storage = "float"
@@ -101,22 +97,16 @@ def read_weights(path: str | Path) -> Weights:
     if not state or others:
         found = f"{others[0]!r} is a {type(state[others[0]]).__name__}" if others else "it is empty"
         raise ValueError(
-            f"{path}: expected a network's tensors by name, but {found}; save the network's state_dict() alone"
+            f"{path}: expected a network's tensors by name, but {found}; save only the network's state_dict()"
         )
     return Weights(state=state, metadata=metadata, source=str(path), storage=storage)
 
 
 def load_into(model: nn.Module, weights: Weights, *, strict: bool = True) -> LoadReport:
-    """Copy weights into a network.
+    """Copy weights into a network, whose tensors keep their type and device.
 
-    Args:
-        model: the network; its tensors change in place and keep their type and device.
-        weights: what was read.
-        strict: refuse weights that do not fit exactly, before anything is copied.
-
-    Returns:
-        What was loaded and what was not. Files written before torch 0.4.1 lack `num_batches_tracked`, which no
-        result depends on: the network keeps its own, and they are not called missing.
+    `strict` refuses weights that do not fit exactly, before anything is copied. Files written before torch 0.4.1 lack
+    `num_batches_tracked`, which no result depends on: these are not counted as missing.
 
     Raises:
         ValueError: `strict`, and names or shapes differ; the message names them.
@@ -138,42 +128,39 @@ def load_into(model: nn.Module, weights: Weights, *, strict: bool = True) -> Loa
 
 
 def build_model(weights: Weights) -> CRAFT:
-    """Build the network that weights are of.
-
-    Args:
-        weights: what was read.
-
-    Returns:
-        The network on the CPU in training mode, its width taken from the tensors' shapes; with a region path where the
-        weights hold one.
+    """Build the network that weights belong to, on the CPU in training mode, with its region path if it has one.
 
     Raises:
         ValueError: these are not a CRAFT's weights, or not all of them.
     """
+    backbone = backbone_of(weights)
+    if backbone not in BACKBONES:
+        raise ValueError(
+            f"{weights.source}: weights of backbone {backbone!r}, which this craft does not have; update craft"
+        )
     width = width_of(weights)
     if width is None:
         raise ValueError(
-            f"{weights.source}: not the weights of a CRAFT, {_WIDEST_LAYER} is missing (it holds "
+            f"{weights.source}: not the weights of a CRAFT, {BACKBONES[backbone].widest[0]} is missing (it holds "
             f"{_first_of(weights.state)}); give a file that `craft train` or the authors' release made"
         )
-    model = CRAFT(width)
+    model = CRAFT(width, backbone=backbone)
     if any(name.startswith(_REGION_PREFIX) for name in weights.state):
         _add_region_path(model, weights)
     load_into(model, weights, strict=True)
     return model
 
 
+def backbone_of(weights: Weights) -> str:
+    """Name of the backbone that weights belong to."""
+    return weights.metadata.get("backbone", DEFAULT_BACKBONE)
+
+
 def width_of(weights: Weights) -> float | None:
-    """Width of the network that weights are of.
-
-    Args:
-        weights: what was read.
-
-    Returns:
-        The factor on every channel count; None where the layer that shows it is missing.
-    """
-    widest = weights.state.get(_WIDEST_LAYER)
-    return None if widest is None or widest.ndim != 4 else widest.shape[0] / _WIDEST_CHANNELS
+    """Width of the network that weights belong to, from a tensor's shape; None where that tensor is missing."""
+    name, channels = BACKBONES[backbone_of(weights)].widest
+    widest = weights.state.get(name)
+    return None if widest is None or widest.ndim != 4 else widest.shape[0] / channels
 
 
 def save_safetensors(
@@ -183,13 +170,13 @@ def save_safetensors(
     *,
     storage: Storage = "float",
 ) -> None:
-    """Write weights and what travels with them as a safetensors file, whole or not at all.
+    """Write weights as a safetensors file: the old one or the new one, never a part.
 
     Args:
-        model: a network, or its tensors by name.
-        path: file to write.
-        metadata: what JSON can hold; `read_weights` gives it back.
-        storage: "float": tensors as they are. "int8": kernels and matrices in 8 bits, see `pack_int8`.
+        model: a network, or its tensors by name; prefixes are dropped.
+        path: file to write, .safetensors.
+        metadata: plain values that travel with the weights, as JSON.
+        storage: "int8" stores large kernels and matrices in 8 bits, see `pack_int8`.
 
     Raises:
         ValueError: 8 bits are asked for, and a tensor holds NaN or infinity.
@@ -203,14 +190,9 @@ def save_safetensors(
 
 
 def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> None:
-    """Write weights as the authors' release does, for their code, EasyOCR and others that load theirs.
+    """Write weights as a .pth file for the authors' code, EasyOCR and others, who load width 1 only.
 
-    That format has no place for detection settings nor for a region path: read back, the file counts as theirs. Their
-    network has width 1 only, so others load no other width.
-
-    Args:
-        model: a network, or its tensors by name.
-        path: file to write, .pth.
+    That format has no place for detection settings or a region path: read back, the file counts as theirs.
     """
     plain = _plain_state(model)
     state = OrderedDict((name, value) for name, value in plain.items() if not name.startswith(_REGION_PREFIX))
@@ -224,12 +206,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Stora
             held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
             header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as safetensors ({error}); copy or download the file anew") from error
+        raise ValueError(f"{path}: cannot be read as safetensors ({error}); copy or download the file again") from error
     try:
         metadata = json.loads(header.get(_METADATA_KEY, "{}"))
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{path}: its metadata {_METADATA_KEY!r} is not JSON ({error}); write the file anew"
+            f"{path}: its metadata {_METADATA_KEY!r} is not JSON ({error}); write the file again"
         ) from error
     state = restore_float(held, header.get(STORAGE_KEY), source=str(path))
     return state, metadata, "int8" if STORAGE_KEY in header else "float"
@@ -241,40 +223,47 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{path}: not a file of tensors alone ({reason}); if you trust it, load it with torch and save the "
-            "network's state_dict() alone"
+            f"{path}: holds more than tensors ({reason}); if you trust it, load it with torch and save only the "
+            "network's state_dict()"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: cannot be read by torch ({error}); copy or download the file anew") from error
+        raise ValueError(f"{path}: cannot be read by torch ({error}); copy or download the file again") from error
     if not isinstance(content, dict):
         raise ValueError(
             f"{path}: expected a network's tensors by name, found a {type(content).__name__}; save its state_dict()"
         )
     metadata: dict[str, Any] = {key: value for key, value in content.items() if isinstance(value, str | int | float)}
     if "average" in content and isinstance(content.get("config"), str):  # a checkpoint of ours
-        config = yaml.safe_load(content["config"])
-        metadata["detection"] = config["detection"]
-        if "region" in config:
-            region = config["region"]
-            network = region["proposals"]["network"] > 0
-            metadata["region"] = {
-                "levels": region["levels"],
-                "pool_hw": region["pool"],
-                "hidden": region["hidden"],
-                "proposal_network": network,
-            }
+        metadata |= _checkpoint_metadata(yaml.safe_load(content["config"]))
     else:
         metadata["detection"] = dict(_ORIGINAL_DETECTION)
     state = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict) and content[key]), content)
     return state, metadata
 
 
+def _checkpoint_metadata(config: dict[str, Any]) -> dict[str, Any]:
+    """What the settings of a run say of its weights, as `save_safetensors` is given it."""
+    metadata = {"detection": config["detection"]}
+    backbone = config.get("model", {}).get("backbone", DEFAULT_BACKBONE)
+    if backbone != DEFAULT_BACKBONE:
+        metadata["backbone"] = backbone
+    if "region" in config:
+        region = config["region"]
+        metadata["region"] = {
+            "levels": region["levels"],
+            "pool_hw": region["pool"],
+            "hidden": region["hidden"],
+            "proposal_network": region["proposals"]["network"] > 0,
+        }
+    return metadata
+
+
 def _add_region_path(model: CRAFT, weights: Weights) -> None:
-    from craft.models.region_head import RegionArchitecture, add_region_path  # here: else torchvision is not needed
+    from craft.models.region_head import RegionArchitecture, add_region_path  # needs torchvision
 
     if "region" not in weights.metadata:
         raise ValueError(
-            f"{weights.source}: holds a region head, but nothing says how it is built; give the file that training wrote"
+            f"{weights.source}: has a region head but no description of its architecture; give the file that training wrote"
         )
     try:
         architecture = RegionArchitecture.from_dict(weights.metadata["region"])
@@ -296,7 +285,7 @@ def _plain_state(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _misfit_message(report: LoadReport, weights: Weights, own: Mapping[str, Tensor]) -> str:
     shapes = [f"{name} {tuple(weights.state[name].shape)}, here {tuple(own[name].shape)}" for name in report.mismatched]
-    parts = (("it lacks", report.missing), ("the network lacks", report.unexpected), ("of another shape", shapes))
+    parts = (("it lacks", report.missing), ("the network lacks", report.unexpected), ("of different shape", shapes))
     faults = "; ".join(f"{what} {_first_of(names)}" for what, names in parts if names)
     return f"{weights.source}: does not fit the network: {faults}; check model.width and that the file is a CRAFT's"
 

@@ -13,7 +13,9 @@ from tqdm import tqdm
 from craft.config import Config
 from craft.datasets.batch import Batch
 from craft.distributed.processes import Processes
-from craft.models.craft import CRAFT, normalise_images
+from craft.models.craft import CRAFT
+from craft.models.device import choose_precision
+from craft.models.inference import evaluation_mode, run_network
 from craft.models.region_head import RegionPath
 from craft.ohem.region import hardest_rois
 from craft.region.loss import roi_losses
@@ -85,18 +87,16 @@ def collect_false_positives(
         For the log: crops seen, false positives found, size of the bank, seconds, and CPU seconds of this process.
     """
     start, processor = time.perf_counter(), time.process_time()
-    was_training = model.training
-    model.eval()
+    precision = choose_precision(config.training.precision, processes.device)
     found, crops, wanted = [], 0, config.region.bootstrap_crops
-    with torch.no_grad(), tqdm(total=wanted, desc="bootstrap", leave=False) as progress:
+    with evaluation_mode(model), tqdm(total=wanted, desc="bootstrap", leave=False) as progress:
         while crops < wanted:
             batch = next(batches)
-            maps, levels = model.forward_levels(normalise_images(batch.images.to(processes.device)))
+            maps, levels = run_network(model, batch.images.to(processes.device), precision=precision)
             rois, _loss = batch_rois(path, maps, levels, batch, config.region, learn=False)
             found.append(_false_positive_features(path, levels, rois))
             crops += len(batch.images)
             progress.update(len(batch.images))
-    model.train(was_training)
     features = torch.cat(found)
     bank.add(features)
     (folder / FOLDER).mkdir(exist_ok=True)

@@ -16,7 +16,8 @@ from craft.datasets.augment import make_sample
 from craft.datasets.batch import Batch, collate
 from craft.datasets.scene_source import read_scene_image
 from craft.images.drawing import add_caption, text_bar, tile_images, write_image
-from craft.models.craft import CRAFT, normalise_images
+from craft.models.craft import CRAFT
+from craft.models.inference import evaluation_mode, run_network
 from craft.models.region_head import region_path
 from craft.ohem.region import hardest_rois
 from craft.region.loss import roi_losses, text_losses
@@ -44,7 +45,14 @@ def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
 
 @torch.no_grad()
 def write_roi_figure(
-    folder: Path, step: int, model: nn.Module, batch: Batch, settings: RegionSettings, *, device: torch.device
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    batch: Batch,
+    settings: RegionSettings,
+    *,
+    device: torch.device,
+    precision: torch.dtype,
 ) -> Path:
     """Draw the RoIs that mining would choose now, whichever sampler trains, into a JPEG file named by the step.
 
@@ -54,12 +62,8 @@ def write_roi_figure(
     assert isinstance(model, CRAFT)
     path = region_path(model)
     assert path is not None
-    was_training = model.training
-    model.eval()
-    try:
-        maps, levels = model.forward_levels(normalise_images(batch.images.to(device)))
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model):
+        maps, levels = run_network(model, batch.images.to(device), precision=precision)
     rois, _loss = batch_rois(path, maps, levels, batch, settings, learn=False)
     logits, deltas = path.head(levels, [image.boxes_xyxy for image in rois])
     losses = roi_losses(logits, deltas, rois) if settings.rank_by == "loss" else text_losses(logits, rois)

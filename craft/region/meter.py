@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from craft.distributed.processes import Processes, mean_over_processes
-from craft.memory import peak_memory_bytes as host_peak_bytes
+from craft.models.device import peak_memory_bytes
 from craft.region.loss import HeadLoss
 from craft.region.pass_times import PassTimes
 from craft.region.proposals import RECALL_IOUS, SOURCES, ImageRois, source_recall
@@ -74,11 +74,6 @@ class RegionMeter:
         self._sums.zero_()
         self._batches = self._images = 0
         return result
-
-
-def peak_memory_bytes(device: torch.device) -> int:
-    """Return the most memory in use so far, in bytes: of tensors on a CUDA device, of the whole process elsewhere."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else host_peak_bytes()
 
 
 def _ratio(part: float, total: float) -> float | None:

@@ -14,6 +14,7 @@ from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import build_loader
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
+from craft.models.device import choose_precision
 from craft.models.region_head import RegionArchitecture, region_path
 from craft.region.bootstrapping import FalsePositives, collect_false_positives, draw_negatives, load_collections
 from craft.region.figures import preview_batch, write_roi_figure
@@ -118,4 +119,7 @@ class RegionTraining:
         if self._preview is None:
             self._preview = preview_batch(self._sets[0].scenes, crop_size=self._config.data.crop_size)
         device = self._processes.device
-        return write_roi_figure(self._folder / "rois", step, model, self._preview, self.settings, device=device)
+        precision = choose_precision(self._config.training.precision, device)
+        return write_roi_figure(
+            self._folder / "rois", step, model, self._preview, self.settings, device=device, precision=precision
+        )

@@ -28,7 +28,7 @@ from craft.studies.kept_pixels import probe_batches, probe_run
 from craft.studies.scoring import score_set, write_scores
 from craft.studies.study import Run, Study, resolved, run_config, snapshot_steps, validate_study
 from craft.studies.viewer_data import write_run_views
-from craft.training.datasets import read_training_sets
+from craft.training.datasets import read_training_datasets
 from craft.training.loop import train
 
 DONE = "run.json"
@@ -79,7 +79,7 @@ def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> boo
     memory = _peak_mebibytes(config)
     trained = time.perf_counter() - start
     _score(study, config, out, folder)
-    sets = read_training_sets(config.data, say=print)
+    sets = read_training_datasets(config.data, echo=print)
     batches = probe_batches(sets, config, count=study.probe_crops)
     probed = probe_run(folder, config, batches, steps=snapshot_steps(steps))
     (folder / "probe.json").write_text(json.dumps(probed), encoding="utf-8")

@@ -29,7 +29,7 @@ from craft.studies.kept_pixels import load_snapshot
 from craft.studies.study import Study, resolved
 from craft.targets.characters import with_characters
 from craft.training.batch import batch_targets
-from craft.training.step import forward_loss
+from craft.training.step import forward_maps, maps_loss
 
 MOMENTS = ("early", "middle", "late")
 """Names of the steps at which kept pixels are shown."""
@@ -154,7 +154,8 @@ def _kept_background(
     batch = collate([sample])
     targets = batch_targets(batch, device)
     with torch.no_grad():
-        loss = forward_loss(model, batch, targets, config, device, step=step - 1)
+        maps, _levels = forward_maps(model, batch, config, device)
+        loss = maps_loss(maps, batch, targets, config, step=step - 1)
     background = loss.weights * (targets.maps <= POSITIVE_TARGET)
     # Where many pixels tie for the last place, each has a sliver of it: those are not shown as kept.
     kept = (background > 0) & (background >= background.amax(dim=(2, 3), keepdim=True) / 2)

@@ -18,9 +18,9 @@ from tqdm import tqdm
 from craft.config import DatasetSettings, Splitter
 from craft.datasets.collection import read_scenes
 from craft.geometry import MAP_STRIDE, is_simple
-from craft.models.craft import normalise_images
 from craft.models.device import choose_device, choose_precision
 from craft.models.digest import weights_digest
+from craft.models.inference import run_network
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene, Word
 from craft.targets.characters import num_missing_characters, split_evenly
@@ -159,9 +159,8 @@ def region_maps(
         images = torch.stack([torch.as_tensor(crop.pixels) for crop in batch])
     else:
         images = torch.from_numpy(np.stack([crop.pixels for crop in batch])).permute(0, 3, 1, 2)
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
-    with torch.inference_mode(), autocast:
-        maps, _features = model(normalise_images(images).contiguous(memory_format=torch.channels_last))
+    with torch.inference_mode():
+        maps, _features = run_network(model, images.to(device), precision=precision)
         return (maps[:, 0].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 

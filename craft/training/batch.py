@@ -1,4 +1,4 @@
-"""The target maps of a batch, and a digest by which runs show that they saw the same batch."""
+"""The target maps of a batch, and a digest by which two runs show that they saw the same batch."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Times the parts of training with the settings of a run: loader, targets, loss, step without loader, and whole."""
+"""Times the parts of training with the settings of a run: loader, targets, loss, step without loader, whole step."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-import resource
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from craft.config import Config, effective_settings
 from craft.datasets.batch import Batch
 from craft.datasets.collection import WeightedScenes
 from craft.distributed.processes import Processes, start_processes, stop_processes, wait_for_all
+from craft.memory import peak_memory_bytes
 from craft.models.craft import CRAFT
 from craft.models.device import choose_precision
 from craft.region.training import RegionTraining
 from craft.training.batch import batch_targets
 from craft.training.bench_report import BenchReport, summarise_times
-from craft.training.datasets import read_training_sets
+from craft.training.datasets import read_training_datasets
 from craft.training.finite_check import FiniteWatch
 from craft.training.loop import training_batches
 from craft.training.meter import IntervalMeter
@@ -30,25 +31,22 @@ from craft.training.run_log import describe_environment
 from craft.training.schedule import learning_rate_at
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
-from craft.training.stopwatch import Stopwatch
 
 _WARM_UP = 3  # calls before timing: memory is laid out, algorithms are chosen, parts are compiled
-_BATCHES_KEPT = 4  # batches that the parts without loader go round
+_BATCHES_KEPT = 4  # batches that the parts without loader cycle through
 _MATRIX_SIDE = {"cuda": 8192, "cpu": 1024, "mps": 4096}
 _MATRIX_REPEATS = 5
 
 
 def bench(config: Config, *, steps: int) -> BenchReport:
-    """Time training as `craft train` would do it, part by part. Nothing is kept of what was learnt.
+    """Time training as `craft train` would do it, part by part, without keeping the result.
 
-    With several processes under torchrun every process does the same, and rates are those of all together.
+    With several processes under torchrun each does the same, and rates are those of all together. Characters that a
+    teacher would find are even splits here.
 
     Args:
-        config: the settings of a run; characters that a teacher would find are even splits here.
+        config: the settings of a run.
         steps: batches, and steps, timed of each part after the warm-up, > 0.
-
-    Returns:
-        The times, and what they were measured on.
 
     Raises:
         ValueError: `steps` is not positive, or settings, scenes or weights cannot be used.
@@ -64,9 +62,9 @@ def bench(config: Config, *, steps: int) -> BenchReport:
 
 
 def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> BenchReport:
-    say: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
-    sets = read_training_sets(config.data, say=say)
-    state = build_state(config, processes, say=say)
+    echo: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
+    datasets = read_training_datasets(config.data, echo=echo)
+    state = build_state(config, processes, echo=echo)
     watch = Stopwatch(processes.device)
     peak = _matrix_peak(choose_precision(config.training.precision, processes.device), watch)
     flop = training_flop(state.model, config.data.crop_size)
@@ -75,20 +73,20 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
     wait_for_all(processes)
 
     parts = []
-    say(f"timing {steps} batches and steps of each part, on {processes.device}")
-    seconds, kept, first = _time_loader(config, sets, state, processes, steps)
+    echo(f"timing {steps} batches and steps of each part, on {processes.device}")
+    seconds, kept, first = _time_loader(config, datasets, state, processes, steps)
     parts.append(summarise_times("loader", seconds, images=rate))
-    watch.forget_memory()
+    watch.reset_peak()
     parts.append(summarise_times("targets", _time_targets(kept, watch, steps), images=rate, memory=watch.peak_bytes()))
-    watch.forget_memory()
+    watch.reset_peak()
     times = _time_loss(config, kept, processes, watch, steps)
     parts.append(summarise_times("loss", times, images=rate, memory=watch.peak_bytes()))
-    regions = RegionTraining(config, state.model, sets, folder, processes) if config.region.enabled else None
+    regions = RegionTraining(config, state.model, datasets, folder, processes) if config.region.enabled else None
     for name, batches in (
         ("step without loader", itertools.cycle(kept)),
-        ("whole", training_batches(config, sets, state, processes)),
+        ("whole", training_batches(config, datasets, state, processes)),
     ):
-        watch.forget_memory()
+        watch.reset_peak()
         times, wait = _time_steps(config, state, batches, processes, regions, folder, steps)
         part = summarise_times(name, times, images=step_rate, memory=watch.peak_bytes(), data_wait=wait)
         parts.append(part.with_peak_share(flop * part.images_per_second / processes.world_size / peak))
@@ -98,7 +96,7 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
         flop_per_image=flop,
         precision=str(choose_precision(config.training.precision, processes.device)).removeprefix("torch."),
         first_batch_seconds=first,
-        host_peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        host_peak_bytes=peak_memory_bytes(),
         processes=processes.world_size,
         writes=processes.writes,
         environment=describe_environment(processes.device),
@@ -107,20 +105,16 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
 
 
 def training_flop(model: CRAFT, crop_size: int) -> int:
-    """Floating-point operations of one crop, forward and backward, counted by torch on shapes alone.
+    """Count the floating-point operations of one crop of this side, forward and backward, on shapes alone.
 
-    Args:
-        model: a CRAFT; what is frozen has no gradient and counts as such. Its region path is left out.
-        crop_size: side of the crop, pixels.
-
-    Returns:
-        Multiplications and additions of convolutions. What checkpointing computes again is not counted.
+    Multiplications and additions of convolutions; frozen layers have no gradient and count as such. The region path and
+    what checkpointing recomputes are not counted.
     """
     shapes = copy.deepcopy(model).to("meta")
     shapes.gradient_checkpointing = False
     images = torch.empty((1, 3, crop_size, crop_size), device="meta")
     with FlopCounterMode(display=False) as counter:
-        maps, _features = shapes(images)
+        maps, _levels = shapes(images)
         if maps.requires_grad:
             maps.sum().backward()
     return counter.get_total_flops()
@@ -135,7 +129,7 @@ def _matrix_peak(precision: torch.dtype, watch: Stopwatch) -> float:
 
 
 def _time_loader(
-    config: Config, sets: list[WeightedScenes], state: RunState, processes: Processes, count: int
+    config: Config, datasets: list[WeightedScenes], state: RunState, processes: Processes, count: int
 ) -> tuple[list[float], list[Batch], float]:
     """Seconds of each batch, some batches to keep, and seconds until the first one."""
     watch = Stopwatch(torch.device("cpu"))
@@ -143,12 +137,12 @@ def _time_loader(
 
     def start() -> None:
         nonlocal batches
-        batches = training_batches(config, sets, state, processes)
+        batches = training_batches(config, datasets, state, processes)
         next(batches)
 
     (first,) = watch.time(start, count=1, warm_up=0)
     kept = [next(batches) for _ in range(_BATCHES_KEPT)]
-    # What the loader processes made ready while the first batches were read would count as free.
+    # Batches that the loader processes prepared while the first ones were read would count as free.
     for _ in range(4 * config.data.workers):
         next(batches)
     return watch.time(lambda: next(batches), count=count, warm_up=0), kept, first
@@ -160,7 +154,7 @@ def _time_targets(kept: list[Batch], watch: Stopwatch, count: int) -> list[float
 
 
 def _time_loss(config: Config, kept: list[Batch], processes: Processes, watch: Stopwatch, count: int) -> list[float]:
-    """Seconds of the loss and of its gradient, of score maps that are noise."""
+    """Seconds of the loss and its gradient, for score maps of noise."""
     targets = batch_targets(kept[0], processes.device)
     generator = torch.Generator(device=processes.device).manual_seed(config.training.seed)
     scores = torch.rand(targets.maps.shape, device=processes.device, generator=generator).requires_grad_()
@@ -194,3 +188,50 @@ def _time_steps(
     meter.read()
     seconds = watch.time(once, count=count, warm_up=0)
     return seconds, meter.read()["data_wait"]
+
+
+class Stopwatch:
+    """Measures calls one by one: by the device's own clock on CUDA, where the host runs ahead, else by the host's."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def time(self, work: Callable[[], object], *, count: int, warm_up: int) -> list[float]:
+        """Call `work` `warm_up` times, then measure `count` calls in seconds.
+
+        On CUDA, calls are queued one after another, as in training, and measured by events.
+        """
+        for _ in range(warm_up):
+            work()
+        self.synchronise()
+        if self.device.type != "cuda":
+            return [self._on_host(work) for _ in range(count)]
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(count + 1)]
+        events[0].record()
+        for event in events[1:]:
+            work()
+            event.record()
+        self.synchronise()
+        return [before.elapsed_time(after) / 1e3 for before, after in itertools.pairwise(events)]
+
+    def synchronise(self) -> None:
+        """Wait until the device has finished."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def reset_peak(self) -> None:
+        """Measure the device's peak memory from here on."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def peak_bytes(self) -> int | None:
+        """The most memory that tensors took on a CUDA device since `reset_peak`; None elsewhere."""
+        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+
+    def _on_host(self, work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        self.synchronise()
+        return time.perf_counter() - start

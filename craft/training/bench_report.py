@@ -1,4 +1,4 @@
-"""What `craft bench` found: a table for people and JSON for programs."""
+"""The report of `craft bench`: a table for people and JSON for programs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ class PartTime:
     """The time of one part of training.
 
     Attributes:
-        name: the part.
-        images_per_second: of all processes together, over all that was timed.
-        milliseconds: median of a batch, of a step for parts that are steps.
-        milliseconds_low: the 5th percentile.
-        milliseconds_high: the 95th percentile.
+        images_per_second: of all processes together.
+        milliseconds: median of a batch, or of a step for parts that are steps; low and high are the 5th and 95th
+            percentiles.
         count: batches or steps timed.
-        peak_share: share of the measured peak that the network's arithmetic took; None for parts without the network.
-        data_wait: share of the time spent waiting for the loader; None for parts that are no steps.
-        memory_bytes: most memory of the CUDA device while the part ran; None elsewhere.
+        peak_share: share of the measured peak that the network's arithmetic reached; None for parts without the network.
+        data_wait: share of the time spent waiting for the loader; None for parts that are not steps.
+        memory_bytes: peak memory of the CUDA device while the part ran; None elsewhere.
     """
 
     name: str
@@ -43,7 +41,7 @@ class PartTime:
     memory_bytes: int | None = None
 
     def with_peak_share(self, share: float) -> PartTime:
-        """The same part with its share of the peak."""
+        """Give the same part with its share of the peak."""
         return dataclasses.replace(self, peak_share=share)
 
 
@@ -52,14 +50,12 @@ class BenchReport:
     """The times of all parts, and what they were measured on.
 
     Attributes:
-        parts: loader, targets, loss, step without loader, whole.
-        peak_flops: operations a second of a large matrix product in the precision used, one process alone.
+        peak_flops: operations per second of a large matrix product in the precision used, one process alone.
         flop_per_image: operations of the network for one crop, forward and backward.
-        precision: what the network computed in.
         first_batch_seconds: from starting the loader to its first batch.
-        host_peak_bytes: most memory of this process on the host, its loader processes not counted.
-        processes: training processes.
-        writes: True in the one process that speaks and writes.
+        host_peak_bytes: peak memory of this process on the host, without its loader processes.
+        processes: number of training processes.
+        writes: True in the one process that writes files and messages.
         environment: versions, machine, command and commit.
         settings: the run's settings that have an effect.
     """
@@ -76,7 +72,7 @@ class BenchReport:
     settings: dict[str, Any]
 
     def part(self, name: str) -> PartTime:
-        """The part of a name."""
+        """Find a part by name."""
         return next(part for part in self.parts if part.name == name)
 
 
@@ -88,17 +84,10 @@ def summarise_times(
     memory: int | None = None,
     data_wait: float | None = None,
 ) -> PartTime:
-    """Median, spread and rate of a part's times.
+    """Summarise the seconds of each batch or step of a part by median, spread and rate.
 
-    Args:
-        name: the part.
-        seconds: of each batch or step.
-        images: crops of each batch or step, over all processes.
-        memory: most bytes on the device, None where unknown.
-        data_wait: share of the time spent waiting for the loader, None where it does not apply.
-
-    Returns:
-        The summary.
+    `images` are crops per batch or step, over all processes; `memory` is in bytes and `data_wait` a share, None where
+    they do not apply.
     """
     low, middle, high = (float(value) for value in 1e3 * np.percentile(seconds, [5, 50, 95]))
     rate = images * len(seconds) / max(sum(seconds), 1e-9)
@@ -106,14 +95,7 @@ def summarise_times(
 
 
 def format_bench(report: BenchReport) -> str:
-    """Write a report out for people, as a Markdown table with what it means below.
-
-    Args:
-        report: of a bench.
-
-    Returns:
-        Lines of text without a line end after the last.
-    """
+    """Format a report as a Markdown table with its explanation below, without a final line end."""
     rows = [_COLUMNS, *(_row(part) for part in report.parts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     lines = [
@@ -131,9 +113,9 @@ def format_bench(report: BenchReport) -> str:
             *lines,
             "",
             f"Of the step without loader: {shares}. Whole: {whole.images_per_second / step.images_per_second:.1%} of its rate.",
-            f"Peak: {report.peak_flops / 1e12:.3g} TFLOP/s, a large {report.precision} product measured here. Network: "
-            f"{report.flop_per_image / 1e9:.4g} GFLOP a crop of {crop} x {crop} at width {width:g}, forward and backward.",
-            f"First batch after {report.first_batch_seconds:.2f} s. Memory of this process on the host: "
+            f"Peak: {report.peak_flops / 1e12:.3g} TFLOP/s, measured here with a large {report.precision} product. Network: "
+            f"{report.flop_per_image / 1e9:.4g} GFLOP per crop of {crop} x {crop} at width {width:g}, forward and backward.",
+            f"First batch after {report.first_batch_seconds:.2f} s. Peak memory of this process on the host: "
             f"{report.host_peak_bytes / 2**20:,.0f} MiB.",
             f"{device}; {report.processes} processes of {report.settings['training']['batch_size']} crops; torch "
             f"{environment['torch']}, commit {environment['commit']}.",
@@ -142,12 +124,7 @@ def format_bench(report: BenchReport) -> str:
 
 
 def write_bench(report: BenchReport, folder: Path) -> None:
-    """Write a report as bench.json and bench.md.
-
-    Args:
-        report: of a bench.
-        folder: made where it is missing; files of these names are replaced.
-    """
+    """Write a report as bench.json and bench.md into a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = dataclasses.asdict(report)
     del contents["writes"]

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read back bit for bit.
+"""Checkpoints: written atomically, read back bit for bit.
 
 A checkpoint holds tensors, strings, integers and floats only, so that it loads with `weights_only=True`.
 """
@@ -23,7 +23,7 @@ class Checkpoint:
 
     Attributes:
         model: parameters and buffers of the network.
-        average: the same of its moving average; empty where there is none.
+        average: those of its moving average; empty where there is none.
         optimizer: the optimizer's state.
         random_state: the state of torch's generator.
         step: optimizer steps done.
@@ -43,42 +43,30 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint so that the file is either the old one or the new one, whenever the power goes.
-
-    Args:
-        path: file to write, as `open_atomic` does.
-        checkpoint: what to write.
-    """
+    """Write a checkpoint so that the file is the old one or the new one, even after a power failure."""
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     with open_atomic(path) as file:
         torch.save(fields, file)
 
 
 def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
-    """Read a checkpoint that `write_checkpoint` wrote.
-
-    Args:
-        path: the file.
-        device: where its tensors go; generator states stay on the CPU.
-
-    Returns:
-        The checkpoint.
+    """Read a checkpoint, its tensors on `device`; generator states stay on the CPU.
 
     Raises:
         ValueError: the file is not such a checkpoint, or cannot be read.
     """
     try:
         if path.exists() and not zipfile.is_zipfile(path):
-            raise ValueError("it is cut short or of another kind")
+            raise ValueError("it is cut short or of another format")
         fields = torch.load(str(path), map_location=device, weights_only=True)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise ValueError(
-            f"{path}: cannot be read as a checkpoint ({error}); start anew in another run folder"
+            f"{path}: cannot be read as a checkpoint ({error}); start again in another run folder"
         ) from error
     wanted = set(Checkpoint.__dataclass_fields__)
     if not isinstance(fields, dict) or set(fields) != wanted:
         raise ValueError(
-            f"{path}: not a checkpoint of a training run; to start from these weights alone, name the file under 'weights'"
+            f"{path}: not a checkpoint of a training run; to start from these weights alone, set 'weights' to this file"
         )
     fields["random_state"] = fields["random_state"].cpu()
     return Checkpoint(**fields)

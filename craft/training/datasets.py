@@ -1,4 +1,4 @@
-"""The scenes that a configuration names: read, checked, with characters, ready for the loader or for validation."""
+"""The datasets that a configuration names, with characters, ready for the loader or for validation."""
 
 from __future__ import annotations
 
@@ -17,99 +17,87 @@ from craft.synth.source import SyntheticScenes, synthetic_scenes
 from craft.targets.characters import with_characters
 from craft.teacher.label_files import read_labels
 
+Echo = Callable[[str], None]
 
-def read_training_sets(settings: DataSettings, *, say: Callable[[str], None]) -> list[WeightedScenes]:
-    """Read the training sets and give every cared-for word its characters.
 
-    Args:
-        settings: the sets, what to do about errors, where characters come from.
-        say: told in a line a set how many scenes and words it has and how many were skipped.
+def read_training_datasets(settings: DataSettings, *, echo: Echo) -> list[WeightedScenes]:
+    """Read the training datasets and give every cared-for word its characters.
 
-    Returns:
-        One entry a set.
+    `echo` is called with a line per dataset: its scenes, words, and what was skipped.
 
     Raises:
-        ValueError: no set is named, a set is empty, one has errors and `on_error` is "fail", or a label file is of
-            other scenes or other weights.
+        ValueError: no dataset is named, one is empty, one has errors and `on_error` is "fail", or a label file belongs
+            to other scenes or other weights.
     """
     if not settings.train:
-        raise ValueError("data.train names no set; give one, such as --set 'data.train=[{path: FOLDER}]'")
+        raise ValueError("data.train names no dataset; give one, such as --set 'data.train=[{path: FOLDER}]'")
     files = _label_files(settings)
     digest = None
     if settings.characters.weights is not None:
         digest = weights_digest(build_model(read_weights(settings.characters.weights)))
-    sets = []
-    for one, file in zip(settings.train, files, strict=True):
-        if one.format == "synth":
-            if file is not None:
-                raise ValueError(f"{file}: {one.title} has exact characters; give null as its label file")
-            sets.append(WeightedScenes(open_drawn(one, say=say), one.weight))
-            continue
-        if file is None and settings.characters.source != "teacher" and format_of(one).name == "shards":
-            scenes = open_shards(one, prepare=with_characters)
-            say(f"{one.path}: {len(scenes):,} scenes in shards, read while they are used")
-            sets.append(WeightedScenes(scenes, one.weight))
-            continue
-        as_read = read_scenes(one, on_error=settings.on_error, echo=say)
-        labelled: Sequence[Scene] = as_read
+    return [
+        _training_dataset(dataset, settings, file, digest, echo)
+        for dataset, file in zip(settings.train, files, strict=True)
+    ]
+
+
+def _training_dataset(
+    dataset: DatasetSettings, settings: DataSettings, file: str | None, digest: str | None, echo: Echo
+) -> WeightedScenes:
+    if dataset.format == "synth":
         if file is not None:
-            labelled, origin = read_labels(Path(file), as_read, weights=digest)
-            say(f"{file}: characters by {origin.weights}, mean confidence {origin.mean_confidence:.3f}")
-        sets.append(WeightedScenes(tuple(with_characters(scene) for scene in labelled), one.weight, tuple(as_read)))
-    return sets
+            raise ValueError(f"{file}: {dataset.title} has exact characters; give null as its label file")
+        return WeightedScenes(open_synthetic(dataset, echo=echo), dataset.weight)
+    if file is None and settings.characters.source != "teacher" and format_of(dataset).name == "shards":
+        scenes = open_shards(dataset, prepare=with_characters)
+        echo(f"{dataset.path}: {len(scenes):,} scenes in shards, read while they are used")
+        return WeightedScenes(scenes, dataset.weight)
+    as_read = read_scenes(dataset, on_error=settings.on_error, echo=echo)
+    labelled: Sequence[Scene] = as_read
+    if file is not None:
+        labelled, origin = read_labels(Path(file), as_read, weights=digest)
+        echo(f"{file}: characters by {origin.weights}, mean confidence {origin.mean_confidence:.3f}")
+    return WeightedScenes(tuple(with_characters(scene) for scene in labelled), dataset.weight, tuple(as_read))
 
 
-def read_validation_scenes(settings: DataSettings, *, say: Callable[[str], None]) -> Sequence[Scene]:
-    """Read the scenes that are scored during training.
+def read_validation_scenes(settings: DataSettings, *, echo: Echo) -> Sequence[Scene]:
+    """Read the scenes of all validation datasets, in order; none where no dataset is named.
 
-    Args:
-        settings: the sets and what to do about errors.
-        say: told in a line a set how many scenes and words it has.
-
-    Returns:
-        The scenes of all validation sets, in order; none where no set is named. Those of a set that is drawn are
-        drawn whenever they are asked for.
+    Synthetic scenes are rendered whenever they are asked for.
 
     Raises:
-        ValueError: a set is empty, has errors and `on_error` is "fail", or is drawn without end.
+        ValueError: a dataset is empty, has errors and `on_error` is "fail", or is synthetic without a count.
     """
-    sets: list[Sequence[Scene]] = []
-    for one in settings.validation:
-        if one.format == "synth":
-            if one.count is None:
-                raise ValueError(f"data.validation: {one.title} needs a count, all of which is scored each time")
-            sets.append(open_drawn(one, say=say))
+    parts: list[Sequence[Scene]] = []
+    for dataset in settings.validation:
+        if dataset.format == "synth":
+            if dataset.count is None:
+                raise ValueError(f"data.validation: {dataset.title} needs a count, all of which is scored each time")
+            parts.append(open_synthetic(dataset, echo=echo))
         else:
-            sets.append(read_scenes(one, on_error=settings.on_error, echo=say))
-    return JoinedScenes(sets)
+            parts.append(read_scenes(dataset, on_error=settings.on_error, echo=echo))
+    return JoinedScenes(parts)
 
 
-def open_drawn(one: DatasetSettings, *, say: Callable[[str], None]) -> SyntheticScenes:
-    """Make ready a set that is drawn.
-
-    Args:
-        one: the set, its format synth.
-        say: told how many scenes there are.
-
-    Returns:
-        Its scenes, none of them kept.
+def open_synthetic(dataset: DatasetSettings, *, echo: Echo) -> SyntheticScenes:
+    """Prepare a synthetic dataset, whose scenes are rendered on the fly.
 
     Raises:
-        ValueError: the preset refuses the settings, or there is nothing to draw with.
+        ValueError: the preset refuses the settings, or fonts or backgrounds are missing.
     """
-    scenes = synthetic_scenes(one)
-    say(f"{one.title}: {len(scenes):,} scenes, drawn while they are used")
+    scenes = synthetic_scenes(dataset)
+    echo(f"{dataset.title}: {len(scenes):,} scenes, rendered on the fly")
     return scenes
 
 
 def _label_files(settings: DataSettings) -> tuple[str | None, ...]:
-    """The label file of each training set, or None where its characters do not come from one."""
+    """The label file of each training dataset, or None where its characters do not come from one."""
     characters = settings.characters
     if characters.source != "file":
         return (None,) * len(settings.train)
     if len(characters.files) != len(settings.train):
         raise ValueError(
-            f"data.characters.files names {len(characters.files)} files for {len(settings.train)} training sets; give "
-            "one per set, in their order, null where the set's labels have characters"
+            f"data.characters.files names {len(characters.files)} files for {len(settings.train)} training datasets; "
+            "give one per dataset, in order, null where the dataset's labels have characters"
         )
     return characters.files

@@ -1,4 +1,4 @@
-"""Stops a run whose loss is no longer finite, with the batch that did it, without making the host wait each step."""
+"""Stops a run whose loss is no longer finite, and saves the batch, without making the host wait at each step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from craft.datasets.batch import Batch
 
 
 class FiniteWatch:
-    """Looks at the losses of past steps as soon as they have reached the host.
+    """Checks the losses of past steps as soon as they have reached the host.
 
     On CUDA a step's loss arrives while later steps are already queued; on other devices it is there at once.
-
-    Args:
-        folder: run folder, where an offending batch is written.
-        device: where the loss is computed.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -26,14 +22,7 @@ class FiniteWatch:
         self._waiting: list[tuple[int, Tensor, torch.cuda.Event | None, Batch]] = []
 
     def add(self, step: int, loss: Tensor, gradient_norm: Tensor, batch: Batch) -> None:
-        """Take note of a step.
-
-        Args:
-            step: its number.
-            loss: scalar, on the device.
-            gradient_norm: scalar, on the device.
-            batch: what the step was computed from.
-        """
+        """Take note of a step's loss and gradient norm, scalars on the device, and of its batch."""
         both = torch.stack([loss.detach().float(), gradient_norm.detach().float()])
         if not self._cuda:
             self._waiting.append((step, both.cpu(), None, batch))
@@ -45,10 +34,7 @@ class FiniteWatch:
         self._waiting.append((step, on_host, event, batch))
 
     def check(self, *, wait: bool) -> None:
-        """Look at the steps whose losses have arrived.
-
-        Args:
-            wait: wait for all of them, as is due before weights are written.
+        """Check the steps whose losses have arrived, or all of them with `wait`, as is due before weights are written.
 
         Raises:
             FloatingPointError: a loss or gradient was not finite; the batch was saved and is named.

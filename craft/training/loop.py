@@ -22,21 +22,23 @@ from craft.distributed.processes import (
     stop_processes,
     wait_for_all,
 )
+from craft.models.device import choose_precision
 from craft.models.digest import weights_digest
-from craft.models.weights import save_safetensors
+from craft.ohem.loss import PixelLoss
 from craft.region.training import RegionTraining
 from craft.scene import Scene
+from craft.targets.heatmaps import Targets
 from craft.teacher.relabeller import Relabeller
 from craft.training.batch import CHARACTERS, batch_digest
-from craft.training.datasets import read_training_sets, read_validation_scenes
+from craft.training.datasets import read_training_datasets, read_validation_scenes
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
-from craft.training.preview import write_map_pictures
+from craft.training.preview import write_map_image
 from craft.training.run_folder import open_run_folder
 from craft.training.run_log import RunLog
 from craft.training.schedule import learning_rate_at
 from craft.training.signals import stop_on_signals
-from craft.training.state import RunState, build_state, network_metadata, restore_state, save_snapshot, save_state
+from craft.training.state import RunState, build_state, restore_state, save_snapshot, save_state, save_weights
 from craft.training.step import train_step
 from craft.training.validation import validate
 
@@ -47,9 +49,9 @@ class TrainOutcome:
 
     Attributes:
         step: optimizer steps done.
-        finished: False where a signal ended the run early; what was done is saved.
+        finished: False where a signal ended the run early, after a checkpoint was saved.
         best_hmean: best H-mean validated; -1 where nothing was validated.
-        writes: True in the one process that speaks and writes.
+        writes: True in the one process that writes files and messages.
     """
 
     step: int
@@ -58,16 +60,34 @@ class TrainOutcome:
     writes: bool
 
 
+@dataclass(slots=True)
+class _Run:
+    """What the loop works with."""
+
+    config: Config
+    folder: Path
+    processes: Processes
+    state: RunState
+    validation: Sequence[Scene]
+    batches: Iterator[Batch]
+    relabeller: Relabeller | None
+    regions: RegionTraining | None
+    log: RunLog
+    meter: IntervalMeter
+    watch: FiniteWatch
+
+    def is_due(self, every: int) -> bool:
+        """Whether the step just done is the last or a multiple of `every`."""
+        return self.state.step % every == 0 or self.state.step == self.config.training.steps
+
+
 def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome:
-    """Train a network as the settings say and leave everything about it in a folder.
+    """Train a network as the settings say and write everything about the run to a folder.
 
     Args:
         config: the settings.
         folder: run folder: config.yaml, environment.jsonl, metrics.jsonl, maps/, last.pt, best.safetensors, scores.json.
-        resume: continue the run in the folder from its last checkpoint, bit for bit on the CPU.
-
-    Returns:
-        How the run ended.
+        resume: continue the run in the folder from its last checkpoint; on the CPU the result is bit-identical.
 
     Raises:
         ValueError: settings, scenes or weights that cannot be used.
@@ -75,114 +95,128 @@ def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome
     """
     processes = start_processes(config.training.device)
     try:
-        with stop_on_signals() as stop:
-            return _train(config, folder, processes, stop, resume=resume)
+        with stop_on_signals() as signals:
+            return _train(_start_run(config, folder, processes, resume=resume), signals)
     finally:
         stop_processes(processes)
 
 
-def _train(config: Config, folder: Path, processes: Processes, stop: list[int], *, resume: bool) -> TrainOutcome:
-    say: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
-    settings = config.training
+def _train(run: _Run, signals: list[int]) -> TrainOutcome:
+    config, state, processes = run.config, run.state, run.processes
+    steps = config.training.steps
+    progress = tqdm(total=steps, initial=state.step, desc="train", disable=not processes.writes)
+    stopped = False
+    while state.step < steps and not stopped:
+        rate = learning_rate_at(state.step, steps=steps, settings=config.optimizer)
+        with run.meter.paused():
+            _relabel(run)
+            _bootstrap(run)
+        batch, targets, loss = train_step(
+            config, state, run.batches, processes, run.meter, run.watch, rate, run.regions
+        )
+        progress.update()
+        if run.is_due(config.training.log_every):
+            progress.set_postfix(loss=f"{_log(run, rate):.4f}", refresh=False)
+        # Processes agree on stopping only now and then, since asking each other makes the devices wait.
+        if processes.world_size == 1 or state.step % config.training.log_every == 0:
+            stopped = any_process(bool(signals), processes)
+        with run.meter.paused():
+            if processes.writes:
+                _record(run, batch, targets, loss)
+            if run.validation and run.is_due(config.training.validate_every):
+                _evaluate(run)
+            if stopped or run.is_due(config.training.save_every):
+                _save_checkpoint(run)
+    progress.close()
+    return _finish(run)
+
+
+def _start_run(config: Config, folder: Path, processes: Processes, *, resume: bool) -> _Run:
+    echo: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
     continues = resume and (folder / "last.pt").exists()
     if processes.writes:
         open_run_folder(folder, config, resume=resume, device=processes.device, processes=processes.world_size)
     wait_for_all(processes)
-
-    sets = read_training_sets(config.data, say=say)
-    validation = read_validation_scenes(config.data, say=say)
-    state = build_state(config, processes, say=say)
+    datasets = read_training_datasets(config.data, echo=echo)
+    validation = read_validation_scenes(config.data, echo=echo)
+    state = build_state(config, processes, echo=echo)
     if continues:
         restore_state(state, folder / "last.pt", processes)
-        say(f"{folder}: continues after step {state.step}")
-    log = RunLog(folder, writes=processes.writes, after_step=state.step, tensorboard=settings.tensorboard)
-    teaching = Relabeller(config, sets, folder, processes) if config.data.characters.source == "teacher" else None
-    if teaching is not None:
-        teaching.resume(state.step)
-        sets = teaching.datasets
-    batches = training_batches(config, sets, state, processes)
+        echo(f"{folder}: continues after step {state.step}")
+    log = RunLog(folder, writes=processes.writes, after_step=state.step, tensorboard=config.training.tensorboard)
+    relabeller = None
+    if config.data.characters.source == "teacher":
+        relabeller = Relabeller(config, datasets, folder, processes)
+        relabeller.resume(state.step)
+        datasets = relabeller.datasets
+    batches = training_batches(config, datasets, state, processes)
     meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
-    regions = RegionTraining(config, state.model, sets, folder, processes) if config.region.enabled else None
+    regions = RegionTraining(config, state.model, datasets, folder, processes) if config.region.enabled else None
     if regions is not None:
         regions.resume(state.step)
-    progress = tqdm(total=settings.steps, initial=state.step, desc="train", disable=not processes.writes)
     if state.step == 0 and processes.writes:
-        # A region path is left out: runs with and without one start from the same maps.
+        # Without the region path: runs with and without one start from the same maps.
         log.write("start", 0, {"weights": weights_digest(state.model, leave_out="region.")})
-
-    stopped = False
-    while state.step < settings.steps and not stopped:
-        rate = learning_rate_at(state.step, steps=settings.steps, settings=config.optimizer)
-        if teaching is not None and teaching.acts_at(state.step):
-            pause = time.perf_counter()
-            if teaching.advance(state.step, state.validated_model, log=log.write):
-                batches = training_batches(config, teaching.datasets, state, processes)
-            meter.skip(time.perf_counter() - pause)
-        if regions is not None and regions.collects_before(state.step):
-            pause = time.perf_counter()
-            log.write("bootstrap", state.step, regions.collect(state.model, state.step))
-            meter.skip(time.perf_counter() - pause)
-        batch, targets, loss = train_step(config, state, batches, processes, meter, watch, rate, regions)
-        progress.update()
-
-        if state.step % settings.log_every == 0 or state.step == settings.steps:
-            values: dict[str, float | None] = {**meter.read(), "learning_rate": rate}
-            if regions is not None:
-                values |= regions.meter.read()
-            log.write("train", state.step, values)
-            progress.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
-        # Processes agree on stopping only now and then, since asking each other makes the devices wait.
-        if processes.world_size == 1 or state.step % settings.log_every == 0:
-            stopped = any_process(bool(stop), processes)
-
-        pause = time.perf_counter()
-        if state.step in (1, settings.steps) and processes.writes:
-            digests = {"digest": batch_digest(batch), "words": batch_digest(batch, leave_out=CHARACTERS)}
-            log.write("batch", state.step, {**digests, "scenes": batch.names})
-        if state.step in settings.snapshots and processes.writes:
-            save_snapshot(state, folder, config)
-        if state.step % settings.pictures_every == 0 and processes.writes:
-            write_map_pictures(folder / "maps", state.step, state.validated_model, batch, targets, loss.weights)
-            if regions is not None:
-                regions.write_figure(state.model, state.step)
-        if validation and (state.step % settings.validate_every == 0 or state.step == settings.steps):
-            watch.check(wait=True)
-            _evaluate(config, state, validation, folder, processes, log)
-        if state.step % settings.save_every == 0 or state.step == settings.steps or stopped:
-            watch.check(wait=True)
-            if teaching is not None:
-                teaching.settle(state.step)
-            if processes.writes:
-                save_state(state, folder / "last.pt", config)
-        meter.skip(time.perf_counter() - pause)
-
-    progress.close()
-    log.close()
-    finished = state.step >= settings.steps
-    if processes.writes and finished:
-        _save_weights(state, folder / "last.safetensors", config)
-        if not validation:
-            _save_weights(state, folder / "best.safetensors", config)
-    wait_for_all(processes)
-    return TrainOutcome(step=state.step, finished=finished, best_hmean=state.best_hmean, writes=processes.writes)
+    return _Run(config, folder, processes, state, validation, batches, relabeller, regions, log, meter, watch)
 
 
-def _evaluate(
-    config: Config, state: RunState, scenes: Sequence[Scene], folder: Path, processes: Processes, log: RunLog
-) -> None:
+def _relabel(run: _Run) -> None:
+    """Let the teacher label the training words, or put its labels into effect, when it is time."""
+    relabeller, state = run.relabeller, run.state
+    if relabeller is None or not relabeller.acts_at(state.step):
+        return
+    if relabeller.advance(state.step, state.validated_model, log=run.log.write):
+        run.batches = training_batches(run.config, relabeller.datasets, state, run.processes)
+
+
+def _bootstrap(run: _Run) -> None:
+    """Collect false positives for the region head's bootstrapping when it is time."""
+    if run.regions is not None and run.regions.collects_before(run.state.step):
+        run.log.write("bootstrap", run.state.step, run.regions.collect(run.state.model, run.state.step))
+
+
+def _log(run: _Run, rate: float) -> float:
+    """Write the means since the last line; gives the mean loss."""
+    means = run.meter.read()
+    values: dict[str, float | None] = {**means, "learning_rate": rate}
+    if run.regions is not None:
+        values |= run.regions.meter.read()
+    run.log.write("train", run.state.step, values)
+    return means["loss"]
+
+
+def _record(run: _Run, batch: Batch, targets: Targets, loss: PixelLoss) -> None:
+    """Write digests of the first and last batch, snapshots, and images of maps and RoIs, when they are due."""
+    config, state = run.config, run.state
+    if state.step in (1, config.training.steps):
+        digests = {"digest": batch_digest(batch), "words": batch_digest(batch, leave_out=CHARACTERS)}
+        run.log.write("batch", state.step, {**digests, "scenes": batch.names})
+    if state.step in config.training.snapshots:
+        save_snapshot(state, run.folder, config)
+    if state.step % config.training.pictures_every == 0:
+        precision = choose_precision(config.training.precision, run.processes.device)
+        model, maps = state.validated_model, run.folder / "maps"
+        write_map_image(maps, state.step, model, batch, targets, loss.weights, precision=precision)
+        if run.regions is not None:
+            run.regions.write_figure(state.model, state.step)
+
+
+def _evaluate(run: _Run) -> None:
     """Score the validated model; the best so far is kept as best.safetensors."""
+    state, processes = run.state, run.processes
+    run.watch.check(wait=True)
     start = time.perf_counter()
     share_buffers(state.validated_model, processes)
-    scores = validate(state.validated_model, scenes, config.detection, processes=processes)
+    scores = validate(state.validated_model, run.validation, run.config.detection, processes=processes)
     values = {
         "precision": scores.precision,
         "recall": scores.recall,
         "hmean": scores.hmean,
         "average_precision": scores.average_precision,
-        "scenes": len(scenes),
+        "scenes": len(run.validation),
         "seconds": round(time.perf_counter() - start, 3),
     }
-    log.write("validation", state.step, values)
+    run.log.write("validation", state.step, values)
     if processes.writes:
         tqdm.write(
             f"step {state.step}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, H-mean {scores.hmean:.3f}"
@@ -190,35 +224,38 @@ def _evaluate(
     if scores.hmean > state.best_hmean:
         state.best_hmean = scores.hmean
         if processes.writes:
-            _save_weights(state, folder / "best.safetensors", config)
+            save_weights(state, run.folder / "best.safetensors", run.config)
             best = json.dumps({"step": state.step, **values}, indent=2)
-            (folder / "scores.json").write_text(best + "\n", encoding="utf-8")
+            (run.folder / "scores.json").write_text(best + "\n", encoding="utf-8")
 
 
-def _save_weights(state: RunState, path: Path, config: Config) -> None:
-    detection = config.detection.model_dump(mode="json")
-    metadata = {"step": state.step, **network_metadata(config), "detection": detection}
-    save_safetensors(state.validated_model, path, metadata)
+def _save_checkpoint(run: _Run) -> None:
+    run.watch.check(wait=True)
+    if run.relabeller is not None:
+        run.relabeller.settle(run.state.step)
+    if run.processes.writes:
+        save_state(run.state, run.folder / "last.pt", run.config)
+
+
+def _finish(run: _Run) -> TrainOutcome:
+    run.log.close()
+    finished = run.state.step >= run.config.training.steps
+    if run.processes.writes and finished:
+        save_weights(run.state, run.folder / "last.safetensors", run.config)
+        if not run.validation:
+            save_weights(run.state, run.folder / "best.safetensors", run.config)
+    wait_for_all(run.processes)
+    return TrainOutcome(run.state.step, finished, run.state.best_hmean, run.processes.writes)
 
 
 def training_batches(
-    config: Config, sets: Sequence[WeightedScenes], state: RunState, processes: Processes
+    config: Config, datasets: Sequence[WeightedScenes], state: RunState, processes: Processes
 ) -> Iterator[Batch]:
-    """Start loading this process's batches from where the run stands.
-
-    Args:
-        config: the run's settings.
-        sets: the training sets.
-        state: of the run; its step says where.
-        processes: this process's place.
-
-    Returns:
-        The batches, without end.
-    """
+    """Start loading this process's batches, without end, from the step that the run has reached."""
     global_batch = config.training.batch_size * processes.world_size
     return iter(
         build_loader(
-            [(one.scenes, one.weight) for one in sets],
+            [(dataset.scenes, dataset.weight) for dataset in datasets],
             seed=config.training.seed,
             crop_size=config.data.crop_size,
             augment=config.augment,

@@ -1,8 +1,10 @@
-"""Sums over the steps between two lines of the log, kept on the device until the line is written."""
+"""Sums over the steps between two log lines, kept on the device until the line is written."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -22,11 +24,7 @@ NAMES = (
 
 
 class IntervalMeter:
-    """Means of what was measured since the last reading.
-
-    Args:
-        processes: this process's place; readings are means over all processes.
-    """
+    """Means since the last reading, over all processes."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
@@ -40,23 +38,28 @@ class IntervalMeter:
         self._data_wait = 0.0
         self._start = time.perf_counter()
 
-    def add_wait(self, seconds: float) -> None:
-        """Count time spent waiting for the loader."""
-        self._data_wait += seconds
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time inside as waiting for the loader."""
+        start = time.perf_counter()
+        yield
+        self._data_wait += time.perf_counter() - start
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time inside, which is not training (validation, saving), out of the interval."""
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
 
     def add(self, values: Tensor, *, images: int) -> None:
-        """Add a step.
-
-        Args:
-            values: (len(NAMES),) float32 on the device, in the order of NAMES.
-            images: crops the step was computed from, in this process.
-        """
+        """Add a step of this process: (len(NAMES),) float32 on the device in the order of NAMES, and its crops."""
         self._sums += values
         self._steps += 1
         self._images += images
 
     def read(self) -> dict[str, float]:
-        """Means since the last reading, then start again. Waits for the device.
+        """Give the means since the last reading and start again; the host waits for the device.
 
         Returns:
             The means by name, images per second over all processes, and the share of time spent waiting for data.
@@ -68,7 +71,3 @@ class IntervalMeter:
         result["data_wait"] = round(self._data_wait / seconds, 4)
         self._restart()
         return result
-
-    def skip(self, seconds: float) -> None:
-        """Leave time that was not training (validation, saving) out of the interval."""
-        self._start += seconds

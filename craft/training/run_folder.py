@@ -12,7 +12,7 @@ from craft.config import RUN_RECORD, Config, dump_config, effective_settings, va
 from craft.config_files import read_yaml
 from craft.training.run_log import describe_environment
 
-# Settings that change no number of a run, or its rounding alone, so that resuming may change them.
+# Settings that resuming may change, since they change no number of a run, or only its rounding.
 _FREE_TO_CHANGE = (
     "extends",
     "data.workers",
@@ -26,25 +26,15 @@ _FREE_TO_CHANGE = (
     "training.snapshots",
     "training.tensorboard",
 )
-
-
 # Settings that may change with the number of processes, as long as a step has as many crops as before.
 _SPLIT_OF_A_STEP = ("training.batch_size", "optimizer.accumulate")
 
 
 def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch.device, processes: int = 1) -> bool:
-    """Make the run folder, or check that it may be resumed.
+    """Make the run folder, or check that it may be resumed; True where there is a checkpoint to continue from.
 
-    Args:
-        folder: the run folder.
-        config: settings asked for now.
-        resume: continue what is there.
-        device: where the network runs, for the record.
-        processes: training processes. With another number than before, `training.batch_size` and
-            `optimizer.accumulate` may change too, so that a step has as many crops.
-
-    Returns:
-        True where there is a checkpoint to continue from.
+    With another number of processes than before, `training.batch_size` and `optimizer.accumulate` may change too, so that
+    a step has as many crops. `device` is for the record.
 
     Raises:
         ValueError: the folder holds a run and `resume` is False, the settings differ from those it was made with, or a
@@ -53,7 +43,7 @@ def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch
     settings = folder / "config.yaml"
     if settings.exists():
         if not resume:
-            raise ValueError(f"{folder}: holds a run already; add --resume to continue it, or give another --out")
+            raise ValueError(f"{folder}: already holds a run; add --resume to continue it, or give another --out")
         before = read_run_config(folder)
         _refuse_other_settings(folder, before, config)
         _refuse_other_steps(folder, before, config, processes)
@@ -68,12 +58,6 @@ def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch
 def read_run_config(folder: Path) -> Config:
     """Read the settings that a run folder was made with.
 
-    Args:
-        folder: the run folder.
-
-    Returns:
-        The settings.
-
     Raises:
         ValueError: there are none.
     """
@@ -84,7 +68,7 @@ def read_run_config(folder: Path) -> Config:
 
 
 def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> None:
-    # Settings that craft did not have then are at their defaults.
+    # Settings that craft did not have then have their defaults.
     before = _flatten(effective_settings(settings))
     now = _flatten(effective_settings(config))
     free = _FREE_TO_CHANGE if config.ohem.scope == "batch" else (*_FREE_TO_CHANGE, *_SPLIT_OF_A_STEP)
@@ -95,12 +79,17 @@ def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> No
     ]
     if differing:
         raise ValueError(
-            "\n".join([f"{folder}: cannot be resumed with other settings; give another --out, or undo", *differing])
+            "\n".join(
+                [
+                    f"{folder}: cannot be resumed with other settings; give another --out, or undo these changes",
+                    *differing,
+                ]
+            )
         )
 
 
 def _refuse_other_steps(folder: Path, before: Config, config: Config, processes: int) -> None:
-    """A run goes on with as many crops a step as it had: its place in the sets and its schedule count in steps."""
+    """A run goes on with as many crops per step as it had: its position in the data and its schedule count in steps."""
     record = folder / RUN_RECORD
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
     processes_before = json.loads(lines[-1]).get("processes", 1) if lines else processes

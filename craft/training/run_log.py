@@ -1,4 +1,4 @@
-"""What a run writes about itself: settings, environment, metrics.jsonl and, by choice, TensorBoard events."""
+"""What a run writes about itself: its environment, metrics.jsonl and, optionally, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from craft.atomic_files import write_atomic
 
 
 class RunLog:
-    """Appends one JSON object a line to metrics.jsonl; rank 0 only writes.
+    """Appends one JSON object per line to metrics.jsonl; rank 0 only writes.
 
     Args:
         folder: the run folder.
         writes: False makes every call do nothing, for the other processes.
-        after_step: lines of later steps are cut away first, since resuming computes them again.
-        tensorboard: write TensorBoard events beside the lines.
+        after_step: lines of later steps are cut first, since resuming computes them again.
+        tensorboard: write TensorBoard events too.
     """
 
     def __init__(self, folder: Path, *, writes: bool, after_step: int, tensorboard: bool) -> None:
@@ -39,13 +39,7 @@ class RunLog:
             self._events = _open_events(folder, after_step)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
-        """Append a line.
-
-        Args:
-            kind: "train" or "validation".
-            step: optimizer steps done.
-            values: numbers, strings and lists by name.
-        """
+        """Append a line: its kind ("train", "validation", ...), the steps done, and numbers, strings and lists by name."""
         if self._file is None:
             return
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
@@ -64,12 +58,7 @@ class RunLog:
 
 
 def cut_metrics(path: Path, *, after_step: int) -> None:
-    """Drop the lines of steps after `after_step`, and a last line that a crash cut short.
-
-    Args:
-        path: metrics.jsonl; nothing happens where it does not exist.
-        after_step: last step that is kept.
-    """
+    """Drop the lines of steps after `after_step` from metrics.jsonl if it exists, and a last line that a crash cut short."""
     if not path.exists():
         return
     kept = []
@@ -84,28 +73,13 @@ def cut_metrics(path: Path, *, after_step: int) -> None:
 
 
 def read_metrics(path: Path, *, kind: str) -> list[dict[str, Any]]:
-    """Read the lines of one kind from metrics.jsonl.
-
-    Args:
-        path: the file.
-        kind: "train" or "validation".
-
-    Returns:
-        One dictionary a line, in the order written.
-    """
+    """Read the lines of one kind ("train", "validation", ...) from metrics.jsonl, in order."""
     lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line["kind"] == kind]
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Say what a run ran on.
-
-    Args:
-        device: where the network runs.
-
-    Returns:
-        Versions, processor, GPU, command and, where the sources lie in a git repository, the commit.
-    """
+    """Describe what a run runs on: versions, processor, GPU, command and, in a git repository, the commit."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "craft": craft.__version__,

@@ -1,4 +1,4 @@
-"""The learning rate of a step, and the optimizer and moving average it drives."""
+"""The learning rate and OHEM ratio of a step, the optimizer, and the moving average."""
 
 from __future__ import annotations
 
@@ -13,15 +13,9 @@ from craft.config import OhemSettings, OptimizerSettings
 
 
 def learning_rate_at(step: int, *, steps: int, settings: OptimizerSettings) -> float:
-    """The learning rate of a step: a linear warm-up, then the decay asked for.
+    """The learning rate of a step, from 0, of a run of `steps`: a linear warm-up, then the decay asked for.
 
-    Args:
-        step: the step about to be done, from 0.
-        steps: steps of the whole run.
-        settings: peak, warm-up and decay.
-
-    Returns:
-        The rate; it does not depend on anything but the arguments, so resuming needs no scheduler state.
+    It depends on nothing but the arguments, so that resuming needs no scheduler state.
     """
     warmup = min(settings.warmup_steps, steps)
     if step < warmup:
@@ -36,16 +30,7 @@ def learning_rate_at(step: int, *, steps: int, settings: OptimizerSettings) -> f
 
 
 def mining_ratio_at(step: int, *, steps: int, settings: OhemSettings) -> float:
-    """The OHEM ratio of a step.
-
-    Args:
-        step: the step about to be done, from 0.
-        steps: steps of the whole run.
-        settings: the ratio at the first step and, where it changes, at the last.
-
-    Returns:
-        Background pixels kept per text pixel; between the ends it grows or shrinks by the same factor at every step.
-    """
+    """The OHEM ratio of a step, from 0, of a run of `steps`: constant, or changing by the same factor at every step."""
     if settings.final_ratio is None:
         return settings.ratio
     share = min(1.0, step / max(1, steps - 1))
@@ -53,14 +38,7 @@ def mining_ratio_at(step: int, *, steps: int, settings: OhemSettings) -> float:
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW over the parameters that learn, without weight decay on biases and batch norm.
-
-    Args:
-        model: its frozen parameters have requires_grad False.
-        settings: rate and weight decay.
-
-    Returns:
-        The optimizer, fused on CUDA.
+    """Build AdamW over the parameters that are not frozen, without weight decay on biases and batch norm.
 
     Raises:
         ValueError: every parameter is frozen.
@@ -82,8 +60,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
 class WarmedAverage:
     """Exponential moving average whose decay starts low, so that short runs do not average in their random start.
 
-    Args:
-        decay: the decay after many updates; update n uses min(decay, (1 + n) / (10 + n)).
+    Update n uses the decay min(decay, (1 + n) / (10 + n)).
     """
 
     def __init__(self, decay: float) -> None:
@@ -91,7 +68,7 @@ class WarmedAverage:
         self.updates = 0
 
     def __call__(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _count: Tensor | int) -> None:
-        """Move the averaged tensors towards the current ones; whole numbers are copied."""
+        """Move the averaged tensors towards the current ones; integers are copied."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
@@ -100,20 +77,7 @@ class WarmedAverage:
                 average.copy_(value)
 
 
-def build_average(model: nn.Module, *, decay: float, updates: int) -> tuple[AveragedModel, WarmedAverage]:
-    """A copy of the model that follows its weights and batch norm statistics.
-
-    Args:
-        model: the network that trains.
-        decay: of the moving average.
-        updates: updates already done, when resuming.
-
-    Returns:
-        The averaged model, and the rule whose `updates` the loop counts up.
-    """
+def build_average(model: nn.Module, *, decay: float) -> tuple[AveragedModel, WarmedAverage]:
+    """Copy a model into a moving average of its weights and batch norm statistics, and give the rule that counts updates."""
     rule = WarmedAverage(decay)
-    rule.updates = updates
-    average = AveragedModel(model, multi_avg_fn=rule, use_buffers=True)
-    if updates:
-        average.n_averaged.fill_(updates)
-    return average.eval(), rule
+    return AveragedModel(model, multi_avg_fn=rule, use_buffers=True).eval(), rule

@@ -1,4 +1,4 @@
-"""Signals that end a run are noted, so that the loop can finish its step, save and leave."""
+"""Signals that end a run, recorded so that the loop can finish its step, save a checkpoint and exit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[list[int]]:
-    """While inside, only take note of SIGINT and SIGTERM; a second SIGINT interrupts as usual.
-
-    Yields:
-        The signals received so far.
-    """
+    """Only record SIGINT and SIGTERM while inside, in the list that is yielded; a second SIGINT interrupts as usual."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What a training run carries from step to step, built fresh or taken from a checkpoint."""
+"""What a training run carries from step to step, built fresh or restored from a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch.optim.swa_utils import AveragedModel
 import craft
 from craft.config import Config, dump_config
 from craft.distributed.processes import Processes
-from craft.models.craft import CRAFT, freeze_batch_norm, freeze_parameters
-from craft.models.pretrained import load_imagenet_backbone
-from craft.models.region_head import LevelsNetwork, add_region_path
-from craft.models.weights import Weights, load_into, read_weights, save_safetensors, width_of
+from craft.models.craft import CRAFT, DEFAULT_BACKBONE
+from craft.models.freezing import freeze_batch_norm, freeze_parameters
+from craft.models.region_head import add_region_path
+from craft.models.weights import Weights, backbone_of, load_into, read_weights, save_safetensors, width_of
 from craft.region.training import architecture_of
 from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craft.training.schedule import WarmedAverage, build_average, build_optimizer
@@ -30,8 +30,7 @@ class RunState:
 
     Attributes:
         model: the network; its parameters are what the optimizer changes.
-        network: what the loop calls: the model, or its features at all levels too where there is a region path;
-            wrapped for several processes where there are several.
+        network: what the loop calls: the model, wrapped where there are several processes.
         optimizer: AdamW.
         average: the moving average, None where it is off.
         average_rule: counts the average's updates.
@@ -52,42 +51,36 @@ class RunState:
         """The model that is validated and shipped: the moving average, or the network itself where that is off."""
         return self.model if self.average is None else self.average.module
 
+    def update(self, rate: float) -> None:
+        """Let the optimizer take its step at this learning rate, clear the gradients, and update the average."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None and self.average_rule is not None:
+            self.average.update_parameters(self.model)
+            self.average_rule.updates = self.step
 
-def build_state(config: Config, processes: Processes, *, say: Callable[[str], None]) -> RunState:
-    """Build network, optimizer and average at step 0.
 
-    Args:
-        config: the run's settings.
-        processes: this process's place and device.
-        say: told what was loaded and what was not.
-
-    Returns:
-        The state; the same in every process, since every process starts from the same seed or file.
+def build_state(config: Config, processes: Processes, *, echo: Callable[[str], None]) -> RunState:
+    """Build network, optimizer and average at step 0, the same in every process.
 
     Raises:
         ValueError: weights cannot be read or do not fit at all, or `freeze` names nothing.
     """
     torch.manual_seed(config.training.seed)
-    model = CRAFT(config.model.width, gradient_checkpointing=config.model.gradient_checkpointing)
+    model = CRAFT(
+        config.model.width,
+        backbone=config.model.backbone,
+        gradient_checkpointing=config.model.gradient_checkpointing,
+    )
     if config.region.enabled:
         add_region_path(model, architecture_of(config.region), seed=config.training.seed)
     if config.model.pretrained == "imagenet":
-        load_imagenet_backbone(model)
-        say("backbone: torchvision's ImageNet weights")
+        model.basenet.load_imagenet()
+        echo("backbone: ImageNet weights loaded")
     if config.weights is not None:
-        weights = read_weights(config.weights)
-        width = width_of(weights)
-        if width is not None and width != width_of(Weights(model.state_dict(), {})):
-            raise ValueError(
-                f"{config.weights}: weights of width {width:g}; set model.width to that, not {model.width:g}"
-            )
-        report = load_into(model, weights, strict=False)
-        if not report.loaded:
-            raise ValueError(f"{config.weights}: no tensor in it fits this network; check model.width")
-        say(f"{config.weights}: {len(report.loaded)} tensors loaded")
-        for reason, names in (("missing in it", report.missing), ("of another shape", report.mismatched)):
-            if names:
-                say(f"  not loaded, {reason}: {', '.join(names)}")
+        _load_weights(model, config.weights, echo)
     if config.model.sync_batch_norm:
         _synchronise_batch_norm(model, processes)
     model.to(processes.device).to(memory_format=torch.channels_last)
@@ -100,7 +93,7 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
         freeze_batch_norm(model)
     average, rule = None, None
     if config.optimizer.average_decay > 0:
-        average, rule = build_average(model, decay=config.optimizer.average_decay, updates=0)
+        average, rule = build_average(model, decay=config.optimizer.average_decay)
     if config.training.compile:
         model.compile_parts()
     optimizer = build_optimizer(model, config.optimizer)
@@ -108,15 +101,10 @@ def build_state(config: Config, processes: Processes, *, say: Callable[[str], No
 
 
 def restore_state(state: RunState, path: Path, processes: Processes) -> None:
-    """Put a freshly built state where a checkpoint left off.
-
-    Args:
-        state: as `build_state` made it from the same settings; changed in place.
-        path: checkpoint file.
-        processes: this process's place and device.
+    """Restore a freshly built state, made from the same settings, from a checkpoint file.
 
     Raises:
-        ValueError: the checkpoint cannot be read or is of another network.
+        ValueError: the checkpoint cannot be read or belongs to another network.
     """
     checkpoint = read_checkpoint(path, device=processes.device)
     state.model.load_state_dict(checkpoint.model, strict=True)
@@ -131,13 +119,7 @@ def restore_state(state: RunState, path: Path, processes: Processes) -> None:
 
 
 def save_state(state: RunState, path: Path, config: Config) -> None:
-    """Write the state as a checkpoint.
-
-    Args:
-        state: the run's state.
-        path: file to write.
-        config: the run's settings.
-    """
+    """Write the state as a checkpoint."""
     average = {} if state.average is None else state.average.module.state_dict()
     checkpoint = Checkpoint(
         model=state.model.state_dict(),
@@ -152,32 +134,48 @@ def save_state(state: RunState, path: Path, config: Config) -> None:
     write_checkpoint(path, checkpoint)
 
 
-def save_snapshot(state: RunState, folder: Path, config: Config) -> None:
-    """Keep the weights that are being trained, not their average, as snapshots/step_N.safetensors.
+def save_weights(state: RunState, path: Path, config: Config) -> None:
+    """Write the validated model's weights with the detection settings."""
+    detection = config.detection.model_dump(mode="json")
+    save_safetensors(
+        state.validated_model, path, {"step": state.step, **network_metadata(config), "detection": detection}
+    )
 
-    Args:
-        state: the run's state.
-        folder: the run folder.
-        config: the run's settings.
-    """
+
+def save_snapshot(state: RunState, folder: Path, config: Config) -> None:
+    """Keep the weights that are being trained, not their average, as snapshots/step_N.safetensors of the run folder."""
     path = folder / "snapshots" / f"step_{state.step}.safetensors"
     path.parent.mkdir(exist_ok=True)
     save_safetensors(state.model, path, {"step": state.step, **network_metadata(config)})
 
 
 def network_metadata(config: Config) -> dict[str, Any]:
-    """What weights need to be built into a network again, beside their shapes.
-
-    Args:
-        config: the run's settings.
-
-    Returns:
-        What travels with the weights.
-    """
+    """What building the network of a run again needs beside the weights' shapes; it travels with the weights."""
     metadata: dict[str, Any] = {"width": config.model.width}
+    if config.model.backbone != DEFAULT_BACKBONE:
+        metadata["backbone"] = config.model.backbone
     if config.region.enabled:
         metadata["region"] = architecture_of(config.region).as_dict()
     return metadata
+
+
+def _load_weights(model: CRAFT, path: str, echo: Callable[[str], None]) -> None:
+    """Load what fits from a file of weights and say what does not."""
+    weights = read_weights(path)
+    if backbone_of(weights) != model.backbone:
+        raise ValueError(
+            f"{path}: weights of backbone {backbone_of(weights)}; set model.backbone to that, not {model.backbone}"
+        )
+    width = width_of(weights)
+    if width is not None and width != width_of(Weights(model.state_dict(), weights.metadata)):
+        raise ValueError(f"{path}: weights of width {width:g}; set model.width to that, not {model.width:g}")
+    report = load_into(model, weights, strict=False)
+    if not report.loaded:
+        raise ValueError(f"{path}: no tensor in it fits this network; check model.width")
+    echo(f"{path}: {len(report.loaded)} tensors loaded")
+    for reason, names in (("missing from the file", report.missing), ("of different shape", report.mismatched)):
+        if names:
+            echo(f"  not loaded, {reason}: {', '.join(names)}")
 
 
 def _synchronise_batch_norm(model: CRAFT, processes: Processes) -> None:
@@ -191,8 +189,7 @@ def _synchronise_batch_norm(model: CRAFT, processes: Processes) -> None:
 
 
 def _wrap(model: CRAFT, processes: Processes) -> nn.Module:
-    network = model if model.region is None else LevelsNetwork(model)
     if processes.world_size == 1:
-        return network
+        return model
     devices = [processes.device.index] if processes.device.type == "cuda" else None
-    return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
+    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)

@@ -1,4 +1,4 @@
-"""Scores the network on whole scenes with the real decoder and the official protocol."""
+"""Scores the network on whole scenes with the detector's decoder and the official protocol."""
 
 from __future__ import annotations
 
@@ -18,16 +18,9 @@ from craft.scene import Scene
 
 
 def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *, processes: Processes) -> Scores:
-    """Detect in every scene and score, each process taking its share of the scenes.
+    """Detect words in all scenes and score them; each process takes its share, and all get the same result.
 
-    Args:
-        model: the network, in training or evaluation mode; it is left as it was.
-        scenes: what to score, the same in every process.
-        settings: sizes and thresholds.
-        processes: this process's place.
-
-    Returns:
-        Precision, recall, H-mean and counts over all scenes, the same in every process.
+    The network, in training or evaluation mode, is left in its mode.
     """
     detector = Detector(model, settings, device=str(processes.device))
     own = scenes[processes.rank :: processes.world_size]

@@ -83,10 +83,10 @@ def test_names_are_understood_in_configurations(folder, tiny_config):
     said: list[str] = []
     processes = start_processes("cpu")
     try:
-        state = build_state(tiny_config.model_copy(update={"weights": "small"}), processes, say=said.append)
+        state = build_state(tiny_config.model_copy(update={"weights": "small"}), processes, echo=said.append)
         wide = tiny_config.model.model_copy(update={"width": 0.125})
         with pytest.raises(ValueError, match=r"small: weights of width 0.0625; set model.width to that, not 0.125"):
-            build_state(tiny_config.model_copy(update={"weights": "small", "model": wide}), processes, say=said.append)
+            build_state(tiny_config.model_copy(update={"weights": "small", "model": wide}), processes, echo=said.append)
     finally:
         stop_processes(processes)
 

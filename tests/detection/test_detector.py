@@ -12,7 +12,8 @@ from craft.config import DetectionSettings
 from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
 from craft.detection.network_input import network_size, resize_and_pad
-from craft.models.craft import CRAFT, freeze_batch_norm
+from craft.models.craft import CRAFT
+from craft.models.freezing import freeze_batch_norm
 from craft.models.weights import save_original, save_safetensors
 
 

@@ -9,7 +9,8 @@ import torch
 from craft.config import LEAST_TILE, DetectionSettings
 from craft.detection.detector import Detector
 from craft.detection.tiling import MARGIN, score_tiles, tile_spans
-from craft.models.craft import CRAFT, normalise_images
+from craft.models.craft import CRAFT
+from craft.models.inference import normalise_images
 from craft.models.region_head import RegionArchitecture, add_region_path
 
 SHAPES = [(96, 1504), (1504, 96), (896, 928)]
@@ -29,8 +30,8 @@ def far_sighted():
     def score(pixels):
         images = normalise_images(torch.from_numpy(pixels).permute(0, 3, 1, 2)).double() + 3  # past every ReLU
         with torch.inference_mode():
-            maps, features = model(images)
-        return maps.numpy(), {"features": features}
+            maps, levels = model(images)
+        return maps.numpy(), {"features": levels["decoder2"]}
 
     return score
 

@@ -126,7 +126,7 @@ def test_batch_norm_over_processes_is_refused_where_there_is_no_cuda(tiny_values
     alone = Processes(rank=0, world_size=1, device=torch.device("cpu"))
 
     with pytest.raises(ValueError, match=r"CUDA only.*model\.freeze_batch_norm: true"):
-        build_state(config, alone, say=print)
+        build_state(config, alone, echo=print)
 
 
 def test_batch_norm_over_processes_has_no_effect_on_a_frozen_one(tiny_values):

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from craft.models.craft import CRAFT, freeze_batch_norm, freeze_parameters, normalise_images
+from craft.models.craft import CRAFT
+from craft.models.freezing import freeze_batch_norm, freeze_parameters
+from craft.models.inference import normalise_images
 
 # Layer numbers of the convolutions in the authors' backbone; the batch norm of each has the next number.
 BACKBONE = {
@@ -98,12 +100,12 @@ def test_maps_have_half_the_size_of_any_picture(size_hw):
     model = small_model().eval()
 
     with torch.inference_mode():
-        maps, features = model(random_images(2, 3, *size_hw))
+        maps, levels = model(random_images(2, 3, *size_hw))
 
     half = (size_hw[0] // 2, size_hw[1] // 2)
     assert maps.shape == (2, 2, *half)
-    assert features.shape == (2, 4, *half)  # 32 channels at width 1
-    assert bool((features >= 0).all())
+    assert levels["decoder2"].shape == (2, 4, *half)  # 32 channels at width 1
+    assert bool((levels["decoder2"] >= 0).all())
 
 
 @pytest.mark.parametrize("width", [0.0625, 0.1, 0.25, 0.3, 1.1])
@@ -200,7 +202,7 @@ def test_normalising_takes_the_mean_and_divides_by_the_deviation_of_imagenet():
 
 
 def test_normalising_inside_inference_mode_first_does_not_spoil_training_later():
-    from craft.models import craft as module
+    from craft.models import inference as module
 
     module._channel_statistics.cache_clear()
     with torch.inference_mode():
@@ -216,8 +218,8 @@ def train_two_steps(model: CRAFT) -> tuple[dict[str, Tensor], list[Tensor]]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
     for step in range(2):
-        maps, features = model.train()(random_images(2, 3, 40, 56, seed=step))
-        loss = maps.square().mean() + features.mean()
+        maps, levels = model.train()(random_images(2, 3, 40, 56, seed=step))
+        loss = maps.square().mean() + levels["decoder2"].mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -5,13 +5,12 @@ import torch
 
 from craft.models.proposal_network import LEAST_SIDE, ProposalNetwork
 
-WIDTH = 0.0625
 SIZE_HW = (64, 96)
 
 
 @pytest.fixture
 def network():
-    return ProposalNetwork(width=WIDTH, generator=torch.Generator().manual_seed(0))
+    return ProposalNetwork({"vgg4": 16, "vgg8": 32}, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture

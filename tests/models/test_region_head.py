@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from craft.models.craft import CRAFT, LEVEL_CHANNELS, LEVEL_STRIDES, normalise_images
+from craft.models.craft import CRAFT, LEVEL_STRIDES
+from craft.models.inference import normalise_images
 from craft.models.region_head import (
     BOX_CODER,
-    LevelsNetwork,
     RegionArchitecture,
     RegionHead,
     add_region_path,
@@ -15,11 +15,13 @@ from craft.models.region_head import (
 from craft.models.weights import build_model, read_weights, save_original, save_safetensors
 
 WIDTH = 0.0625
+LEVEL_CHANNELS = {"vgg4": 256, "vgg8": 512, "decoder8": 128, "decoder4": 64, "decoder2": 32}  # at width 1
 
 
 def small_head(**changes):
     fields = {"pool_hw": (2, 3), "hidden": 8} | changes
-    return RegionHead(RegionArchitecture(**fields), width=WIDTH, generator=torch.Generator().manual_seed(0))
+    channels = {name: int(WIDTH * full) for name, full in LEVEL_CHANNELS.items()}
+    return RegionHead(RegionArchitecture(**fields), channels, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
@@ -34,20 +36,18 @@ def images():
 
 def test_levels_have_the_channels_and_strides_they_are_said_to_have(network, images):
     with torch.no_grad():
-        _maps, levels = network.forward_levels(normalise_images(images))
+        _maps, levels = network(normalise_images(images))
 
-    assert set(levels) == set(LEVEL_CHANNELS) == set(LEVEL_STRIDES)
+    assert set(levels) == set(LEVEL_CHANNELS) == set(LEVEL_STRIDES) == set(network.level_channels)
     for name, level in levels.items():
         assert level.shape == (2, LEVEL_CHANNELS[name] * WIDTH, 64 // LEVEL_STRIDES[name], 96 // LEVEL_STRIDES[name])
 
 
-def test_levels_come_from_the_same_pass_as_maps_and_features(network, images):
+def test_maps_are_computed_from_the_finest_level_of_the_decoder(network, images):
     with torch.no_grad():
-        maps, features = network(normalise_images(images))
-        same_maps, levels = LevelsNetwork(network)(normalise_images(images))
+        maps, levels = network(normalise_images(images))
 
-    assert torch.equal(maps, same_maps)
-    assert torch.equal(features, levels["decoder2"])
+        assert torch.equal(maps, network.conv_cls(levels["decoder2"]))
 
 
 def test_roialign_reads_a_linear_ramp_at_the_cells_centres():
@@ -63,7 +63,7 @@ def test_roialign_reads_a_linear_ramp_at_the_cells_centres():
 def test_several_levels_are_read_side_by_side(network, images):
     head = small_head(levels=("decoder2", "vgg8"))
     with torch.no_grad():
-        _maps, levels = network.forward_levels(normalise_images(images))
+        _maps, levels = network(normalise_images(images))
         pooled = head.pool(levels, [torch.tensor([[0.0, 0, 20, 10]]), torch.tensor([[4.0, 4, 40, 30]] * 3)])
 
     assert pooled.shape == (4, (2 + 32) * 6)
@@ -71,7 +71,7 @@ def test_several_levels_are_read_side_by_side(network, images):
 
 def test_no_boxes_give_no_judgement_and_a_gradient_of_zero(network, images):
     head = small_head()
-    _maps, levels = network.forward_levels(normalise_images(images))
+    _maps, levels = network(normalise_images(images))
 
     odds, corrections = head(levels, [torch.zeros(0, 4), torch.zeros(0, 4)])
     (odds.sum() + corrections.sum()).backward()
@@ -147,5 +147,5 @@ def test_region_head_without_its_architecture_is_refused(network, tmp_path, meta
     add_region_path(network, RegionArchitecture(hidden=6), seed=3)
     save_safetensors(network, tmp_path / "weights.safetensors", metadata)
 
-    with pytest.raises(ValueError, match=r"weights\.safetensors: .*(how it is built|not whole)"):
+    with pytest.raises(ValueError, match=r"weights\.safetensors: .*(no description of its architecture|incomplete)"):
         build_model(read_weights(tmp_path / "weights.safetensors"))

@@ -40,7 +40,7 @@ def test_a_known_name_that_does_not_ship_says_how_to_train_it(folder):
 
 
 def test_an_unknown_name_says_what_ships(folder):
-    with pytest.raises(ValueError, match=r"large: there is no such file.* \(what ships: small\)"):
+    with pytest.raises(ValueError, match=r"large: no such file.* \(what ships: small\)"):
         read_weights("large")
 
 

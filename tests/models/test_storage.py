@@ -156,7 +156,7 @@ def test_a_file_cut_short_is_refused(tmp_path):
     save_safetensors(state(), path, {}, storage="int8")
     path.write_bytes(path.read_bytes()[:-100])
 
-    with pytest.raises(ValueError, match=r"small\.safetensors: cannot be read .* anew"):
+    with pytest.raises(ValueError, match=r"small\.safetensors: cannot be read .* again"):
         read_weights(path)
 
 

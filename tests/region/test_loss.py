@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from craft.models.craft import CRAFT, normalise_images
+from craft.models.craft import CRAFT
+from craft.models.inference import normalise_images
 from craft.models.region_head import RegionArchitecture, RegionHead
 from craft.ohem.region import hardest_rois, sample_rois
 from craft.region.loss import head_loss, roi_losses, text_losses
@@ -39,7 +40,7 @@ def random_boxes(count, seed):
 @pytest.fixture
 def head():
     generator = torch.Generator().manual_seed(0)
-    built = RegionHead(RegionArchitecture(pool_hw=(3, 3), hidden=16), width=WIDTH, generator=generator)
+    built = RegionHead(RegionArchitecture(pool_hw=(3, 3), hidden=16), {"decoder2": 2}, generator=generator)
     with torch.no_grad():
         built.text.weight.mul_(100)  # so that a fresh head judges RoIs differently
         built.correction.weight.mul_(300)
@@ -65,7 +66,7 @@ def step(head, scene, sampler, *, count=16, times=None, negatives=None, rank_by=
     network, images, rois = scene
     for module in (network, head):
         module.zero_grad()
-    _maps, levels = network.forward_levels(images)
+    _maps, levels = network(images)
     found = head_loss(
         head,
         levels,
@@ -108,7 +109,7 @@ def test_mined_rois_have_larger_losses_than_the_mean(head, scene):
 def test_ranking_by_text_ignores_the_box_loss(head, scene):
     network, images, rois = scene
     with torch.no_grad():
-        _maps, levels = network.forward_levels(images)
+        _maps, levels = network(images)
         odds, _corrections = head(levels, [image.boxes_xyxy for image in rois])
     ranked = text_losses(odds, rois).split([len(image) for image in rois])
 
@@ -206,7 +207,7 @@ def crops():
         rois.append(label_proposals([torch.from_numpy(boxes)], labelled))
     network = CRAFT(0.0625, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        _maps, levels = network.forward_levels(normalise_images(torch.from_numpy(images).permute(0, 3, 1, 2)))
+        _maps, levels = network(normalise_images(torch.from_numpy(images).permute(0, 3, 1, 2)))
     return {"decoder2": levels["decoder2"]}, rois
 
 
@@ -224,7 +225,7 @@ def evaluate(head, crops):
 @pytest.mark.parametrize("sampler", ["heuristic", "ohem", "ohem-zeroed", "all"])
 def test_training_on_a_few_crops_lowers_the_loss_and_separates_text(crops, sampler):
     levels, rois = crops
-    head = RegionHead(RegionArchitecture(hidden=64), width=0.0625, generator=torch.Generator().manual_seed(0))
+    head = RegionHead(RegionArchitecture(hidden=64), {"decoder2": 2}, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3)
     before, _ = evaluate(head, crops)
 

@@ -8,8 +8,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from craft.config import RegionProposalSettings, RegionSettings
 from craft.datasets.batch import collate
-from craft.models.craft import CRAFT, normalise_images
-from craft.models.region_head import BOX_CODER, LevelsNetwork, RegionArchitecture, add_region_path
+from craft.models.craft import CRAFT
+from craft.models.inference import normalise_images
+from craft.models.region_head import BOX_CODER, RegionArchitecture, add_region_path
 from craft.region.loss import head_loss
 from craft.region.pass_times import PassTimes
 from craft.region.proposals import batch_rois, label_proposals, proposal_loss
@@ -78,7 +79,7 @@ def test_every_parameter_has_a_gradient_in_every_step(tmp_path):
     try:
         network = CRAFT(0.0625)
         path = add_region_path(network, RegionArchitecture(pool_hw=(2, 2), hidden=8), seed=0)
-        wrapped = DistributedDataParallel(LevelsNetwork(network))
+        wrapped = DistributedDataParallel(network)
         empty = Sample(
             np.zeros((64, 64, 3), np.uint8),
             *(np.zeros(shape, np.float32) for shape in ((0, 4, 2), 0, (0, 4, 2), 0, 0)),

@@ -20,7 +20,7 @@ SCALE = np.array([1.0, 1.0])
 def head():
     """A head that takes the left half of a 120 x 80 image for text, the right half not, and moves boxes to the right."""
     head = RegionHead(
-        RegionArchitecture(pool_hw=(1, 1), hidden=2), width=0.03125, generator=torch.Generator().manual_seed(0)
+        RegionArchitecture(pool_hw=(1, 1), hidden=2), {"decoder2": 1}, generator=torch.Generator().manual_seed(0)
     )
     with torch.no_grad():
         for layer in (head.first, head.second):

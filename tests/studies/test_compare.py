@@ -11,12 +11,12 @@ from craft.studies.collect import collect, fairness
 from craft.studies.compare import compare
 from craft.studies.study import Run, load_study, run_config, study_runs
 from craft.training.batch import batch_digest
-from craft.training.datasets import read_training_sets
+from craft.training.datasets import read_training_datasets
 
 
 def first_batches(study, run, out):
     config = run_config(study, run, out, steps=4)
-    sets = read_training_sets(config.data, say=lambda _message: None)
+    sets = read_training_datasets(config.data, echo=lambda _message: None)
     loader = build_loader(
         [(one.scenes, one.weight) for one in sets],
         seed=config.training.seed,

@@ -11,7 +11,7 @@ from craft.config import DatasetSettings, validate_config
 from craft.datasets.collection import read_scenes
 from craft.models.weights import save_safetensors
 from craft.teacher.label_files import read_labels
-from craft.training.datasets import read_training_sets
+from craft.training.datasets import read_training_datasets
 from tests.networks import lively_network
 
 
@@ -64,7 +64,7 @@ def test_stale_label_files_are_refused(labels, tiny_set, tmp_path):
 def test_training_reads_label_files_and_checks_their_weights(labels, weights, tiny_values, tmp_path):
     characters = {"source": "file", "files": [str(labels)], "weights": str(weights)}
     tiny_values["data"]["characters"] = characters
-    [dataset] = read_training_sets(validate_config(tiny_values, where="test").data, say=print)
+    [dataset] = read_training_datasets(validate_config(tiny_values, where="test").data, echo=print)
     labelled, _ = read_labels(labels, dataset.as_read)
     for scene, expected in zip(dataset.scenes, labelled, strict=True):
         for word, same in zip(scene.words, expected.words, strict=True):
@@ -74,10 +74,10 @@ def test_training_reads_label_files_and_checks_their_weights(labels, weights, ti
     save_safetensors(lively_network(seed=1), other, {})
     characters["weights"] = str(other)
     with pytest.raises(ValueError, match="made with weights"):
-        read_training_sets(validate_config(tiny_values, where="test").data, say=print)
+        read_training_datasets(validate_config(tiny_values, where="test").data, echo=print)
     characters |= {"weights": None, "files": [None, str(labels)]}
-    with pytest.raises(ValueError, match="2 files for 1 training sets"):
-        read_training_sets(validate_config(tiny_values, where="test").data, say=print)
+    with pytest.raises(ValueError, match="2 files for 1 training datasets"):
+        read_training_datasets(validate_config(tiny_values, where="test").data, echo=print)
 
 
 def test_show_draws_the_characters_of_a_label_file(labels, tiny_set, tmp_path):

@@ -9,8 +9,7 @@ from craft.cli.command import main
 from craft.config import dump_config
 from craft.models.craft import CRAFT
 from craft.models.weights import read_weights, save_safetensors
-from craft.training.convert import convert_weights
-from craft.training.provenance import provenance_of, without_machine_paths
+from craft.training.convert import convert_weights, provenance_of, without_machine_paths
 
 START = {
     "craft": "0.1.0",

@@ -11,7 +11,7 @@ from craft.datasets.augment import make_sample
 from craft.datasets.batch import collate
 from craft.scene import Scene, Word
 from craft.training.batch import batch_targets
-from craft.training.preview import preview_sample, show_set, whole_scene, write_map_pictures
+from craft.training.preview import preview_sample, show_dataset, whole_scene, write_map_image
 
 BAR, GAP = 18, 4
 
@@ -65,7 +65,9 @@ def test_map_pictures_have_a_row_per_crop_and_leave_the_model_training(tmp_path)
     targets = batch_targets(batch, torch.device("cpu"))
     model = Halves().train()
 
-    path = write_map_pictures(tmp_path / "maps", 30, model, batch, targets, torch.rand(5, 2, 48, 64))
+    path = write_map_image(
+        tmp_path / "maps", 30, model, batch, targets, torch.rand(5, 2, 48, 64), precision=torch.float32
+    )
 
     assert path.name == "step_000030.jpg"
     assert cv2.imread(str(path)).shape == (4 * (48 + BAR + GAP) - GAP, 7 * (64 + GAP) - GAP, 3)
@@ -84,14 +86,14 @@ def set_folder(tmp_path):
 
 
 def test_showing_a_set_draws_whole_scenes(set_folder, tmp_path):
-    paths = show_set(
+    paths = show_dataset(
         set_folder,
         tmp_path / "out",
         count=2,
         augmented=False,
         augment=AugmentSettings(),
         crop_size=64,
-        say=lambda _: None,
+        echo=lambda _: None,
     )
 
     assert [path.name for path in paths] == ["img_1.jpg", "img_2.jpg"]
@@ -99,14 +101,14 @@ def test_showing_a_set_draws_whole_scenes(set_folder, tmp_path):
 
 
 def test_showing_a_set_augmented_draws_training_crops(set_folder, tmp_path):
-    paths = show_set(
+    paths = show_dataset(
         set_folder,
         tmp_path / "out",
         count=9,
         augmented=True,
         augment=AugmentSettings(),
         crop_size=64,
-        say=lambda _: None,
+        echo=lambda _: None,
     )
 
     assert len(paths) == 3  # an epoch of three scenes

@@ -58,7 +58,7 @@ def test_nothing_left_to_train_is_refused():
 
 def test_average_forgets_its_start_and_then_follows_the_decay():
     model = nn.Linear(1, 1, bias=False)
-    average, rule = build_average(model, decay=0.9, updates=0)
+    average, rule = build_average(model, decay=0.9)
     expected = None
     for step in range(50):
         with torch.no_grad():
@@ -74,7 +74,7 @@ def test_average_forgets_its_start_and_then_follows_the_decay():
 
 def test_average_keeps_batch_norm_statistics_and_copies_their_count():
     model = nn.BatchNorm1d(1)
-    average, rule = build_average(model, decay=0.5, updates=0)
+    average, rule = build_average(model, decay=0.5)
     for step in range(3):
         model(torch.full((2, 1), float(step)) + torch.tensor([[0.0], [1.0]]))
         average.update_parameters(model)

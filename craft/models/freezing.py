@@ -1,0 +1,52 @@
+"""Parameters and batch norm statistics that training leaves as they are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def batch_norm_layers(model: nn.Module) -> Iterator[_BatchNorm]:
+    """Every batch norm layer, synchronised ones included."""
+    return (layer for layer in model.modules() if isinstance(layer, _BatchNorm))
+
+
+def hold_frozen_statistics(model: nn.Module) -> None:
+    """Put batch norm layers whose parameters are all frozen in evaluation mode."""
+    for layer in batch_norm_layers(model):
+        if not any(parameter.requires_grad for parameter in layer.parameters()):
+            layer.eval()
+
+
+def freeze_parameters(model: nn.Module, prefixes: Sequence[str]) -> list[str]:
+    """Freeze the parameters of a CRAFT whose names start with any of the prefixes, such as "basenet.slice1.".
+
+    A batch norm layer whose parameters are all frozen keeps its statistics too, so that frozen parts compute the same.
+
+    Returns:
+        Names of the frozen parameters, in the model's order.
+
+    Raises:
+        ValueError: a prefix names no parameter.
+    """
+    parameters = dict(model.named_parameters())
+    for prefix in prefixes:
+        if not prefix or not any(name.startswith(prefix) for name in parameters):
+            starts = {".".join(name.split(".")[:depth]) for name in parameters for depth in (1, 2, 3, 4)}
+            nearest = difflib.get_close_matches(prefix, sorted(starts), n=1, cutoff=0.0)[0]
+            raise ValueError(f"freeze: no parameter's name starts with {prefix!r}; the nearest start is {nearest!r}")
+    frozen = [name for name in parameters if name.startswith(tuple(prefixes))]
+    for name in frozen:
+        parameters[name].requires_grad_(False)
+    model.train(model.training)
+    return frozen
+
+
+def freeze_batch_norm(model: nn.Module) -> None:
+    """Freeze the statistics and parameters of every batch norm layer of a CRAFT."""
+    for layer in batch_norm_layers(model):
+        layer.requires_grad_(False)
+    model.train(model.training)

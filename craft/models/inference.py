@@ -1,0 +1,59 @@
+"""One way to run a network over images: normalise, channels last, autocast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def run_network(network: nn.Module, images: Tensor, *, precision: torch.dtype) -> tuple[Tensor, Any]:
+    """Run a network over uint8 images, in its present mode; gradients follow the caller's mode.
+
+    Args:
+        network: a CRAFT, wrapped or not.
+        images: (B, 3, H, W) uint8, RGB, on the network's device.
+        precision: what autocast computes in, torch.float32 or torch.bfloat16.
+
+    Returns:
+        Maps and features, as `CRAFT.forward` gives them.
+    """
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+        return network(normalise_images(images).contiguous(memory_format=torch.channels_last))
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, without gradients; afterwards each of its modules is in its own mode again."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def normalise_images(images: Tensor) -> Tensor:
+    """Subtract ImageNet's mean from (B, 3, H, W) uint8 RGB images and divide by its deviation, in float32."""
+    mean, deviation = _channel_statistics(images.device)
+    return images.to(torch.float32).sub(mean).div(deviation)
+
+
+@lru_cache
+def _channel_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    # Cached, since building a tensor on a GPU from Python numbers makes the host wait. Built outside inference mode, so
+    # that training may use what detection built first.
+    with torch.inference_mode(False):
+        mean, deviation = (
+            torch.tensor(values, dtype=torch.float32).mul(255).reshape(1, 3, 1, 1) for values in (_MEAN, _DEVIATION)
+        )
+        return mean.to(device), deviation.to(device)
