@@ -6,17 +6,15 @@ A configuration file holds what differs from the defaults below, or from the fil
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from craft.config_files import ABSENT, deep_merge, inherited_settings, lookup, parse_settings, read_yaml
+from craft.config_files import ABSENT, deep_merge, explain_error, inherited_settings, lookup, parse_settings, read_yaml
 
 DatasetFormat = Literal[
     "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth"
@@ -512,20 +510,18 @@ def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any]
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise ValueError("\n".join(f"{where}: {explain_error(item)}" for item in error.errors())) from None
+        raise ValueError("\n".join(f"{where}: {_explain(item)}" for item in error.errors())) from None
     _refuse_idle(config, given or {}, where)
     return config
 
 
+def _explain(error: Any) -> str:
+    name = ".".join(map(str, error["loc"]))
+    return f"{name} was removed: {_REMOVED[name]}" if name in _REMOVED else explain_error(error, Config)
+
+
 def without_removed(values: dict[str, Any]) -> dict[str, Any]:
-    """Drop the settings that craft no longer has from those that an earlier craft wrote.
-
-    Args:
-        values: nested settings. Not changed.
-
-    Returns:
-        The rest of them.
-    """
+    """The nested settings that an earlier version of craft wrote, without those that no longer exist."""
     kept = copy.deepcopy(values)
     for key in _REMOVED:
         section, _, name = key.rpartition(".")
@@ -551,63 +547,13 @@ def effective_settings(config: Config) -> dict[str, Any]:
     if not config.region.enabled:
         del values["region"]
     for name in ("train", "validation"):
-        values["data"][name] = [_effective_set(one) for one in values["data"][name]]
+        values["data"][name] = [_effective_dataset(dataset) for dataset in values["data"][name]]
     return values
 
 
-def _effective_set(values: dict[str, Any]) -> dict[str, Any]:
+def _effective_dataset(values: dict[str, Any]) -> dict[str, Any]:
     idle = (*_READING_KEYS, "split") if values["format"] == "synth" else _RENDERING_KEYS
     return {name: value for name, value in values.items() if name not in idle}
-
-
-def explain_error(error: Any, settings: type[Settings] = Config) -> str:
-    """Say in one line what is wrong with a setting, given an entry of `ValidationError.errors()` for the class `settings`."""
-    place = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
-    name = ".".join(str(part) for part in place)
-    if name in _REMOVED:
-        return f"{name} was removed: {_REMOVED[name]}"
-    if error["type"] == "extra_forbidden":
-        return f"unknown setting '{name}'; {_suggestion(place, settings)}"
-    if error["type"] == "value_error":  # ours, which says what came
-        return f"{name}: {error['ctx']['error']}"
-    return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]} (got {error['input']!r})"
-
-
-def _suggestion(place: list[Any], settings: type[Settings]) -> str:
-    """The setting that an unknown one was probably meant to be: the same name elsewhere, or a similar name beside it."""
-    section, key = list(map(str, place[:-1])), str(place[-1])
-    known = _known_keys(place[:-1], settings)
-    nearest = difflib.get_close_matches(key, known, n=1)
-    elsewhere = [name for name in _all_keys(settings) if name.rpartition(".")[2] == key]
-    if nearest or elsewhere:
-        names = [".".join([*section, nearest[0]])] if nearest else elsewhere[:3]
-        return "did you mean " + " or ".join(f"'{name}'" for name in names) + "?"
-    return f"known here: {', '.join(known)}"
-
-
-def _all_keys(settings: type[Settings], prefix: str = "") -> Iterator[str]:
-    for name, field in settings.model_fields.items():
-        inner = [item for item in _types_in(field.annotation) if issubclass(item, Settings)]
-        if inner:
-            yield from _all_keys(inner[0], f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def _known_keys(place: list[Any], settings: type[Settings]) -> list[str]:
-    model: Any = settings
-    for part in place:
-        if isinstance(part, int) or part not in model.model_fields:
-            continue  # an item of a list, or a name that the user chose
-        annotation = model.model_fields[part].annotation
-        model = next(item for item in _types_in(annotation) if issubclass(item, Settings))
-    return list(model.model_fields)
-
-
-def _types_in(annotation: Any) -> list[type]:
-    """The classes that an annotation is made of: of dict[str, tuple[A, ...]] str and A."""
-    inner = [item for argument in getattr(annotation, "__args__", ()) for item in _types_in(argument)]
-    return inner if inner else [annotation] * isinstance(annotation, type)
 
 
 def _refuse_idle(config: Config, given: dict[str, Any], where: str) -> None:

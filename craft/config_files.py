@@ -1,11 +1,14 @@
-"""Settings as users write them, in YAML files and as `--set a.b=c`: nested dictionaries, not yet validated."""
+"""Settings as users write them, in YAML files and as `--set a.b=c`, and what is said about mistakes in them."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 _MOST_NODES = 100_000
 
@@ -119,3 +122,51 @@ def lookup(values: dict[str, Any], key: str) -> Any:
             return ABSENT
         found = found[part]
     return found
+
+
+def explain_error(error: Any, settings: type[BaseModel]) -> str:
+    """Say in one line what is wrong with a setting, given an entry of `ValidationError.errors()` of the class."""
+    path = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+    name = ".".join(str(part) for part in path)
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting '{name}'; {_suggestion(path, settings)}"
+    if error["type"] == "value_error":  # ours, which says what came
+        return f"{name}: {error['ctx']['error']}"
+    return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]} (got {error['input']!r})"
+
+
+def _suggestion(path: list[Any], settings: type[BaseModel]) -> str:
+    """The setting that an unknown one was probably meant to be: the same name elsewhere, or a similar name beside it."""
+    section, key = list(map(str, path[:-1])), str(path[-1])
+    known = _known_keys(path[:-1], settings)
+    nearest = difflib.get_close_matches(key, known, n=1)
+    elsewhere = [name for name in _all_keys(settings) if name.rpartition(".")[2] == key]
+    if nearest or elsewhere:
+        names = [".".join([*section, nearest[0]])] if nearest else elsewhere[:3]
+        return "did you mean " + " or ".join(f"'{name}'" for name in names) + "?"
+    return f"known here: {', '.join(known)}"
+
+
+def _all_keys(settings: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in settings.model_fields.items():
+        inner = [item for item in _types_in(field.annotation) if issubclass(item, BaseModel)]
+        if inner:
+            yield from _all_keys(inner[0], f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _known_keys(path: list[Any], settings: type[BaseModel]) -> list[str]:
+    model: Any = settings
+    for part in path:
+        if isinstance(part, int) or part not in model.model_fields:
+            continue  # an item of a list, or a name that the user chose
+        annotation = model.model_fields[part].annotation
+        model = next(item for item in _types_in(annotation) if issubclass(item, BaseModel))
+    return list(model.model_fields)
+
+
+def _types_in(annotation: Any) -> list[type]:
+    """The classes that an annotation is made of: of dict[str, tuple[A, ...]] str and A."""
+    inner = [item for argument in getattr(annotation, "__args__", ()) for item in _types_in(argument)]
+    return inner if inner else [annotation] * isinstance(annotation, type)

@@ -10,18 +10,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from craft.config import (
-    Config,
-    DatasetSettings,
-    Protocol,
-    Settings,
-    deep_merge,
-    explain_error,
-    load_config,
-    parse_settings,
-    read_yaml,
-    validate_config,
-)
+from craft.config import Config, DatasetSettings, Protocol, Settings, load_config, validate_config
+from craft.config_files import deep_merge, explain_error, parse_settings, read_yaml
 from craft.evaluation.thresholds import Thresholds, threshold_grid
 
 SYNTHETIC = "synth:"

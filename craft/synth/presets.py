@@ -6,7 +6,8 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from craft.config import Preset, Settings, explain_error
+from craft.config import Preset, Settings
+from craft.config_files import explain_error
 
 SCRIPTS = {
     "Latin": 10.0,
