@@ -14,10 +14,9 @@ import pytest
 import torch
 
 from craft.config import AugmentSettings
-from craft.datasets.batch import collate
 from craft.datasets.loader import build_loader
 from craft.datasets.scene_dataset import SceneDataset
-from craft.scene import Sample, Scene, Word
+from craft.scene import Scene, Word
 
 AUGMENT = AugmentSettings(colour=0.5, noise=0.5, jpeg=0.5, blur=0.5)
 
@@ -110,41 +109,6 @@ def test_images_are_uint8_in_channels_last_memory(scenes):
     assert images.shape == (4, 3, 64, 64)
     assert images.dtype == torch.uint8
     assert images.is_contiguous(memory_format=torch.channels_last)
-
-
-def sample(num_words, characters_each, value):
-    quads = np.full((num_words * characters_each, 4, 2), value, dtype=np.float32)
-    return Sample(
-        image=np.full((4, 6, 3), value, dtype=np.uint8),
-        character_quads_xy=quads,
-        character_word=np.repeat(np.arange(num_words), characters_each).astype(np.int64),
-        strip_quads_xy=quads[:num_words],
-        strip_word=np.arange(num_words, dtype=np.int64),
-        word_confidence=np.full(num_words, value / 10, dtype=np.float32),
-        seed=2**62 + value,
-        name=f"img_{value}",
-    )
-
-
-def test_words_are_numbered_through_a_batch():
-    batch = collate([sample(2, 2, 1), sample(0, 0, 2), sample(1, 3, 3)])
-
-    assert batch.character_word.tolist() == [0, 0, 1, 1, 2, 2, 2]
-    assert batch.strip_word.tolist() == [0, 1, 2]
-    assert batch.word_image.tolist() == [0, 0, 2]
-    assert batch.word_confidence == pytest.approx([0.1, 0.1, 0.3])
-    assert batch.character_quads_xy[:, 0, 0].tolist() == [1, 1, 1, 1, 3, 3, 3]
-    assert batch.seeds.tolist() == [2**62 + 1, 2**62 + 2, 2**62 + 3]
-    assert batch.names == ["img_1", "img_2", "img_3"]
-    assert batch.images[:, 0, 0, 0].tolist() == [1, 2, 3]
-
-
-def test_a_batch_without_words_is_normal():
-    batch = collate([sample(0, 0, 1)])
-
-    assert batch.character_quads_xy.shape == (0, 4, 2)
-    assert batch.word_image.shape == (0,)
-    assert batch.word_image.dtype == np.int64
 
 
 @pytest.mark.parametrize("workers", [0, 1])
