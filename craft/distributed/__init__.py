@@ -2,6 +2,6 @@
 
 A file imports only from files above it:
 
-    rendezvous  A fresh start for processes that torchrun has started again: none reads what an earlier attempt left b
-    processes   Processes that train together under torchrun: who this one is, and what they tell each other.
+    rendezvous  A fresh start for processes that torchrun has restarted.
+    processes   This process's rank and device, and collective operations.
 """

@@ -1,4 +1,4 @@
-"""Processes that train together under torchrun: who this one is, and what they tell each other."""
+"""Processes that train together under torchrun: this one's rank and device, and collective operations."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ from craft.models.device import choose_device
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process among those that train together.
-
-    Attributes:
-        rank: 0 to world_size - 1; rank 0 writes.
-        world_size: number of processes, 1 without torchrun.
-        device: where this process computes.
-    """
+    """This process's rank among `world_size` that train together, 1 without torchrun, and its device."""
 
     rank: int
     world_size: int
@@ -30,21 +24,15 @@ class Processes:
 
     @property
     def writes(self) -> bool:
-        """Whether this is the process that writes files and speaks."""
+        """Whether this is the process that writes files and messages: rank 0."""
         return self.rank == 0
 
 
 def start_processes(device_name: str) -> Processes:
-    """Join the other processes where torchrun started several, else stand alone.
-
-    Args:
-        device_name: "auto", "cpu", "cuda" or "mps"; with several processes on cuda each takes the GPU of its local rank.
-
-    Returns:
-        This process's place.
+    """Join the other processes where torchrun started several; on "cuda" each takes the GPU of its local rank.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: the device is not available.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     device = choose_device(device_name)
@@ -65,21 +53,13 @@ def start_processes(device_name: str) -> Processes:
 
 
 def stop_processes(processes: Processes) -> None:
-    """Leave the group of processes, if there is one."""
+    """Leave the process group, if there is one."""
     if processes.world_size > 1 and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def mean_over_processes(values: Tensor, processes: Processes) -> Tensor:
-    """Average a tensor over all processes.
-
-    Args:
-        values: any shape, the same in every process.
-        processes: this process's place.
-
-    Returns:
-        The mean, in every process.
-    """
+    """Average a tensor of the same shape in every process over all of them; every process gets the mean."""
     if processes.world_size == 1:
         return values
     total = values.clone()
@@ -97,7 +77,7 @@ def any_process(flag: bool, processes: Processes) -> bool:
 
 
 def gather_objects(value: Any, processes: Processes) -> list[Any]:
-    """Collect one picklable object of every process, in order of rank, in every process."""
+    """Collect a picklable object from every process, in order of rank, in every process."""
     if processes.world_size == 1:
         return [value]
     gathered: list[Any] = [None] * processes.world_size
@@ -106,18 +86,13 @@ def gather_objects(value: Any, processes: Processes) -> list[Any]:
 
 
 def share_buffers(model: nn.Module, processes: Processes) -> None:
-    """Give every process rank 0's batch norm statistics, since each gathers its own between two steps.
-
-    Args:
-        model: the same network in every process; its buffers are overwritten where the rank is not 0.
-        processes: this process's place.
-    """
+    """Overwrite a model's batch norm statistics with rank 0's, since each process gathers its own between two steps."""
     if processes.world_size > 1:
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, src=0)
 
 
 def wait_for_all(processes: Processes) -> None:
-    """Return when every process has come here."""
+    """Wait until every process gets here."""
     if processes.world_size > 1:
         torch.distributed.barrier()

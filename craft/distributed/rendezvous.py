@@ -1,4 +1,4 @@
-"""A fresh start for processes that torchrun has started again: none reads what an earlier attempt left behind."""
+"""A fresh start for processes that torchrun has restarted: none reads what an earlier attempt left behind."""
 
 from __future__ import annotations
 
@@ -18,23 +18,15 @@ _POLL_SECONDS = 0.05
 
 
 def attempt_store(rank: int, world_size: int, *, timeout_seconds: float = 1800.0) -> Store | None:
-    """Give the store in which the processes of this attempt meet, where torchrun keeps one store for all attempts.
+    """Give the store in which the processes of this attempt meet; None where torchrun's agent serves none.
 
     torchrun's agent serves one store for the whole run, and the addresses of an attempt that ended stay in it. A process
-    that is quicker than its peers reads the address of one that is gone, and cannot connect
-    (pytorch/pytorch issue 135712). How often an agent has restarted does not tell attempts apart either, since agents
-    that were replaced count from 0. So the processes agree on a token first.
-
-    Args:
-        rank: this process's place, 0 to world_size - 1.
-        world_size: number of processes.
-        timeout_seconds: how long to wait for the others.
-
-    Returns:
-        The store under this attempt's token, or None where torchrun's agent serves none: then the default does.
+    that is quicker than its peers reads the address of one that is gone, and cannot connect (pytorch/pytorch issue
+    135712). How often an agent has restarted does not tell attempts apart either, since replaced agents count from 0. So
+    the processes agree on a token first.
 
     Raises:
-        TimeoutError: not all processes came.
+        TimeoutError: not all processes joined.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
@@ -49,21 +41,12 @@ def attempt_store(rank: int, world_size: int, *, timeout_seconds: float = 1800.0
 def agree_on_attempt(store: Store, rank: int, world_size: int, *, timeout_seconds: float) -> str:
     """Agree on a token with the processes that run now, whatever earlier ones have left in the store.
 
-    Rank 0 lays down a token of its own and waits until every other rank has answered under it with a number of its own;
-    it then lists the answers. A rank that finds itself in the list has met a rank 0 that runs now: the lists of earlier
-    attempts cannot hold it.
-
-    Args:
-        store: seen by all processes; it may hold anything of attempts that ended.
-        rank: this process's place.
-        world_size: number of processes.
-        timeout_seconds: how long to wait for the others.
-
-    Returns:
-        The token, the same in every process and of no other attempt.
+    Rank 0 stores a token of its own and waits until every other rank has answered under it with a number of its own; it
+    then lists the answers. A rank that finds itself in the list has met a rank 0 that runs now: the lists of earlier
+    attempts cannot contain it.
 
     Raises:
-        TimeoutError: not all processes came.
+        TimeoutError: not all processes joined.
     """
     me = uuid.uuid4().hex
     if rank == 0:
@@ -94,6 +77,6 @@ def _wait(store: Store, keys: list[str], seconds: float) -> None:
 
 def _absent(seconds: float) -> str:
     return (
-        f"not all processes of the training have come within {seconds:g} s; "
-        "look at what torchrun says of the others, then start again with --resume"
+        f"not all training processes joined within {seconds:g} s; "
+        "check torchrun's output for the others, then start again with --resume"
     )

@@ -78,12 +78,12 @@ class ProposalNetwork(nn.Module):
         count: int,
         nms_iou: float = 0.7,
     ) -> list[Tensor]:
-        """Turn scored anchors into the boxes most likely to hold a word.
+        """Turn scored anchors, from `anchors` and `forward`, into the boxes most likely to hold a word.
 
         Args:
-            anchors: from `anchors`.
-            odds: (B, A) logits, from `forward`.
-            corrections: (B, A, 4) box deltas, from `forward`.
+            anchors: (A_l, 4) float32 for each level.
+            odds: (B, A) logits.
+            corrections: (B, A, 4) box deltas.
             size_hw: of the network input; boxes are clipped to it.
             count: most boxes per image.
             nms_iou: IoU above which the less likely of two boxes of a level is dropped.

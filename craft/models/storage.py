@@ -28,14 +28,9 @@ _LEAST_STEP = torch.finfo(torch.float32).tiny  # a smaller one would lose digits
 def pack_int8(state: Mapping[str, Tensor], *, fewest: int = FEWEST_PACKED) -> dict[str, Tensor]:
     """Store large kernels and matrices in 8 bits: integers, and per output channel the step between two of them.
 
-    Args:
-        state: tensors by name. Floating ones with two or more dimensions, output channels first, and at least `fewest`
-            elements are packed; the rest stay as they are.
-        fewest: >= 1.
-
-    Returns:
-        The same names, packed ones int8 of the same shape, and for each of these NAME.scale, (O,) float32. A channel's
-        step is its largest absolute weight over 127, so that no weight moves by more than half a step.
+    Packed are floating tensors with two or more dimensions, output channels first, and at least `fewest` elements. They
+    become int8 of the same shape, beside a new NAME.scale, (O,) float32. A channel's step is its largest absolute weight
+    over 127, so that no weight moves by more than half a step.
 
     Raises:
         ValueError: a tensor holds NaN or infinity.
@@ -68,10 +63,8 @@ def storage_note(packed: Mapping[str, Tensor]) -> str:
 def restore_float(packed: Mapping[str, Tensor], note: str | None, *, source: str) -> dict[str, Tensor]:
     """Restore packed tensors from a file to float32, under their names before packing.
 
-    Args:
-        packed: tensors by name, as read.
-        note: from `storage_note`; None where the file has none, whose tensors are then given back as they are.
-        source: the file, for messages.
+    `note` is from `storage_note`; None where the file has none, whose tensors are then given back as they are. `source`
+    names the file in messages.
 
     Raises:
         ValueError: the note has another format or version, the tensors are not those that were written, or there are

@@ -39,8 +39,7 @@ class Weights:
 
     Attributes:
         state: the network's tensors by name, on the CPU, without prefixes.
-        metadata: what travels with them: "detection" (settings as a dictionary; defaults for those left out), "width",
-            "backbone" where it is not the default, "step" and whatever else was written.
+        metadata: "detection" (settings as a dictionary), "width", "backbone" where it is not the default, "step", ...
         source: the file's path, for messages.
         storage: how the file stores them; 8-bit tensors are restored to float here.
     """
@@ -71,12 +70,9 @@ class LoadReport:
 def read_weights(path: str | Path) -> Weights:
     """Read weights: safetensors, the authors' and EasyOCR's .pth, the EasyOCR trainer's and our own checkpoints.
 
-    Nothing in the file is executed. Of our checkpoints the moving average is read where there is one. The metadata of
-    the authors' and EasyOCR's files says under "detection" how their code turns maps into pixels.
-
-    Args:
-        path: the file, or the name of weights that ship ("small"). A file ending in .safetensors is read as that, any
-            other as torch's format.
+    Nothing in the file is executed. `path` may be the name of weights that ship ("small"). Of our checkpoints the moving
+    average is read where there is one. The metadata of the authors' and EasyOCR's files says under "detection" how their
+    code turns maps into pixels.
 
     Raises:
         ValueError: the file cannot be read, is damaged, or holds no tensors by name; or no weights of that name ship.
@@ -170,13 +166,9 @@ def save_safetensors(
     *,
     storage: Storage = "float",
 ) -> None:
-    """Write weights as a safetensors file: the old one or the new one, never a part.
+    """Write weights as a safetensors file, atomically, with plain metadata that travels with them as JSON.
 
-    Args:
-        model: a network, or its tensors by name; prefixes are dropped.
-        path: file to write, .safetensors.
-        metadata: plain values that travel with the weights, as JSON.
-        storage: "int8" stores large kernels and matrices in 8 bits, see `pack_int8`.
+    "int8" stores large kernels and matrices in 8 bits, see `pack_int8`.
 
     Raises:
         ValueError: 8 bits are asked for, and a tensor holds NaN or infinity.

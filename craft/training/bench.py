@@ -69,9 +69,7 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
     peak = _matrix_peak(choose_precision(config.training.precision, processes.device), watch)
     flop = training_flop(state.model, config.data.crop_size)
     rate = processes.world_size * config.training.batch_size
-    step_rate = rate * config.optimizer.accumulate
     wait_for_all(processes)
-
     parts = []
     echo(f"timing {steps} batches and steps of each part, on {processes.device}")
     seconds, kept, first = _time_loader(config, datasets, state, processes, steps)
@@ -88,7 +86,8 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
     ):
         watch.reset_peak()
         times, wait = _time_steps(config, state, batches, processes, regions, folder, steps)
-        part = summarise_times(name, times, images=step_rate, memory=watch.peak_bytes(), data_wait=wait)
+        images = rate * config.optimizer.accumulate
+        part = summarise_times(name, times, images=images, memory=watch.peak_bytes(), data_wait=wait)
         parts.append(part.with_peak_share(flop * part.images_per_second / processes.world_size / peak))
     return BenchReport(
         parts=tuple(parts),

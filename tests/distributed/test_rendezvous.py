@@ -51,7 +51,7 @@ def test_a_process_that_is_quicker_than_the_new_rank_0_does_not_take_the_last_at
 
 
 def test_an_attempt_that_was_cut_before_all_had_come_does_not_hold_up_the_next(serve):
-    with pytest.raises(TimeoutError, match="not all processes"):
+    with pytest.raises(TimeoutError, match="not all training processes"):
         agree(serve, [0, 1], 3, seconds=0.5)
 
     assert len(set(agree(serve, [2, 1, 0], 3))) == 1
