@@ -29,7 +29,7 @@ import yaml
 
 from craft.config import load_config
 from craft.evaluation.bootstrap import Interval, bootstrap_difference, bootstrap_interval
-from craft.evaluation.image_score import ImageScore, harmonic_mean, shares
+from craft.evaluation.image_score import ImageScore, score_matches
 from craft.evaluation.thresholds import Thresholds
 from craft.studies.collect import Results, collect
 from craft.studies.compare import compare
@@ -262,11 +262,10 @@ def image_scores(results: Results, variant: str, *, seeds: set[int] | None = Non
     counts = np.sum([one.scores["real/report"].counts[chosen] for one in runs], axis=0)
     scores = []
     for row in counts.tolist():
-        precision, recall = shares(row[MATCHED], row[MATCHED], row[WORDS], row[DETECTIONS])
-        both = harmonic_mean(precision, recall)
-        scores.append(
-            ImageScore(precision, recall, both, None, (), row[MATCHED], row[MATCHED], row[WORDS], 0, row[DETECTIONS])
-        )
+        words, detections = np.zeros(row[WORDS], bool), np.zeros(row[DETECTIONS], bool)
+        matched = float(row[MATCHED])
+        score = score_matches((), truth_credit=matched, detection_credit=matched, dont_care=words, ignored=detections)
+        scores.append(score)
     return scores
 
 

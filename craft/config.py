@@ -28,6 +28,7 @@ RATIO_RULES: tuple[OhemRule, ...] = ("hardest", "random")  # those that a ratio 
 OhemScope = Literal["image", "batch"]
 RoiSampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
 RankBy = Literal["loss", "text"]
+PixelRule = Literal["corner", "centre"]
 Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
 
 RUN_RECORD = "environment.jsonl"
@@ -404,7 +405,7 @@ class DetectionSettings(Settings):
         description="Images with a longer side in network input pixels are scored in overlapping tiles of at most this side: "
         f"the same maps in the memory of one tile. At least {LEAST_TILE}; 0 switches tiling off.",
     )
-    pixel_rule: Literal["corner", "centre"] = Field(
+    pixel_rule: PixelRule = Field(
         "centre",
         description="Input coordinate of map index i. corner: 2 i, as in the original. centre: 2 (i + 0.5).",
     )

@@ -79,7 +79,7 @@ def _detect(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     for failure in run.failures:
         print(failure, file=sys.stderr)
-    for image in run.pictures if len(run.pictures) <= MAX_IMAGES_LISTED else ():
+    for image in run.images if len(run.images) <= MAX_IMAGES_LISTED else ():
         print(
             ": ".join(filter(None, (str(image.path), f"{image.num_words} words", ", ".join(map(str, image.written)))))
         )

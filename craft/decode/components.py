@@ -1,4 +1,4 @@
-"""Connected components of thresholded score maps as runs of pixels, with no label image in between.
+"""Connected components of thresholded score maps as runs of pixels, without a label image.
 
 A run is a stretch of neighbouring map pixels in one row whose region or affinity score is above its threshold.
 """
@@ -11,9 +11,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# Columns of the integer table of runs. Numbers instead of a record type, since numba compiles these faster.
+# Columns of the integer table of runs. Plain numbers, since numba compiles them faster than a record type.
 ROW, START, STOP, FIRST_TEXT, LAST_TEXT, NUM_TEXT = range(6)
 _NO_TEXT = -1
+LEAST_AREA = 10
+"""Map pixels; smaller components are noise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,14 +23,14 @@ class Components:
     """The 4-connected components of a pair of score maps, in the order of their first pixels, row by row.
 
     Attributes:
-        runs: (R, 6) int32, grouped by component and top to bottom inside one: row, first column, last column + 1,
-            first and last column whose region score is above the low threshold (-1 where none is), number of those.
+        runs: (R, 6) int32, grouped by component, top to bottom: row, first column, last column + 1, first and last
+            column with a region score above the low threshold (-1 if none), number of such columns.
         offsets: (C + 1,) int64, component c has the runs offsets[c] to offsets[c + 1].
         areas: (C,) int64, pixels.
-        boxes_xyxy: (C, 4) int32, first column and row, last column and row + 1, map indices.
-        peaks: (C,) float32, largest region score of the pixels above the low threshold; 0 where there is none.
-        sums: (C,) float64, sum of these pixels' region scores.
-        num_text: (C,) int64, number of these pixels.
+        boxes_xyxy: (C, 4) int32, first column and row, last column and row + 1.
+        peaks: (C,) float32, peak region score of the pixels above the low threshold; 0 if there are none.
+        sums: (C,) float64, sum of their region scores.
+        num_text: (C,) int64, their number.
     """
 
     runs: NDArray[np.int32]
@@ -45,14 +47,8 @@ def find_components(
 ) -> Components:
     """Find the 4-connected components of (region > low_text) or (affinity > link_threshold).
 
-    Args:
-        region: (H, W) float32, C-contiguous.
-        affinity: (H, W) float32, C-contiguous.
-        low_text: compared as float32, as OpenCV does.
-        link_threshold: compared as float32.
-
-    Returns:
-        The components in the order in which OpenCV numbers them. NaN is above no threshold.
+    Maps are (H, W) float32, C-contiguous; thresholds are compared as float32, as in OpenCV, and NaN is above none.
+    Components come in the order in which OpenCV numbers them.
 
     Source: run-length labelling with union-find, after He, Chao and Suzuki, A Run-Based Two-Scan Labeling Algorithm,
         IEEE Transactions on Image Processing 2008.
@@ -63,8 +59,8 @@ def find_components(
     return _gather(runs, values, component, num_components)
 
 
-# Arrays are made in Python and filled in by the kernels: numba compiles in seconds instead of tens of seconds where
-# a kernel neither allocates nor copies slices.
+# Arrays are allocated in Python and filled in by the kernels: numba compiles kernels that neither allocate nor copy slices
+# in seconds instead of tens of seconds.
 
 
 def _find_runs(
@@ -99,16 +95,7 @@ def _gather(
 
 
 def label_components(components: Components, kept: NDArray[np.int64], *, size_hw: tuple[int, int]) -> NDArray[np.int32]:
-    """Paint the pixels of some components.
-
-    Args:
-        components: what `find_components` found.
-        kept: (N,) int64, the components wanted.
-        size_hw: height and width of the maps.
-
-    Returns:
-        (H, W) int32: n + 1 on the pixels of component kept[n], 0 elsewhere.
-    """
+    """Label the pixels of some components: (H, W) int32, n + 1 on component kept[n], 0 elsewhere."""
     labels = np.zeros(size_hw, dtype=np.int32)
     _paint(labels, components.runs, components.offsets, kept)
     return labels
@@ -129,13 +116,13 @@ def _scan(region, affinity, low_text, link_threshold, mask, mask_words, runs, va
     `mask` has room for a row and zeros behind it, `mask_words` is the same memory as 64-bit words.
     """
     height, width = region.shape
-    num_runs = np.int64(0)  # a plain 0 would have the kernels below compiled twice, once for the constant
+    num_runs = np.int64(0)  # with a plain 0 the kernels below would be compiled twice, once for the constant
     for row in range(height):
         for column in range(width):
             mask[column] = (region[row, column] > low_text) | (affinity[row, column] > link_threshold)
         column = np.int64(0)
         while column < width:
-            if column % 8 == 0 and mask_words[column // 8] == 0:  # most of a map is empty: pass eight pixels at once
+            if column % 8 == 0 and mask_words[column // 8] == 0:  # most of a map is empty: skip eight pixels at once
                 column += 8
             elif mask[column] == 0:
                 column += 1
@@ -148,7 +135,7 @@ def _scan(region, affinity, low_text, link_threshold, mask, mask_words, runs, va
 
 @njit(cache=True, nogil=True)
 def _measure_run(region, low_text, mask, row, start, runs, values, slot):
-    """Fill in one run's row of the tables, and return the column behind the run."""
+    """Fill in a run's row of the tables, and return the column after the run."""
     first, last, num_text = _NO_TEXT, _NO_TEXT, 0
     peak, total = 0.0, 0.0
     column = start
@@ -180,8 +167,8 @@ def _find_root(parent, index):
 def _connect(runs, component):
     """Number each run's component, and return how many there are.
 
-    Runs that share a column in neighbouring rows belong together. `component` holds each run's own number at first
-    and is the forest of union-find on the way; the root is the earliest run, which gives the order.
+    Runs that share a column in neighbouring rows are connected. `component` holds each run's own number at first and is
+    the union-find forest in between; the earliest run is the root, which gives the order.
     """
     num_runs = len(runs)
     above = 0

@@ -1,4 +1,4 @@
-"""What lies inside a decoded word: a polygon along its centre line, and its characters. Map indices throughout."""
+"""The shape of a decoded word: a polygon along its centre line, and its characters. Map indices throughout."""
 
 from __future__ import annotations
 
@@ -11,47 +11,35 @@ from numpy.typing import NDArray
 
 from craft.decode.decode import DecodedWords, label_map
 from craft.geometry import is_simple, quad_sides, transform_points
+from craft.targets.shapes import ENLARGEMENT, SIGMA
 
-_HALF_CHARACTER = 1 / 1.5  # half a character's side where half its enlarged quad is 1 (see targets)
-_SIGMA = 0.4  # of the Gaussian, in the same unit
-_STRAIGHT_SHARE = 0.15  # a word whose centre line leaves its chord by less than this share of its height is straight
+_STRAIGHT_SHARE = 0.15  # a word is straight if its centre line leaves its chord by less than this share of its height
 _LEAST_SIDE = 6  # map pixels; a smaller word shows no curve
-_NUM_NODES = 7  # of the centre line; a polygon has twice as many corners, as CTW1500's labels do
-_NUM_STRETCHES = 5  # of a word, over which its height is measured
-_RECTIFIED_HEIGHT = 32  # pixels in which characters are told apart
-_LARGEST_SCALE = 8.0  # of map pixels on the way there
+_NUM_NODES = 7  # of the centre line; a polygon has twice as many corners, like CTW1500's labels
+_NUM_SECTIONS = 5  # of a word, in which its height is measured
+_RECTIFIED_HEIGHT = 32  # of a word in which characters are separated, pixels
+_LARGEST_SCALE = 8.0  # from map pixels to those
 _HALF_PEAK = 0.5  # level at which a character's width is measured, as a share of its own peak
 _FLOOR = 0.25  # scores under this share of the word's peak belong to no character
-_LEAST_PEAK = 0.4  # a character's peak, as a share of the word's
-_PROMINENCE = 0.08  # a peak that rises less above the pass to a higher one is no character of its own
+_LEAST_PEAK = 0.4  # of a character, as a share of the word's peak
+_PROMINENCE = 0.08  # of a character: how far its peak rises above the saddle to a higher one
 
 
 def gaussian_reach(level: float) -> float:
-    """How far from its centre a character's target falls to a level.
-
-    Args:
-        level: score, above 0 and below 1.
-
-    Returns:
-        The distance, as a share of half the character's side.
-    """
-    return _SIGMA * math.sqrt(2 * math.log(1 / level)) / _HALF_CHARACTER
+    """Distance from a character's centre at which its target falls to a level in (0, 1), in half sides of the character."""
+    return SIGMA * math.sqrt(2 * math.log(1 / level)) / (1 / ENLARGEMENT)
 
 
 def word_polygons(words: DecodedWords, *, low_text: float) -> list[NDArray[np.float32]]:
-    """Put a polygon around each word that follows its curve.
-
-    Args:
-        words: what `decode_maps` found.
-        low_text: the region score above which its pixels were taken.
+    """Put a polygon around each word, decoded with `low_text`, that follows its curve.
 
     Returns:
-        A list of (P, 2) float32 in map indices, clockwise, the chain above the text first: 14 corners for a curved
-        word; the quad itself for a straight or a tiny one.
+        (P, 2) float32 per word, map indices, clockwise, the side above the text first: 14 corners for a curved word; the
+        quad itself for a straight or tiny one.
 
     Source: the released decoder of CRAFT, Baek et al., CVPR 2019 (section 3.3), for the idea of a centre line with
-        local heights. Ours fits one cubic to all columns instead of joining five sections' pivots, and widens by
-        what the target's Gaussian says instead of by 1.45.
+        local heights. Ours fits one cubic to all columns instead of joining the pivots of five sections, and widens by
+        the target's Gaussian instead of by 1.45.
     """
     labels = label_map(words) if len(words) else np.zeros(words.size_hw, np.int32)
     expansion = 1 / gaussian_reach(min(max(low_text, 0.05), 0.95))
@@ -90,13 +78,13 @@ def _word_polygon(
 def _follow_curve(
     columns: NDArray[np.float64], centres: NDArray[np.float64], heights: NDArray[np.float64], *, expansion: float
 ) -> NDArray[np.float64]:
-    """Both chains of corners (14, 2) around the centre line of a word whose columns are given."""
+    """Both chains of corners (14, 2) around the centre line of a word, given its columns."""
     middle, half_width = 0.5 * (columns[0] + columns[-1]), 0.5 * (columns[-1] - columns[0])
     curve = np.polynomial.Polynomial.fit((columns - middle) / half_width, centres, deg=3, domain=[-1, 1])
     slope = curve.deriv()
     thickness = heights / np.hypot(1, slope((columns - middle) / half_width) / half_width)
-    stretches = np.array_split(thickness, _NUM_STRETCHES)
-    measured = 0.5 * float(np.median([stretch.max() for stretch in stretches]))
+    sections = np.array_split(thickness, _NUM_SECTIONS)
+    measured = 0.5 * float(np.median([section.max() for section in sections]))
     nodes = np.linspace(-1, 1, _NUM_NODES)
     points = np.column_stack([middle + half_width * nodes, curve(nodes)])
     along = np.column_stack([np.ones(_NUM_NODES), slope(nodes) / half_width])
@@ -117,7 +105,7 @@ def _largest_sag(line_xy: NDArray[np.float64]) -> float:
 def _rectifier(
     quad: NDArray[np.floating], *, width: float, height: float, scale: float
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """The matrix from map indices to the indices of a word's upright picture, and that picture's (width, height)."""
+    """The matrix from map indices to the indices of a word's upright crop, and that crop's (width, height)."""
     size_wh = (int(width * scale) + 1, int(height * scale) + 1)
     last_x, last_y = max(size_wh[0] - 1, 1), max(size_wh[1] - 1, 1)
     corners = np.array([[0, 0], [last_x, 0], [last_x, last_y], [0, last_y]], dtype=np.float32)
@@ -125,18 +113,14 @@ def _rectifier(
 
 
 def character_quads(region: NDArray[np.float32], words: DecodedWords) -> list[NDArray[np.float32]]:
-    """Find the characters of each word as separate peaks of the region map, without knowing how many there are.
-
-    Args:
-        region: (H, W) float32, the map that `words` were decoded from.
-        words: what `decode_maps` found.
+    """Find the characters of each word as separate peaks of the region map (H, W) that it was decoded from.
 
     Returns:
-        A list of (C, 4, 2) float32 in map indices, one array per word, in reading order: along the word's longer
-        sides, left to right, or top to bottom where it is more than 1.5 times as high as wide.
+        (C, 4, 2) float32 per word, map indices, in reading order along the word's longer sides: left to right, or top to
+        bottom if it is more than 1.5 times as high as wide.
 
     Source: the watershed of CRAFT, Baek et al., CVPR 2019, section 3.2.2. Peaks are told from ripples by their
-        prominence, and a box is measured at half its own peak and widened by what the target's Gaussian says.
+        prominence, and a box is measured at half its own peak and widened by the target's Gaussian.
     """
     if len(words) == 0:
         return []
@@ -167,7 +151,7 @@ def _word_characters(
 
 
 def _in_reading_order(boxes_xyxy: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
-    """Widen boxes from half peak to the character's size, sort them, and let neighbours meet where they overlap."""
+    """Widen boxes from half peak to the character's size, sort them, and let overlapping neighbours meet halfway."""
     middles = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
     halves = 0.5 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / gaussian_reach(_HALF_PEAK)
     order = np.argsort(middles[:, axis], kind="stable")
@@ -182,7 +166,7 @@ def _in_reading_order(boxes_xyxy: NDArray[np.float64], *, axis: int) -> NDArray[
 def _find_basins(
     scores: NDArray[np.float32], *, floor: float, prominence: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Basins of the peaks of a map (H, W): each pixel's basin, -1 at or below `floor`, and each basin's peak (C,)."""
+    """Each pixel's basin in a map (H, W), -1 at or below `floor`, and each basin's peak (C,)."""
     order = np.argsort(-scores, axis=None, kind="stable")
     order = order[: int(np.count_nonzero(scores > np.float32(floor)))]
     basins = np.full(scores.shape, -1, np.int64)
@@ -198,10 +182,10 @@ def _find_basins(
 
 @njit(cache=True, nogil=True)
 def _flood(scores, prominence, order, basins, parent, peaks):
-    """Give every pixel of `order`, the highest first, a basin; return how many there are.
+    """Give every pixel of `order`, highest first, a basin; return the number of basins.
 
-    A pixel with no neighbour taken yet starts a basin, others join the basin of their highest neighbour; where two
-    basins meet, the one that rises less than `prominence` above there gets the other one as its parent.
+    A pixel without an assigned neighbour starts a basin; others join that of their highest neighbour. Where two basins
+    meet, one that rises less than `prominence` above that pixel gets the other as its parent.
     """
     height, width = scores.shape
     num_basins = np.int64(0)
@@ -222,13 +206,13 @@ def _flood(scores, prominence, order, basins, parent, peaks):
             for other_column in range(max(0, column - 1), min(width, column + 2)):
                 other = basins[other_row, other_column]
                 if other >= 0 and other != nearest:
-                    _swallow(parent, peaks, nearest, other, scores[row, column] + prominence)
+                    _merge_basins(parent, peaks, nearest, other, scores[row, column] + prominence)
     return num_basins
 
 
 @njit(cache=True, nogil=True)
-def _swallow(parent, peaks, first, second, least):
-    """Join two basins that meet, unless the lower one's peak is at least `least`."""
+def _merge_basins(parent, peaks, first, second, least):
+    """Join two basins that meet, unless the lower peak is at least `least`."""
     while parent[first] != first:
         first = parent[first]
     while parent[second] != second:
@@ -241,7 +225,7 @@ def _swallow(parent, peaks, first, second, least):
 
 @njit(cache=True, nogil=True)
 def _half_peak_boxes(scores, basins, peaks, boxes_xyxy):
-    """Widen boxes (C, 4) to each basin's pixels above half its peak, from first to last pixel's outer border."""
+    """Widen boxes (C, 4) to the outer borders of each basin's pixels above half its peak."""
     for row in range(scores.shape[0]):
         for column in range(scores.shape[1]):
             basin = basins[row, column]

@@ -1,4 +1,4 @@
-"""Minimum-area rectangles around widened components, as the original draws them, without drawing a mask."""
+"""Minimum-area rectangles around dilated components, as in the original, but without a mask."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from craft.decode.components import FIRST_TEXT, LAST_TEXT, ROW, Components
 
-# Rectangles nearer to each other than this are settled by OpenCV, whose float32 arithmetic decides there.
+# OpenCV decides between rectangles closer than this, since its float32 arithmetic does in the original.
 _AREA_TIE = 1e-4  # relative
-_RATIO_TIE = 1e-4  # of the sides' ratio, at the border of "nearly square"
+_RATIO_TIE = 1e-4  # of the sides' ratio, at the limit of "nearly square"
 _START_TIE = 2e-3  # map pixels of x + y
 _SQUARE = 0.1  # sides that differ by less than this share make the box axis-aligned
 _ROLLED = np.array([[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]])
@@ -25,20 +25,20 @@ def component_quads(
 ) -> NDArray[np.float32]:
     """Put the original's box around each component.
 
-    The pixels above the low threshold are widened by a rectangle of side 1 + int(2 sqrt(area min(w, h) / (w h))),
-    clipped to the map; around them goes the rectangle of least area, or the axis-aligned one where its sides are
+    The pixels above the low threshold are dilated by a rectangle of side 1 + int(2 sqrt(area min(w, h) / (w h))),
+    clipped to the map. The box is the rectangle of least area around them, or the axis-aligned one if the sides are
     nearly equal, starting at the corner with the smallest x + y.
 
     Args:
-        components: what `find_components` found.
-        kept: (N,) int64, the components wanted, each with at least one pixel above the low threshold.
+        components: as found.
+        kept: (N,) int64, components to box, each with a pixel above the low threshold.
         size_hw: height and width of the map.
 
     Returns:
         (N, 4, 2) float32, map indices, clockwise on the screen.
 
-    Source: CRAFT's released decoder. The widening is a Minkowski sum with a rectangle, so that the hull of each
-        row's shifted ends is the hull of the widened mask; the rectangle's edge lies on a hull edge.
+    Source: CRAFT's released decoder. Dilation is a Minkowski sum with a rectangle, so the hull of the rows' shifted ends
+        is the hull of the dilated mask; a side of the rectangle lies on an edge of the hull.
     """
     num_words, height = len(kept), size_hw[0]
     boxes = components.boxes_xyxy
@@ -60,7 +60,7 @@ def component_quads(
 
 
 def _fit_with_opencv(hull_xy: NDArray[np.int32]) -> NDArray[np.float32]:
-    """The original's box around a hull (P, 2), with OpenCV's own way out of ties and degenerate hulls."""
+    """The original's box around a hull (P, 2), with OpenCV's handling of ties and degenerate hulls."""
     quad: Any = cv2.boxPoints(cv2.minAreaRect(hull_xy))
     width, height = np.linalg.norm(quad[0] - quad[1]), np.linalg.norm(quad[1] - quad[2])
     ratio = max(width, height) / (min(width, height) + 1e-5)
@@ -72,9 +72,9 @@ def _fit_with_opencv(hull_xy: NDArray[np.int32]) -> NDArray[np.float32]:
 
 @njit(cache=True, nogil=True)
 def _fit_all(components, kept, sides, size_hw, found, rectangle_areas):
-    """Fill in hulls and boxes of the kept components, and which of the boxes hold without OpenCV's word on a tie.
+    """Fill in hulls and boxes of the kept components, and which boxes are settled without OpenCV.
 
-    `sides` and `rectangle_areas` are room to work in.
+    `sides` and `rectangle_areas` are scratch memory.
     """
     runs, offsets, areas, boxes_xyxy = components
     hulls, hull_offsets, quads, settled = found
@@ -85,7 +85,7 @@ def _fit_all(components, kept, sides, size_hw, found, rectangle_areas):
         share = areas[component] * min(box_width, box_height) / (box_width * box_height)
         reach = int(math.sqrt(share) * 2)
         own_runs = runs[offsets[component] : offsets[component + 1]]
-        _widen(own_runs, reach, size_hw, sides, boxes_xyxy[component])
+        _dilate(own_runs, reach, size_hw, sides, boxes_xyxy[component])
         hull_offsets[word + 1] = _hull_of_sides(sides, boxes_xyxy[component], reach, size_hw, hulls, hull_offsets[word])
         hull = hulls[hull_offsets[word] : hull_offsets[word + 1]]
         settled[word] = _fit_rectangle(hull, rectangle_areas, quads[word])
@@ -98,11 +98,11 @@ def _rows_reached(box_xyxy, reach, height):
 
 
 @njit(cache=True, nogil=True)
-def _widen(runs, reach, size_hw, sides, box_xyxy):
-    """Fill in the first and last column of the widened pixels above the low threshold in each row that can matter.
+def _dilate(runs, reach, size_hw, sides, box_xyxy):
+    """Fill in the first and last column of the dilated pixels above the low threshold in each row that can matter.
 
-    OpenCV anchors a rectangle of side n at n // 2: a pixel spreads that far right and down, the rest left and up.
-    Only the highest and the lowest row that a run spreads to are filled in: between them the hull is no wider.
+    OpenCV anchors a rectangle of side n at n // 2: a pixel spreads that far right and down, and the rest left and up.
+    Only the highest and the lowest row that a run spreads to matter: between them the hull is no wider.
     """
     height, width = size_hw
     forward = (reach + 1) // 2
@@ -121,7 +121,7 @@ def _widen(runs, reach, size_hw, sides, box_xyxy):
 
 @njit(cache=True, nogil=True)
 def _hull_of_sides(sides, box_xyxy, reach, size_hw, hulls, start):
-    """Write the convex hull of what `_widen` filled in into `hulls` from `start` on, clockwise; return its end."""
+    """Write the convex hull of what `_dilate` filled in to `hulls` from `start` on, clockwise; return its end."""
     first_row, last_row = _rows_reached(box_xyxy, reach, size_hw[0])
     stop = start
     for side in range(2):  # the right side downwards, then the left side upwards
@@ -138,7 +138,7 @@ def _hull_of_sides(sides, box_xyxy, reach, size_hw, hulls, start):
 
 @njit(cache=True, nogil=True)
 def _end_of_chain(hulls, start, stop, x, y):
-    """Where (x, y) belongs behind hulls[start:stop], whose last points may be no corners any more."""
+    """Index for (x, y) after hulls[start:stop], whose last points may no longer be corners."""
     while stop - start >= 2:
         before_x, before_y = hulls[stop - 2, 0], hulls[stop - 2, 1]
         last_x, last_y = hulls[stop - 1, 0], hulls[stop - 1, 1]
@@ -150,7 +150,7 @@ def _end_of_chain(hulls, start, stop, x, y):
 
 @njit(cache=True, nogil=True)
 def _extents(hull, dx, dy):
-    """Smallest and largest x dx + y dy, then y dx - x dy, over the hull, from its first point."""
+    """Smallest and largest x dx + y dy, then y dx - x dy, over the hull, relative to its first point."""
     x_origin, y_origin = hull[0, 0], hull[0, 1]
     along_low, along_high, across_low, across_high = 0, 0, 0, 0
     for point in range(1, len(hull)):
@@ -163,7 +163,7 @@ def _extents(hull, dx, dy):
 
 @njit(cache=True, nogil=True)
 def _fit_rectangle(hull, rectangle_areas, quad):
-    """Write the box around a hull into `quad` (4, 2); return False where a tie leaves it to OpenCV."""
+    """Write the box around a hull to `quad` (4, 2); return False if a tie leaves it to OpenCV."""
     num_points = len(hull)
     best = -1
     for edge in range(num_points):
@@ -187,14 +187,14 @@ def _fit_rectangle(hull, rectangle_areas, quad):
 
 @njit(cache=True, nogil=True)
 def _edge(hull, index):
-    """From a hull's corner to the next one."""
+    """The vector from a hull's corner to the next."""
     following = index + 1 if index + 1 < len(hull) else 0
     return np.int64(hull[following, 0] - hull[index, 0]), np.int64(hull[following, 1] - hull[index, 1])
 
 
 @njit(cache=True, nogil=True)
 def _write_corners(hull, dx, dy, quad):
-    """Write the rectangle along (dx, dy) around a hull, or the axis-aligned one; False where a tie leaves it open."""
+    """Write the rectangle along (dx, dy) around a hull, or the axis-aligned one; return False on a tie."""
     along_low, along_high, across_low, across_high = _extents(hull, dx, dy)
     length = math.sqrt(dx * dx + dy * dy)
     first_side, second_side = (along_high - along_low) / length, (across_high - across_low) / length

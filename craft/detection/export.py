@@ -1,4 +1,4 @@
-"""Detects in many files and writes the results: JSON, ICDAR result files, CSV, drawings. Each file whole or not at all."""
+"""Detection in many files, and their results: JSON, ICDAR result files, CSV and drawings, each complete or not at all."""
 
 from __future__ import annotations
 
@@ -32,14 +32,8 @@ _CSV_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4
 
 
 @dataclass(frozen=True, slots=True)
-class PictureResult:
-    """What became of one picture.
-
-    Attributes:
-        path: of the picture.
-        num_words: words found in it.
-        written: the files written for it alone.
-    """
+class ImageResult:
+    """The number of words in an image, and the files written for it alone."""
 
     path: Path
     num_words: int
@@ -47,22 +41,22 @@ class PictureResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DetectRun:
-    """What became of a run over many files.
+class DetectionRun:
+    """The outcome of detection in many files.
 
     Attributes:
-        num_images: pictures searched.
+        num_images: images searched.
         num_words: words found in them.
         failures: files and paths that could not be searched, each with a remedy.
-        written: the files written, in the order of writing.
-        pictures: the pictures searched, in their order.
+        written: files in the order of writing.
+        images: the images searched, in order.
     """
 
     num_images: int
     num_words: int
     failures: tuple[Problem, ...] = ()
     written: tuple[Path, ...] = field(default=(), repr=False)
-    pictures: tuple[PictureResult, ...] = field(default=(), repr=False)
+    images: tuple[ImageResult, ...] = field(default=(), repr=False)
 
 
 def detect_paths(
@@ -75,27 +69,24 @@ def detect_paths(
     polygons: bool = False,
     characters: bool = False,
     progress: bool = True,
-) -> DetectRun:
-    """Detect words in files, folders and globs, and write the results; a file that cannot be read stops nothing.
+) -> DetectionRun:
+    """Detect words in files, folders and globs, and write the results; files that cannot be read are reported.
 
-    A picture `img_1.jpg` gives `img_1.json` (json), `res_img_1.txt` (icdar), rows of `detections.csv` (csv) and
-    `img_1.drawn.jpg` (draw). Where several pictures have one name, their endings and then numbers are added to it.
+    An image `img_1.jpg` gives `img_1.json` (json), `res_img_1.txt` (icdar), rows of `detections.csv` (csv) and
+    `img_1.drawn.jpg` (draw). If several images share a name, their endings and then numbers are added to it.
 
     Args:
-        detector: what detects.
-        paths: pictures, folders (searched with everything below them) and globs ("scans/**/*.png").
-        out: folder for the results; made where it is not there.
+        detector: finds the words.
+        paths: images, folders (searched recursively) and globs ("scans/**/*.png").
+        out: folder for the results, created if missing.
         formats: any of "json", "icdar", "csv".
-        draw: draw the words over the pictures.
-        polygons: find and write polygons (json) and draw them.
-        characters: find and write characters (json) and draw them.
+        draw: draw the words over copies of the images.
+        polygons: find polygons, for json and drawings.
+        characters: find characters, for json and drawings.
         progress: show a progress bar on standard error.
 
-    Returns:
-        Counts and failures; results of failed files are not written.
-
     Raises:
-        ValueError: a format is unknown, `out` cannot be written to, or a drawing would overwrite a picture.
+        ValueError: a format is unknown, `out` cannot be written to, or a drawing would overwrite an image.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -104,67 +95,57 @@ def detect_paths(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{out}: cannot be made a folder for results ({error.strerror}); name another one") from error
-    pictures, problems = find_pictures(paths)
-    failures, written, rows, done = list(problems), [], list[list[Any]](), list[PictureResult]()
-    named = list(zip(pictures, result_names(pictures), strict=True))
-    _refuse_overwriting(pictures, [out / f"{name}{_DRAWN}" for _, name in named if draw])
+        raise ValueError(f"{out}: cannot be created as a folder ({error.strerror}); name another one") from error
+    images, problems = find_images(paths)
+    failures, written, rows, done = list(problems), [], list[list[Any]](), list[ImageResult]()
+    named = list(zip(images, result_names(images), strict=True))
+    _refuse_overwriting(images, [out / f"{name}{_DRAWN}" for _, name in named if draw])
     for path, name in tqdm(named, desc="detect", unit="image", disable=not progress):
         try:
             image = read_image(path)
             found = detector.detect(image, polygons=polygons, characters=characters)
         except ValueError as error:
             what = str(error).removeprefix(f"{path}: ")
-            failures.append(Problem(what, "the other files were done", where=str(path)))
+            failures.append(Problem(what, "the other files were searched", where=str(path)))
             continue
         rows += csv_rows(path, found)
         files = _write_results(out, name, path, image, found, formats=formats, draw=draw)
         written += files
-        done.append(PictureResult(path, len(found), tuple(files)))
+        done.append(ImageResult(path, len(found), tuple(files)))
     if "csv" in formats:
         written.append(write_atomic(out / "detections.csv", _csv_text(rows).encode(), durable=False))
-    num_words = sum(one.num_words for one in done)
-    return DetectRun(len(done), num_words, tuple(failures), tuple(written), tuple(done))
+    num_words = sum(result.num_words for result in done)
+    return DetectionRun(len(done), num_words, tuple(failures), tuple(written), tuple(done))
 
 
-def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
-    """List the pictures that paths stand for.
-
-    Args:
-        paths: pictures, folders and globs. A file named itself is taken whatever its ending.
+def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
+    """List the images that files, folders and globs stand for; a file that is named itself may have any ending.
 
     Returns:
-        The files, each once, in the order of `paths` and by name inside a folder or glob, and a problem for each path
-        that stands for no picture.
+        The files, each once, in the order of `paths` and by name inside a folder or glob; and a problem for each path
+        that stands for no image.
     """
     found: dict[Path, None] = {}
     problems = []
     for path in map(Path, paths):
         if path.is_dir():
-            files = _pictures_only(path.rglob("*"))
+            files = _images_only(path.rglob("*"))
         elif path.exists():
             files = [path]
         else:
-            files = _pictures_only(Path(match) for match in glob.glob(str(path), recursive=True))
+            files = _images_only(Path(match) for match in glob.glob(str(path), recursive=True))
         if not files:
-            what = "holds no pictures" if path.is_dir() else "is no file, no folder and matches nothing"
-            problems.append(Problem(what, f"pictures end in {', '.join(sorted(IMAGE_ENDINGS))}", where=str(path)))
+            what = "holds no images" if path.is_dir() else "is not a file or folder, and matches nothing"
+            problems.append(Problem(what, f"images end in {', '.join(sorted(IMAGE_ENDINGS))}", where=str(path)))
         found.update(dict.fromkeys(files))
     return list(found), problems
 
 
-def result_names(pictures: Sequence[Path]) -> list[str]:
-    """Name the results of pictures: the picture's name without ending, made unique where several share it.
-
-    Args:
-        pictures: the files.
-
-    Returns:
-        One name a file, no two alike.
-    """
-    stems = Counter(path.stem for path in pictures)
+def result_names(images: Sequence[Path]) -> list[str]:
+    """Name the results of images: their names without ending, made unique."""
+    stems = Counter(path.stem for path in images)
     names: dict[str, None] = {}
-    for path in pictures:
+    for path in images:
         base = path.stem if stems[path.stem] == 1 else path.name.replace(".", "_")
         name, number = base, 1
         while name in names:
@@ -175,15 +156,10 @@ def result_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def detections_as_dict(path: str | Path, size_hw: tuple[int, int], found: Detections) -> dict[str, Any]:
-    """Describe the words of one picture in lists and numbers, as the json format has them.
-
-    Args:
-        path: of the picture.
-        size_hw: its height and width.
-        found: its words.
+    """Describe the words of an image in the json format.
 
     Returns:
-        {"image", "height", "width", "words": [{"quad", "score", "polygon"?, "characters"?}]}, coordinates in source
+        {"image", "height", "width", "words": [{"quad", "score", "polygon"?, "characters"?}]}, with coordinates in source
         pixels to a hundredth, (0, 0) at the top-left corner of the top-left pixel.
     """
     words: list[dict[str, Any]] = []
@@ -198,40 +174,25 @@ def detections_as_dict(path: str | Path, size_hw: tuple[int, int], found: Detect
 
 
 def icdar_text(found: Detections) -> str:
-    """Write words as an ICDAR 2015 or 2017 result file: eight whole numbers a line, clockwise.
-
-    Args:
-        found: the words of one picture.
-
-    Returns:
-        "x1,y1,x2,y2,x3,y3,x4,y4" lines; "" where there are no words.
-    """
+    """The content of an ICDAR 2015 or 2017 result file: lines "x1,y1,x2,y2,x3,y3,x4,y4" of integers, clockwise."""
     quads = (clockwise(quad).astype(np.int64) for quad in round_detections(found.quads_xy))
     return "".join(",".join(map(str, quad.ravel().tolist())) + "\n" for quad in quads)
 
 
 def csv_rows(path: str | Path, found: Detections) -> list[list[Any]]:
-    """The rows of one picture in `detections.csv`: image, word (from 1), score, then eight coordinates.
-
-    Args:
-        path: of the picture.
-        found: its words.
-
-    Returns:
-        One row a word.
-    """
+    """The rows of an image in `detections.csv`: image, word (from 1), score, then eight coordinates."""
     return [
         [str(path), index, f"{score:.4f}", *(f"{value:.2f}" for value in quad.ravel())]
         for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True), 1)
     ]
 
 
-def _refuse_overwriting(pictures: Sequence[Path], drawings: Sequence[Path]) -> None:
-    searched = {path.resolve() for path in pictures}
+def _refuse_overwriting(images: Sequence[Path], drawings: Sequence[Path]) -> None:
+    searched = {path.resolve() for path in images}
     for drawing in drawings:
         if drawing.resolve() in searched:
             raise ValueError(
-                f"{drawing}: is a picture to search and would be drawn over; give another folder for results"
+                f"{drawing}: is an image to search and would be overwritten; give another folder for results"
             )
 
 
@@ -258,8 +219,8 @@ def _write_results(
     return written
 
 
-def _pictures_only(paths: Iterable[Path]) -> list[Path]:
-    """Pictures among files, by name, without the drawings of an earlier run into the same folder."""
+def _images_only(paths: Iterable[Path]) -> list[Path]:
+    """Images among files, by name, without the drawings of an earlier run."""
     candidates = (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS)
     return sorted(path for path in candidates if not path.name.endswith(_DRAWN) and path.is_file())
 

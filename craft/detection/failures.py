@@ -1,4 +1,4 @@
-"""The scenes that a detector did worst on, drawn: words it missed and what it took for text. No torch."""
+"""Drawings of the scenes with the most missed words and false alarms."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Failure:
 
     Attributes:
         scene: with its labelled words.
-        polygons_xy: the detections, source image pixels.
-        missed: indices of cared-for words that nothing matched.
-        false_alarms: indices of counted detections that matched nothing.
+        polygons_xy: detections, source image pixels.
+        missed: indices of cared-for words without a match.
+        false_alarms: indices of counted detections without a match.
         ignored: indices of detections that count neither way.
         num_words: cared-for words.
     """
@@ -61,19 +61,16 @@ class Failure:
 def worst_scenes(
     scenes: Sequence[Scene], detections: str | Path, *, protocol: Protocol, count: int
 ) -> tuple[Failure, ...]:
-    """Find the scenes with the most misses and false alarms together.
+    """Find up to `count` scenes with the most missed words and false alarms together, the worst first, ties by name.
 
     Args:
-        scenes: the labelled set.
+        scenes: the labelled dataset.
         detections: folder or .zip of result files.
-        protocol: how to score.
-        count: scenes wanted.
-
-    Returns:
-        At most `count` scenes that have a fault, the worst first, ties by name.
+        protocol: used for scoring.
+        count: number of scenes, at least 1.
 
     Raises:
-        ValueError: as `read_paired`, or `count` is not positive.
+        ValueError: the files cannot be read or paired with the scenes, or `count` is not positive.
     """
     if count < 1:
         raise ValueError(f"{count} scenes wanted; ask for at least 1")
@@ -82,21 +79,12 @@ def worst_scenes(
         failure_of(scene, file.polygons_xy, score_polygons(scene, file.polygons_xy, file.scores, protocol=protocol))
         for scene, file in zip(scenes, paired, strict=True)
     ]
-    ranked = sorted(failures, key=lambda one: (-one.num_faults, one.scene.name))
-    return tuple(one for one in ranked[:count] if one.num_faults)
+    ranked = sorted(failures, key=lambda failure: (-failure.num_faults, failure.scene.name))
+    return tuple(failure for failure in ranked[:count] if failure.num_faults)
 
 
 def failure_of(scene: Scene, polygons_xy: Sequence[ArrayLike], score: ImageScore) -> Failure:
-    """Say which words of a scene were missed and which detections are false alarms.
-
-    Args:
-        scene: with its labelled words.
-        polygons_xy: detections, (P, 2) each, in the order they were scored in.
-        score: what the protocol says.
-
-    Returns:
-        The indices of both.
-    """
+    """Find the missed words and the false alarms of a scene, from detections (P, 2) each and their score."""
     found = {index for match in score.matches for index in match.truth}
     right = {index for match in score.matches for index in match.detections}
     ignored = set(score.ignored_detections)
@@ -111,16 +99,14 @@ def failure_of(scene: Scene, polygons_xy: Sequence[ArrayLike], score: ImageScore
 
 
 def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> NDArray[np.uint8]:
-    """Draw what went wrong in a scene, under a line that counts it.
+    """Draw what went wrong in a scene over its image, below a caption with the counts.
+
+    Right detections are green, false alarms yellow, ignored detections grey, missed words red.
 
     Args:
         failure: of the scene.
-        image: (H, W, 3) uint8, RGB, its picture.
-        side: the picture's longer side in the drawing, pixels.
-
-    Returns:
-        (H', W', 3) uint8: detections that are right green, false alarms yellow, those that count neither way grey, words
-        that were missed red.
+        image: (H, W, 3) uint8, RGB.
+        side: longer side of the image in the drawing, pixels.
     """
     scale = side / max(image.shape[:2])
     drawn = fit_long_side(image, side)
@@ -142,23 +128,17 @@ def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> ND
 
 
 def write_failures(path: str | Path, failures: Sequence[Failure], *, columns: int = 4, side: int = 480) -> None:
-    """Draw scenes side by side and write them as one picture.
-
-    Args:
-        path: file to write, .png or .jpg.
-        failures: as `worst_scenes` gives them.
-        columns: scenes in a row.
-        side: longer side of each, pixels.
+    """Draw scenes side by side, `side` pixels long each, into one .png or .jpg file.
 
     Raises:
-        ValueError: there are none, a scene's picture cannot be read, or the file cannot be written.
+        ValueError: there are no failures, an image cannot be read, or the file cannot be written.
     """
     if not failures:
         raise ValueError(f"{path}: nothing to draw, no scene has a miss or a false alarm")
-    bare = [one.scene.name for one in failures if not one.scene.image_path]
+    bare = [failure.scene.name for failure in failures if not failure.scene.image_path]
     if bare:
         raise ValueError(
-            f"{bare[0]}: label files alone have no pictures to draw on; give the folder of the set as --truth"
+            f"{bare[0]}: label files alone have no images to draw on; give the folder of the dataset as --truth"
         )
-    tiles = [draw_failure(one, read_image(one.scene.image_path), side=side) for one in failures]
+    tiles = [draw_failure(failure, read_image(failure.scene.image_path), side=side) for failure in failures]
     write_image(path, tile_images(tiles, columns=columns), quality=95)

@@ -1,4 +1,4 @@
-"""Pictures larger than a device holds: the network goes over overlapping tiles, and the maps come out as if it had not."""
+"""Images larger than a device can hold, scored in overlapping tiles with the same maps as in one pass."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MARGIN = 256
-"""Network input pixels around a tile's own part, more than what reaches a map pixel: 13 convolutions and five poolings
-of VGG16 (98 to either side), the dilated layer (112), the decoder (under 40)."""
+"""Network input pixels around a tile's own part, more than the receptive field of a map pixel: 13 convolutions and five
+poolings of VGG16 (98 to either side), the dilated layer (112), the decoder (under 40)."""
 
 Score = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], dict[str, Tensor]]]
-"""Both maps (1, 2, H/2, W/2) and the features (1, C, h, w) of a picture (1, H, W, 3) uint8, sides multiples of 32."""
+"""Both maps (1, 2, H/2, W/2) and the features (1, C, h, w) of an image (1, H, W, 3) uint8, sides multiples of 32."""
 
 
 def tile_spans(length: int, tile: int) -> list[tuple[int, int, int, int]]:
-    """Cut one side of a picture into tiles.
+    """Cut one side of an image into tiles; all numbers are network input pixels and multiples of 32.
 
     Args:
-        length: network input pixels, a multiple of 32.
-        tile: most pixels of a tile, a multiple of 32, at least 640.
+        length: of the side.
+        tile: most pixels of a tile, at least 640.
 
     Returns:
-        (start, end, own start, own end) of each tile, in pixels, all multiples of 32. Own parts follow each other without
-        gap; what a tile has beside its own part is `MARGIN`, less only where the picture ends.
+        (start, end, own start, own end) of each tile. Own parts follow each other without a gap, with `MARGIN` around
+        them, or less at the border of the image.
     """
     if length <= tile:
         return [(0, length, 0, length)]
@@ -39,10 +39,9 @@ def tile_spans(length: int, tile: int) -> list[tuple[int, int, int, int]]:
 
 
 def score_tiles(pixels: NDArray[np.uint8], score: Score, *, tile: int) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
-    """Score a picture tile by tile.
+    """Score an image tile by tile, in the network's memory for one tile.
 
-    Every pixel of a map is computed from the same input pixels as in one pass over the whole picture, so that both
-    agree but for the rounding of sums. Memory of the network is that of one tile; maps and features are whole.
+    Every map pixel is computed from the same input pixels as in one pass, so both agree but for the rounding of sums.
 
     Args:
         pixels: (H, W, 3) uint8, sides multiples of 32.
@@ -50,7 +49,7 @@ def score_tiles(pixels: NDArray[np.uint8], score: Score, *, tile: int) -> tuple[
         tile: longest side of a tile in pixels, a multiple of 32, at least 640.
 
     Returns:
-        Both maps, (2, H/2, W/2) float32, and the features of the whole picture, (1, C, h, w) each.
+        Both maps, (2, H/2, W/2) float32, and the features of the whole image, (1, C, h, w) each.
     """
     height, width = pixels.shape[:2]
     whole: dict[str, Tensor] = {}
@@ -70,6 +69,6 @@ def score_tiles(pixels: NDArray[np.uint8], score: Score, *, tile: int) -> tuple[
 
 
 def _part(start: int, own_start: int, own_end: int, stride: int) -> tuple[slice, slice]:
-    """Where a tile's own part lies in the whole map, and where in the tile's."""
+    """Slices of a tile's own part in the whole map, and in the tile's."""
     whole = slice(own_start // stride, own_end // stride)
     return whole, slice((own_start - start) // stride, (own_end - start) // stride)

@@ -18,7 +18,7 @@ from craft.models.weights import save_original, save_safetensors
 
 
 class BrightIsText(nn.Module):
-    """Region score 1 where the picture is white, 0 where it is black; no affinity."""
+    """Region score 1 where the image is white, 0 where it is black; no affinity."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,9 @@ def detector(**settings) -> Detector:
     return Detector(BrightIsText(), DetectionSettings(**settings), device="cpu", precision="fp32")
 
 
-def picture(height: int = 200, width: int = 300, *, box: tuple[int, int, int, int] = (60, 80, 180, 120)) -> np.ndarray:
+def box_image(
+    height: int = 200, width: int = 300, *, box: tuple[int, int, int, int] = (60, 80, 180, 120)
+) -> np.ndarray:
     pixels = np.zeros((height, width, 3), np.uint8)
     left, top, right, bottom = box
     pixels[top:bottom, left:right] = 255
@@ -49,7 +51,7 @@ def small_network(seed: int = 0) -> CRAFT:
 
 
 def test_words_come_in_source_pixels():
-    found = detector(sizing="scale", magnify=2.0).detect(picture())
+    found = detector(sizing="scale", magnify=2.0).detect(box_image())
 
     # 40 source pixels high are 40 map pixels, 120 x 40: int(2 sqrt(40)) = 12 grow by 6 map pixels on every side,
     # and the box runs through pixel centres: half a map pixel less on every side.
@@ -60,13 +62,13 @@ def test_words_come_in_source_pixels():
 
 
 def test_original_pixel_rule_starts_at_the_corner_of_map_pixels():
-    centre = detector(sizing="scale", magnify=2.0).detect(picture())
-    corner = detector(sizing="scale", magnify=2.0, pixel_rule="corner").detect(picture())
+    centre = detector(sizing="scale", magnify=2.0).detect(box_image())
+    corner = detector(sizing="scale", magnify=2.0, pixel_rule="corner").detect(box_image())
 
     np.testing.assert_allclose(centre.quads_xy - corner.quads_xy, 0.5)  # half a map pixel: one source pixel is one
 
 
-def test_picture_without_text_has_no_words():
+def test_image_without_text_has_no_words():
     found = detector().detect(np.zeros((50, 70, 3), np.uint8), polygons=True, characters=True)
 
     assert len(found) == 0
@@ -74,7 +76,7 @@ def test_picture_without_text_has_no_words():
 
 
 def test_padding_is_cut_from_the_maps_unless_it_is_kept():
-    image = picture(70, 101)
+    image = box_image(70, 101)
 
     cut, _, _ = detector(sizing="scale", magnify=1.0).score_maps(image)
     kept, _, _ = detector(sizing="scale", magnify=1.0, keep_padding=True).score_maps(image)
@@ -108,7 +110,7 @@ def test_padding_is_black_to_the_next_multiple_of_32():
 
 
 def test_array_pillow_and_path_give_the_same_words(tmp_path):
-    pixels = picture()
+    pixels = box_image()
     Image.fromarray(pixels).save(tmp_path / "page.png")
     finder = detector()
     expected = finder.detect(pixels).quads_xy
@@ -121,13 +123,13 @@ def test_array_pillow_and_path_give_the_same_words(tmp_path):
 @pytest.mark.parametrize(
     "image", [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
 )
-def test_arrays_that_are_no_pictures_are_refused(image):
+def test_arrays_that_are_not_images_are_refused(image):
     with pytest.raises(ValueError, match="uint8, RGB"):
         detector().detect(image)
 
 
-def test_many_pictures_of_unlike_sizes_come_back_in_order():
-    images = [picture(), picture(100, 120, box=(20, 20, 90, 60)), np.zeros((40, 40, 3), np.uint8), picture()]
+def test_many_images_of_different_sizes_come_back_in_order():
+    images = [box_image(), box_image(100, 120, box=(20, 20, 90, 60)), np.zeros((40, 40, 3), np.uint8), box_image()]
     finder = detector(sizing="scale", magnify=1.0)
     expected = [finder.detect(image) for image in images]
 
@@ -138,24 +140,24 @@ def test_many_pictures_of_unlike_sizes_come_back_in_order():
         np.testing.assert_array_equal(one.quads_xy, other.quads_xy)
 
 
-def test_pictures_of_one_size_go_through_the_network_together():
+def test_images_of_one_size_go_through_the_network_together():
     finder = detector(sizing="scale", magnify=1.0)
 
-    assert len(list(finder.detect_many([picture()] * 5, batch_size=4))) == 5
+    assert len(list(finder.detect_many([box_image()] * 5, batch_size=4))) == 5
     assert [shape[0] for shape in finder.model.shapes] == [4, 1]
 
 
-def test_no_pictures_are_no_detections():
+def test_no_images_give_no_detections():
     assert list(detector().detect_many([])) == []
 
 
 def test_batch_of_none_is_refused():
     with pytest.raises(ValueError, match="batch_size is 0"):
-        next(detector().detect_many([picture()], batch_size=0))
+        next(detector().detect_many([box_image()], batch_size=0))
 
 
 def test_outlines_and_characters_come_one_per_word_in_source_pixels():
-    found = detector(sizing="scale", magnify=2.0).detect(picture(), polygons=True, characters=True)
+    found = detector(sizing="scale", magnify=2.0).detect(box_image(), polygons=True, characters=True)
 
     np.testing.assert_array_equal(found.polygons_xy[0], found.quads_xy[0])
     assert found.character_quads_xy[0].shape[1:] == (4, 2)
@@ -169,7 +171,7 @@ def test_training_network_is_scored_and_left_as_it_was():
     trained = [parameter.requires_grad for parameter in model.parameters()]
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
-    Detector(model, DetectionSettings(), device="cpu").detect(picture(64, 64, box=(10, 10, 50, 30)))
+    Detector(model, DetectionSettings(), device="cpu").detect(box_image(64, 64, box=(10, 10, 50, 30)))
 
     assert [module.training for module in model.modules()] == modes
     assert any(modes)
@@ -185,7 +187,7 @@ def test_mode_is_put_back_after_a_failure():
 
     model = Failing().train()
     with pytest.raises(RuntimeError):
-        Detector(model, DetectionSettings(), device="cpu").detect(picture())
+        Detector(model, DetectionSettings(), device="cpu").detect(box_image())
 
     assert model.training
 
@@ -208,7 +210,7 @@ def test_original_format_is_used_as_the_original_does(tmp_path):
 
     assert loaded.settings.pixel_rule == "corner"
     assert loaded.settings.keep_padding
-    image = picture(64, 96, box=(10, 10, 60, 40))
+    image = box_image(64, 96, box=(10, 10, 60, 40))
     expected = Detector(model, loaded.settings, device="cpu", precision="fp32").score_maps(image)
     np.testing.assert_allclose(loaded.score_maps(image)[0], expected[0], atol=1e-5)
 

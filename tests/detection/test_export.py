@@ -13,10 +13,10 @@ from torch import nn
 
 from craft.config import DetectionSettings
 from craft.detection.detector import Detector
-from craft.detection.export import detect_paths, detections_as_dict, find_pictures, icdar_text, result_names
+from craft.detection.export import detect_paths, detections_as_dict, find_images, icdar_text, result_names
 from craft.evaluation.result_files import read_results
 from craft.scene import Detections
-from tests.detection.test_detector import BrightIsText, picture
+from tests.detection.test_detector import BrightIsText, box_image
 
 
 def detector(model: nn.Module | None = None) -> Detector:
@@ -26,7 +26,7 @@ def detector(model: nn.Module | None = None) -> Detector:
 
 def save(path: Path, pixels: np.ndarray | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture() if pixels is None else pixels).save(path)
+    Image.fromarray(box_image() if pixels is None else pixels).save(path)
     return path
 
 
@@ -62,7 +62,7 @@ def test_every_format_holds_the_words(tmp_path):
 def test_bad_files_are_reported_and_the_rest_is_done(tmp_path):
     save(tmp_path / "good_1.png")
     save(tmp_path / "good_2.png")
-    (tmp_path / "bad.jpg").write_bytes(b"no picture at all")
+    (tmp_path / "bad.jpg").write_bytes(b"not an image at all")
 
     run = detect_paths(detector(), [tmp_path, tmp_path / "missing.png"], tmp_path / "out", progress=False)
 
@@ -71,7 +71,7 @@ def test_bad_files_are_reported_and_the_rest_is_done(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good_1.json", "good_2.json"]
 
 
-def test_picture_without_words_has_an_empty_result_file(tmp_path):
+def test_image_without_words_has_an_empty_result_file(tmp_path):
     image = save(tmp_path / "img_7.png", np.zeros((40, 50, 3), np.uint8))
 
     run = detect_paths(detector(), [image], tmp_path / "out", formats=("icdar", "csv"), progress=False)
@@ -95,17 +95,17 @@ def test_unknown_format_is_refused(tmp_path):
 def test_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "out").write_text("taken")
 
-    with pytest.raises(ValueError, match="cannot be made a folder"):
+    with pytest.raises(ValueError, match="cannot be created as a folder"):
         detect_paths(detector(), [], tmp_path / "out")
 
 
 def test_folders_globs_and_files_are_found_once_each(tmp_path):
     for name in ("a/2.png", "a/1.JPG", "a/deep/3.gif", "b/4.png"):
         save(tmp_path / name)
-    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    (tmp_path / "a" / "notes.txt").write_text("not an image")
     save(tmp_path / "a" / "1.drawn.jpg")  # of an earlier run into this folder
 
-    found, problems = find_pictures([tmp_path / "a", str(tmp_path / "**" / "*.png"), tmp_path / "a" / "2.png"])
+    found, problems = find_images([tmp_path / "a", str(tmp_path / "**" / "*.png"), tmp_path / "a" / "2.png"])
 
     assert [str(path.relative_to(tmp_path)) for path in found] == ["a/1.JPG", "a/2.png", "a/deep/3.gif", "b/4.png"]
     assert problems == []
@@ -114,19 +114,19 @@ def test_folders_globs_and_files_are_found_once_each(tmp_path):
 def test_path_that_stands_for_nothing_is_a_problem(tmp_path):
     (tmp_path / "empty").mkdir()
 
-    found, problems = find_pictures([tmp_path / "empty", tmp_path / "*.png"])
+    found, problems = find_images([tmp_path / "empty", tmp_path / "*.png"])
 
     assert found == []
-    assert ["holds no pictures" in problems[0].what, "matches nothing" in problems[1].what] == [True, True]
+    assert ["holds no images" in problems[0].what, "matches nothing" in problems[1].what] == [True, True]
 
 
 def test_brackets_in_a_file_name_are_no_glob(tmp_path):
     image = save(tmp_path / "scan [1].png")
 
-    assert find_pictures([image]) == ([image], [])
+    assert find_images([image]) == ([image], [])
 
 
-def test_results_of_pictures_with_one_name_do_not_overwrite_each_other():
+def test_results_of_images_with_one_name_do_not_overwrite_each_other():
     names = result_names([Path("a/1.jpg"), Path("a/1.png"), Path("b/1.png"), Path("b/2.png")])
 
     assert names == ["1_jpg", "1_png", "1_png_2", "2"]
@@ -148,22 +148,22 @@ def test_json_has_polygons_where_they_were_found():
     assert "characters" not in word
 
 
-def test_a_run_says_what_became_of_each_picture(tmp_path):
+def test_a_run_reports_each_image(tmp_path):
     save(tmp_path / "in" / "a.png")
     save(tmp_path / "in" / "b.png", np.zeros((40, 40, 3), np.uint8))
 
     run = detect_paths(detector(), [tmp_path / "in"], tmp_path / "out", draw=True, progress=False)
 
-    assert [(one.path.name, one.num_words) for one in run.pictures] == [("a.png", 1), ("b.png", 0)]
-    assert [path.name for path in run.pictures[0].written] == ["a.json", "a.drawn.jpg"]
+    assert [(one.path.name, one.num_words) for one in run.images] == [("a.png", 1), ("b.png", 0)]
+    assert [path.name for path in run.images[0].written] == ["a.json", "a.drawn.jpg"]
 
 
-def test_a_drawing_never_takes_the_place_of_a_picture_that_is_searched(tmp_path):
-    pictures = [save(tmp_path / "a.png"), save(tmp_path / "a.drawn.jpg")]
-    before = [path.read_bytes() for path in pictures]
+def test_a_drawing_never_overwrites_an_image_that_is_searched(tmp_path):
+    images = [save(tmp_path / "a.png"), save(tmp_path / "a.drawn.jpg")]
+    before = [path.read_bytes() for path in images]
 
-    with pytest.raises(ValueError, match=r"a.drawn.jpg: is a picture to search"):
-        detect_paths(detector(), pictures, tmp_path, draw=True, progress=False)
+    with pytest.raises(ValueError, match=r"a.drawn.jpg: is an image to search"):
+        detect_paths(detector(), images, tmp_path, draw=True, progress=False)
 
-    assert [path.read_bytes() for path in pictures] == before
-    assert detect_paths(detector(), pictures, tmp_path, progress=False).num_images == 2
+    assert [path.read_bytes() for path in images] == before
+    assert detect_paths(detector(), images, tmp_path, progress=False).num_images == 2

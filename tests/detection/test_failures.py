@@ -1,4 +1,4 @@
-"""Misses and false alarms by scene, and the picture of the worst."""
+"""Misses and false alarms by scene, and the image of the worst."""
 
 import cv2
 import numpy as np
@@ -79,7 +79,7 @@ def test_nothing_wrong_draws_nothing(scenes, tmp_path):
 def test_labels_alone_have_nothing_to_draw_on(scenes, tmp_path):
     bare = [Scene("", scene.words, scene.name) for scene in scenes]
 
-    with pytest.raises(ValueError, match=r"img_2: label files alone have no pictures"):
+    with pytest.raises(ValueError, match=r"img_2: label files alone have no images"):
         write_failures(tmp_path / "a.png", worst_scenes(bare, tmp_path / "found", protocol="icdar2015", count=3))
 
 

@@ -34,7 +34,7 @@ def weights(tmp_path):
 
 @pytest.fixture
 def scenes(tmp_path):
-    """Three pictures, the first without words."""
+    """Three images, the first without words."""
     made = []
     for number in range(3):
         path = tmp_path / f"img_{number}.png"
@@ -45,7 +45,7 @@ def scenes(tmp_path):
 
 
 class Blobs:
-    """Maps of blobs that differ from picture to picture, in steps that half precision holds."""
+    """Maps of blobs that differ from image to image, in steps that half precision holds."""
 
     def __init__(self, detector):
         self.detector, self.settings, self.model, self.calls = detector, detector.settings, detector.model, 0
@@ -201,7 +201,7 @@ def test_no_scenes_and_no_workers_are_refused(weights, scenes):
         search_thresholds(weights, scenes, split="three", protocol="icdar2015", device="cpu", workers=0)
 
 
-def test_a_scene_without_its_picture_is_named(scenes, blobs, tmp_path):
+def test_a_scene_without_its_image_is_named(scenes, blobs, tmp_path):
     missing = replace(scenes[0], image_path="nowhere.jpg")
 
     with pytest.raises(ValueError, match=r"nowhere.jpg: cannot be read"):

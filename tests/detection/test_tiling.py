@@ -1,4 +1,4 @@
-"""Pictures in tiles have the maps, and the words, of pictures in one piece."""
+"""Images in tiles have the maps, and the words, of images in one piece."""
 
 import itertools
 
@@ -36,13 +36,13 @@ def far_sighted():
     return score
 
 
-def picture(shape, seed=0):
+def random_image(shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_maps_of_tiles_equal_those_of_the_whole(far_sighted, shape):
-    pixels = picture(shape)
+    pixels = random_image(shape)
 
     maps, levels = score_tiles(pixels, far_sighted, tile=LEAST_TILE)
 
@@ -52,7 +52,7 @@ def test_maps_of_tiles_equal_those_of_the_whole(far_sighted, shape):
 
 
 def test_a_margin_of_half_would_not_do(far_sighted, monkeypatch):
-    pixels = picture((96, 1504))
+    pixels = random_image((96, 1504))
     monkeypatch.setattr("craft.detection.tiling.MARGIN", MARGIN // 2)
 
     maps, _ = score_tiles(pixels, far_sighted, tile=LEAST_TILE)
@@ -87,7 +87,7 @@ def test_a_detector_finds_the_same_words_in_tiles(head):
     settings = {"sizing": "scale", "magnify": 1.0, "text_threshold": 0.0, "low_text": 0.02, "link_threshold": 1.0}
     whole = Detector(model, DetectionSettings(**settings, tile=0), device="cpu", precision="fp32")
     tiled = Detector(model, DetectionSettings(**settings, tile=700), device="cpu", precision="fp32")  # 672: whole steps
-    pixels = picture((150, 1500), seed=3)
+    pixels = random_image((150, 1500), seed=3)
 
     first, second = whole.score(pixels), tiled.score(pixels)
 
@@ -100,15 +100,15 @@ def test_a_detector_finds_the_same_words_in_tiles(head):
     assert len(tiled.detect(pixels).scores) == len(whole.detect(pixels).scores)
 
 
-def test_pictures_of_one_size_in_a_batch_are_tiled_one_by_one():
+def test_images_of_one_size_in_a_batch_are_tiled_one_by_one():
     torch.manual_seed(0)
     settings = DetectionSettings(sizing="scale", magnify=1.0, tile=LEAST_TILE)
     detector = Detector(CRAFT(width=0.0625), settings, device="cpu", precision="fp32")
-    pictures = [picture((64, 700), seed) for seed in (1, 2)]
+    images = [random_image((64, 700), seed) for seed in (1, 2)]
 
-    both = [found.region for found in detector._score_images(pictures)]
+    both = [found.region for found in detector._score_images(images)]
 
-    for pixels, region in zip(pictures, both, strict=True):
+    for pixels, region in zip(images, both, strict=True):
         np.testing.assert_array_equal(region, detector.score(pixels).region)
     assert np.abs(both[0] - both[1]).max() > 1e-4
 

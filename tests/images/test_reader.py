@@ -201,7 +201,7 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, ending):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no picture at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\x00"]
+    "content", [b"", b"not an image at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\x00"]
 )
 def test_what_is_not_an_image_is_refused_by_name(tmp_path, content):
     path = tmp_path / "a.jpg"
