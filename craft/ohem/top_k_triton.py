@@ -50,8 +50,7 @@ def _top_k_weights(ranked, num_kept, weights, num_pixels, BLOCK: tl.constexpr):
         threshold = tl.where(tl.sum(reach_second) >= kept, second, threshold)
         threshold = tl.where(tl.sum(reach_third) >= kept, third, threshold)
 
-    above = tl.zeros((BLOCK,), dtype=tl.int32)
-    tied = tl.zeros((BLOCK,), dtype=tl.int32)
+    above, tied = tl.zeros((BLOCK,), dtype=tl.int32), tl.zeros((BLOCK,), dtype=tl.int32)
     for start in range(0, num_pixels, BLOCK):
         key = tl.load(ranked + start + offsets, mask=start + offsets < num_pixels, other=-1)
         above += (key > threshold).to(tl.int32)

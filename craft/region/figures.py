@@ -45,14 +45,7 @@ def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
 
 @torch.no_grad()
 def write_roi_figure(
-    folder: Path,
-    step: int,
-    model: nn.Module,
-    batch: Batch,
-    settings: RegionSettings,
-    *,
-    device: torch.device,
-    precision: torch.dtype,
+    folder: Path, step: int, model: nn.Module, batch: Batch, settings: RegionSettings, *, precision: torch.dtype
 ) -> Path:
     """Draw the RoIs that mining would choose now, whichever sampler trains, into a JPEG file named by the step.
 
@@ -63,7 +56,8 @@ def write_roi_figure(
     path = region_path(model)
     assert path is not None
     with evaluation_mode(model):
-        maps, levels = run_network(model, batch.images.to(device), precision=precision)
+        images = batch.images.to(next(model.parameters()).device)
+        maps, levels = run_network(model, images, precision=precision)
     rois, _loss = batch_rois(path, maps, levels, batch, settings, learn=False)
     logits, deltas = path.head(levels, [image.boxes_xyxy for image in rois])
     losses = roi_losses(logits, deltas, rois) if settings.rank_by == "loss" else text_losses(logits, rois)

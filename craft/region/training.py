@@ -118,8 +118,6 @@ class RegionTraining:
         """Draw the RoIs that mining chooses now in the first training scenes, into rois/ of the run folder."""
         if self._preview is None:
             self._preview = preview_batch(self._sets[0].scenes, crop_size=self._config.data.crop_size)
-        device = self._processes.device
-        precision = choose_precision(self._config.training.precision, device)
-        return write_roi_figure(
-            self._folder / "rois", step, model, self._preview, self.settings, device=device, precision=precision
-        )
+        precision = choose_precision(self._config.training.precision, self._processes.device)
+        folder = self._folder / "rois"
+        return write_roi_figure(folder, step, model, self._preview, self.settings, precision=precision)
