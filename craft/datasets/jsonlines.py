@@ -56,10 +56,7 @@ _WORD_KEYS = ("quad", "polygon", "text", "script", "dont_care", "characters", "c
 def read_json_lines(path: Path, *, image_folder: Path | None = None, numbers: Numbers = None) -> DatasetReading:
     """Read a JSON Lines file of scenes, without looking at their images.
 
-    Args:
-        path: of the file, UTF-8.
-        image_folder: what image paths are relative to; the file's own folder where None.
-        numbers: of the scenes wanted; nothing is reported of the others.
+    Image paths are relative to `image_folder`, or to the file's own folder. Nothing is reported of scenes outside `numbers`.
     """
     folder = image_folder if image_folder is not None else path.parent
     builder, names = ReadingBuilder(), set[str]()
@@ -92,13 +89,9 @@ def write_scenes(
 ) -> None:
     """Write scenes as JSON Lines, to a temporary file that then takes the place of `path`.
 
-    Reading them back gives the same numbers to the last bit, and the same words but for `source`.
-
-    Args:
-        path: of the file; image paths are written relative to its folder.
-        scenes: what to write.
-        note: what JSON can hold, written in a first line of its own; none for None.
-        scene_notes: the same for every scene, written with it.
+    Reading them back gives the same numbers to the last bit, and the same words but for `source`. Image paths are written
+    relative to the file's folder. `note`, what JSON can hold, gets a first line of its own; `scene_notes` holds a note for
+    each scene.
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)
@@ -119,10 +112,7 @@ def line_of_scene(scene: Scene, *, image: str) -> str:
 def scene_of_line(line: str, where: str, *, locate: Callable[[str], str]) -> tuple[Scene, list[Problem]]:
     """Read one scene from a line, and what is wrong with those of its words that are left out.
 
-    Args:
-        line: the line.
-        where: its location, for messages.
-        locate: gives the path of the image that the line names.
+    `where` locates the line in messages; `locate` gives the path of the image that the line names.
 
     Raises:
         Problem: the line does not hold a scene.
