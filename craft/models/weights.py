@@ -130,10 +130,6 @@ def build_model(weights: Weights) -> CRAFT:
         ValueError: these are not a CRAFT's weights, or not all of them.
     """
     backbone = backbone_of(weights)
-    if backbone not in BACKBONES:
-        raise ValueError(
-            f"{weights.source}: weights of backbone {backbone!r}, which this craft does not have; update craft"
-        )
     width = width_of(weights)
     if width is None:
         raise ValueError(
@@ -148,8 +144,17 @@ def build_model(weights: Weights) -> CRAFT:
 
 
 def backbone_of(weights: Weights) -> str:
-    """Name of the backbone that weights belong to."""
-    return weights.metadata.get("backbone", DEFAULT_BACKBONE)
+    """Name of the backbone that weights belong to.
+
+    Raises:
+        ValueError: craft has no such backbone.
+    """
+    name = weights.metadata.get("backbone", DEFAULT_BACKBONE)
+    if name not in BACKBONES:
+        raise ValueError(
+            f"{weights.source}: weights of backbone {name!r}, which this craft does not have; update craft"
+        )
+    return name
 
 
 def width_of(weights: Weights) -> float | None:

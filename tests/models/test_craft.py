@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from craft.models.craft import CRAFT
-from craft.models.freezing import freeze_batch_norm, freeze_parameters
-from craft.models.inference import normalise_images
+from craft.models.freezing import freeze_batch_norm
 
 # Layer numbers of the convolutions in the authors' backbone; the batch norm of each has the next number.
 BACKBONE = {
@@ -77,7 +76,7 @@ def test_starts_with_biases_0_batch_norms_1_and_xavier_uniform_weights():
 
 
 @pytest.mark.parametrize("width", [0.0625, 0.25])
-def test_maps_begin_near_0_and_depend_on_the_picture(width):
+def test_maps_start_near_0_and_depend_on_the_image(width):
     for seed in range(4):
         model = CRAFT(width, generator=torch.Generator().manual_seed(seed))
 
@@ -96,7 +95,7 @@ def test_the_same_generator_gives_the_same_network():
 
 
 @pytest.mark.parametrize("size_hw", [(64, 96), (16, 16), (50, 71), (33, 47), (100, 31)])
-def test_maps_have_half_the_size_of_any_picture(size_hw):
+def test_maps_have_half_the_size_of_any_image(size_hw):
     model = small_model().eval()
 
     with torch.inference_mode():
@@ -120,7 +119,7 @@ def test_width_scales_every_channel_count(width):
 
 
 @pytest.mark.parametrize("width", [0, -1, float("inf"), float("nan")])
-def test_a_width_that_is_no_positive_number_is_refused(width):
+def test_a_width_that_is_not_a_positive_number_is_refused(width):
     with pytest.raises(ValueError, match="width"):
         CRAFT(width)
 
@@ -190,30 +189,6 @@ def test_channels_last_gives_the_same_maps():
     torch.testing.assert_close(last, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_normalising_takes_the_mean_and_divides_by_the_deviation_of_imagenet():
-    images = torch.tensor([255, 0, 128], dtype=torch.uint8).reshape(1, 3, 1, 1).expand(2, 3, 4, 5)
-
-    normalised = normalise_images(images.contiguous(memory_format=torch.channels_last))
-
-    expected = torch.tensor([(1 - 0.485) / 0.229, -0.456 / 0.224, (128 / 255 - 0.406) / 0.225])
-    torch.testing.assert_close(normalised[1, :, 2, 3], expected)
-    assert normalised.dtype == torch.float32
-    assert normalised.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_normalising_inside_inference_mode_first_does_not_spoil_training_later():
-    from craft.models import inference as module
-
-    module._channel_statistics.cache_clear()
-    with torch.inference_mode():
-        normalise_images(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
-
-    scale = torch.ones((), requires_grad=True)
-    (normalise_images(torch.zeros(1, 3, 2, 2, dtype=torch.uint8)) * scale).sum().backward()
-
-    assert scale.grad is not None
-
-
 def train_two_steps(model: CRAFT) -> tuple[dict[str, Tensor], list[Tensor]]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
@@ -273,7 +248,7 @@ def test_gradient_checkpointing_keeps_fewer_activations():
     assert kept_bytes(small_model(gradient_checkpointing=True)) < 0.35 * kept_bytes(small_model())
 
 
-def test_statistics_are_the_networks_own_after_computing_again_has_failed():
+def test_statistics_are_the_networks_own_after_recomputation_has_failed():
     model = small_model(gradient_checkpointing=True).train()
     maps, _ = model(random_images(2, 3, 32, 32))
     before = dict(model.named_buffers())
@@ -289,60 +264,3 @@ def test_statistics_are_the_networks_own_after_computing_again_has_failed():
     for name, value in model.named_buffers():
         assert value is before[name], name
         assert torch.equal(value, values[name]), name
-
-
-def test_frozen_batch_norm_keeps_its_statistics_and_parameters_through_train():
-    model = small_model()
-    freeze_batch_norm(model)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-
-    model.eval()
-    train_two_steps(model)
-
-    norms = [name for name, layer in model.named_modules() if isinstance(layer, nn.BatchNorm2d)]
-    assert len(norms) == 20
-    for name, value in model.state_dict().items():
-        changed = not torch.equal(value, before[name])
-        is_norm = name.rpartition(".")[0] in norms
-        assert changed != is_norm, name
-    assert model.conv_cls.training
-
-
-def test_frozen_parts_compute_the_same_after_training():
-    model = small_model()
-    images = random_images(1, 3, 32, 32)
-    names = freeze_parameters(model, ["basenet.slice1.", "basenet.slice2."])
-    with torch.no_grad():
-        before = model.eval().basenet.slice2(model.basenet.slice1(images)).clone()
-
-    train_two_steps(model)
-
-    with torch.no_grad():
-        after = model.eval().basenet.slice2(model.basenet.slice1(images))
-    assert torch.equal(after, before)
-    assert len(names) == 24  # six convolutions and six batch norms, weight and bias each
-    assert names[0] == "basenet.slice1.0.weight"
-
-
-def test_freezing_a_convolution_alone_leaves_its_batch_norm_training():
-    model = small_model()
-
-    names = freeze_parameters(model, ["basenet.slice1.0."])
-
-    assert names == ["basenet.slice1.0.weight", "basenet.slice1.0.bias"]
-    assert model.train().basenet.slice1[1].training
-
-
-@pytest.mark.parametrize(
-    ("prefix", "nearest"), [("basenet.slize1", "basenet.slice1"), ("", ""), ("conv_cls.9", "conv_")]
-)
-def test_freezing_what_is_not_there_is_refused_with_the_nearest_name(prefix, nearest):
-    with pytest.raises(ValueError, match=f"nearest start is '{nearest}"):
-        freeze_parameters(small_model(), ["upconv1", prefix])
-
-
-def test_freezing_nothing_freezes_nothing():
-    model = small_model()
-
-    assert freeze_parameters(model, []) == []
-    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -41,7 +41,7 @@ def test_anchors_have_the_shapes_of_words(network, levels):
     assert shapes.min() < 0.6
 
 
-def test_one_output_an_anchor_in_the_anchors_order(network, levels):
+def test_one_output_per_anchor_in_the_order_of_the_anchors(network, levels):
     anchors = network.anchors(levels)
     with torch.no_grad():
         odds, corrections = network(levels)
@@ -58,7 +58,7 @@ def test_one_output_an_anchor_in_the_anchors_order(network, levels):
     assert centres.amax(dim=0).tolist() == [34, 26]
 
 
-def test_proposals_are_the_likeliest_anchors_one_for_each_spot(network, levels):
+def test_proposals_are_the_likeliest_anchors_after_nms(network, levels):
     anchors = network.anchors(levels)
     boxes = torch.cat(anchors)
     odds = torch.full((1, len(boxes)), -5.0)
@@ -71,7 +71,7 @@ def test_proposals_are_the_likeliest_anchors_one_for_each_spot(network, levels):
     torch.testing.assert_close(found, boxes[torch.stack([best, second])])
 
 
-def test_proposals_are_cut_off_at_the_border_and_not_too_small(network, levels):
+def test_proposals_are_clipped_to_the_image_and_not_too_small(network, levels):
     anchors = network.anchors(levels)
     with torch.no_grad():
         odds, corrections = network(levels)

@@ -69,7 +69,7 @@ def test_several_levels_are_read_side_by_side(network, images):
     assert pooled.shape == (4, (2 + 32) * 6)
 
 
-def test_no_boxes_give_no_judgement_and_a_gradient_of_zero(network, images):
+def test_no_boxes_give_no_outputs_and_a_gradient_of_zero(network, images):
     head = small_head()
     _maps, levels = network(normalise_images(images))
 
@@ -81,7 +81,7 @@ def test_no_boxes_give_no_judgement_and_a_gradient_of_zero(network, images):
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in head.parameters())
 
 
-def test_features_in_bfloat16_are_judged_in_float32():
+def test_bfloat16_features_are_classified_in_float32():
     head = small_head()
 
     odds, _corrections = head({"decoder2": torch.rand(1, 2, 10, 10).bfloat16()}, [torch.tensor([[0.0, 0, 9, 9]])])
@@ -89,7 +89,7 @@ def test_features_in_bfloat16_are_judged_in_float32():
     assert odds.dtype == torch.float32
 
 
-def test_box_coder_takes_back_its_own_corrections():
+def test_box_coder_inverts_its_own_deltas():
     boxes = torch.tensor([[0.0, 0, 10, 10], [5, 5, 50, 20]])
     words = torch.tensor([[1.0, 2, 12, 9], [0, 4, 60, 24]])
 
@@ -111,7 +111,7 @@ def test_fresh_parameters_follow_from_the_seed():
     assert not torch.equal(first["head.first.weight"], other["head.first.weight"])
 
 
-def test_network_without_a_region_path_has_the_original_entries_alone(network):
+def test_network_without_a_region_path_has_only_the_original_entries(network):
     assert region_path(network) is None
     assert len(network.state_dict()) == 154
 

@@ -19,13 +19,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_name_is_the_file_in_the_package(folder):
+def test_a_name_is_a_file_in_the_package(folder):
     assert find_weights("small") == folder / "small.safetensors"
     assert shipped_names() == ["small"]
     assert read_weights("small").metadata["width"] == 0.0625
 
 
-def test_a_path_stays_what_it_is(folder, tmp_path, monkeypatch):
+def test_a_path_stays_as_it_is(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(CRAFT(0.125).state_dict(), tmp_path / "small")
 
@@ -44,7 +44,7 @@ def test_an_unknown_name_says_what_ships(folder):
         read_weights("large")
 
 
-def test_nothing_shipped_is_said(tmp_path, monkeypatch):
+def test_the_absence_of_shipped_weights_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "WEIGHTS_FOLDER", tmp_path / "none")
 
     with pytest.raises(ValueError, match="none ship"):

@@ -34,7 +34,7 @@ def reference(channel: list[float]) -> list[float]:
     return [round(value / step) * step if step else 0.0 for value in channel]
 
 
-def test_a_channel_by_hand():
+def test_a_channel_packed_by_hand():
     values = torch.tensor([[1.27, -0.004, 0.006, 0.125], [0.0, 0.0, 0.0, 0.0]])
 
     packed = pack_int8({"layer.weight": values}, fewest=1)
@@ -56,7 +56,7 @@ def test_no_weight_moves_by_more_than_half_a_step(values):
         assert np.abs(channel - was).max() <= 0.5001 * step
 
 
-def test_channels_of_ordinary_size_are_as_the_reference_says():
+def test_channels_of_ordinary_size_equal_the_reference():
     values = torch.randn(16, 8, 3, 3, generator=torch.Generator().manual_seed(1))
 
     expected = [reference(channel.flatten().tolist()) for channel in values]
@@ -120,7 +120,7 @@ def test_a_tensor_without_elements_stays_as_it_is():
     assert pack_int8(held)["layer.weight"].dtype == torch.float32
 
 
-def test_a_file_in_8_bits_is_read_as_the_network_it_was(tmp_path):
+def test_a_file_in_8_bits_is_read_as_the_network_it_holds(tmp_path):
     held = state()
     metadata = {"width": 0.25, "detection": {"text_threshold": 0.6}}
     save_safetensors(held, tmp_path / "float.safetensors", metadata)
@@ -174,7 +174,7 @@ def test_a_file_with_one_wrong_byte_is_refused(tmp_path, place):
         read_weights(path)
 
 
-def test_8_bit_tensors_without_a_word_on_their_storage_are_refused(tmp_path):
+def test_8_bit_tensors_without_storage_metadata_are_refused(tmp_path):
     path = tmp_path / "small.safetensors"
     save_safetensors(state(), path, {}, storage="int8")
     save_file(load_file(path), tmp_path / "bare.safetensors")
@@ -193,6 +193,6 @@ def test_8_bit_tensors_without_a_word_on_their_storage_are_refused(tmp_path):
         ("{", "cannot be read"),
     ],
 )
-def test_another_way_of_storing_is_refused(note, message):
+def test_another_storage_format_is_refused(note, message):
     with pytest.raises(ValueError, match=message):
         restore_float(pack_int8(state()), note, source="small.safetensors")

@@ -1,14 +1,12 @@
 """Weights in files: every format read, written whole, and misfits named."""
 
 import json
-import urllib.error
 from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
-import torchvision
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -83,7 +81,7 @@ def test_the_originals_format_gives_back_tensors_and_the_originals_pixel_rule(tm
 
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 @pytest.mark.parametrize("wrapper", [None, "craft"])
-def test_prefixes_and_the_easyocr_trainers_wrapper_come_off(tmp_path, prefix, wrapper):
+def test_prefixes_and_the_easyocr_trainers_wrapper_are_removed(tmp_path, prefix, wrapper):
     state = random_state()
     prefixed = OrderedDict((prefix + name, value) for name, value in state.items())
     optimizer = torch.optim.Adam(small_model().parameters()).state_dict()
@@ -98,7 +96,7 @@ def test_prefixes_and_the_easyocr_trainers_wrapper_come_off(tmp_path, prefix, wr
 
 
 @pytest.mark.parametrize("averaged", [True, False])
-def test_a_checkpoint_of_ours_gives_its_average_where_there_is_one(tmp_path, averaged):
+def test_our_checkpoint_gives_its_average_where_there_is_one(tmp_path, averaged):
     settings = Config(detection=DetectionSettings(text_threshold=0.5))
     checkpoint = {
         "model": random_state(1),
@@ -168,7 +166,7 @@ def test_files_from_before_batches_were_counted_load():
     assert int(model.upconv1.conv[1].num_batches_tracked) == 0
 
 
-def test_weights_that_fit_in_part_load_in_part_and_say_so():
+def test_weights_that_fit_partly_load_partly_and_report_it():
     state = random_state()
     del state["conv_cls.8.bias"]
     state["conv_cls.8.weight"] = torch.zeros(3, 1, 1, 1)
@@ -297,43 +295,6 @@ def test_writing_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     assert_same_state(read_weights(path).state, random_state(1))
 
 
-def imagenet_state() -> dict[str, Tensor]:
-    with torch.device("meta"):
-        features = torchvision.models.vgg16_bn(weights=None).features
-    generator = torch.Generator().manual_seed(5)
-    return {
-        f"features.{name}": torch.randn(value.shape, generator=generator) if value.ndim else torch.tensor(0)
-        for name, value in features.state_dict().items()
-    }
-
-
-def test_the_backbone_takes_torchvisions_layers(monkeypatch):
-    pretrained = imagenet_state()
-    monkeypatch.setattr(torchvision.models.VGG16_BN_Weights, "get_state_dict", lambda *_, **__: pretrained)
-    model = CRAFT(generator=torch.Generator().manual_seed(0))
-    decoder = model.basenet.slice5[1].weight.detach().clone()
-
-    model.basenet.load_imagenet()
-
-    assert torch.equal(model.basenet.slice1[0].weight, pretrained["features.0.weight"])
-    last = dict(model.named_buffers())["basenet.slice4.38.running_mean"]
-    assert torch.equal(last, pretrained["features.38.running_mean"])
-    assert torch.equal(model.basenet.slice5[1].weight, decoder)
-
-
-def test_torchvisions_weights_for_a_small_network_are_refused():
-    with pytest.raises(ValueError, match=r"width 1 only, not 0.0625; set model.pretrained to none"):
-        small_model().basenet.load_imagenet()
-
-
-@pytest.mark.parametrize("error", [urllib.error.URLError("no network"), RuntimeError("invalid hash value")])
-def test_torchvisions_weights_that_cannot_be_had_say_where_to_put_them(monkeypatch, error):
-    def fail(*_arguments, **_options):
-        raise error
-
-    monkeypatch.setattr(torchvision.models.VGG16_BN_Weights, "get_state_dict", fail)
-    with torch.device("meta"):
-        model = CRAFT()
-
-    with pytest.raises(ValueError, match=r"vgg16_bn-\w+\.pth could not be fetched .*checkpoints"):
-        model.basenet.load_imagenet()
+def test_weights_of_an_unknown_backbone_build_nothing():
+    with pytest.raises(ValueError, match="backbone 'resnet', which this craft does not have"):
+        build_model(Weights(random_state(), {"backbone": "resnet"}))

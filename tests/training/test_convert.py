@@ -83,7 +83,7 @@ def test_weights_outside_a_run_have_no_provenance(tmp_path):
     assert read_weights(tmp_path / "out.safetensors").metadata == {"width": 0.0625}
 
 
-def test_provenance_is_handed_on(run_folder, tmp_path):
+def test_provenance_is_passed_on(run_folder, tmp_path):
     convert_weights(run_folder / "best.safetensors", tmp_path / "one.safetensors")
     convert_weights(tmp_path / "one.safetensors", tmp_path / "two.safetensors", note="More.")
 
@@ -91,7 +91,7 @@ def test_provenance_is_handed_on(run_folder, tmp_path):
     assert {**one, "note": "More."} == two
 
 
-def test_settings_given_travel_with_the_weights(run_folder, tmp_path):
+def test_given_settings_travel_with_the_weights(run_folder, tmp_path):
     changes = {"text_threshold": 0.6, "sizing": "long_side", "long_side": 2240}
 
     convert_weights(run_folder / "best.safetensors", tmp_path / "small.safetensors", detection=changes)
@@ -111,7 +111,7 @@ def test_settings_given_travel_with_the_weights(run_folder, tmp_path):
         ("small.pth", {"note": "From afar."}, r"no place for settings or notes"),
     ],
 )
-def test_what_does_not_go_together_is_refused(run_folder, tmp_path, name, options, message):
+def test_contradicting_options_are_refused(run_folder, tmp_path, name, options, message):
     with pytest.raises(ValueError, match=message):
         convert_weights(run_folder / "best.safetensors", tmp_path / name, **options)
 
@@ -144,7 +144,7 @@ def test_absolute_paths_are_cut_and_others_stay(text, expected):
     assert without_machine_paths(text) == expected
 
 
-def test_the_verb_converts_and_says_so(run_folder, tmp_path, capsys):
+def test_the_command_converts_and_reports_it(run_folder, tmp_path, capsys):
     out = tmp_path / "small.safetensors"
 
     status = main(["convert", str(run_folder / "best.safetensors"), str(out), "--to", "int8", "--set", "low_text=0.3"])

@@ -18,7 +18,7 @@ def with_validation(values, steps=3):
     return validate_config(values, where="test")
 
 
-def test_run_folder_holds_settings_environment_metrics_pictures_weights_and_scores(tiny_values, tmp_path):
+def test_run_folder_holds_settings_environment_metrics_images_weights_and_scores(tiny_values, tmp_path):
     config = with_validation(tiny_values)
 
     outcome = train(config, tmp_path)
@@ -42,7 +42,7 @@ def test_run_folder_holds_settings_environment_metrics_pictures_weights_and_scor
     assert (tmp_path / "last.pt").exists()
 
 
-def test_loss_falls_on_scenes_seen_again_and_again(tiny_values, tmp_path):
+def test_loss_falls_on_scenes_seen_repeatedly(tiny_values, tmp_path):
     tiny_values["training"].update(steps=60, batch_size=4)
     tiny_values["model"]["width"] = 0.125
     tiny_values["optimizer"]["learning_rate"] = 5e-3
@@ -83,7 +83,7 @@ def test_resuming_a_finished_run_does_nothing(tiny_values, tmp_path):
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
-def test_set_with_errors_is_refused_or_its_bad_scenes_are_skipped(tiny_values, tiny_set, tmp_path, capsys):
+def test_dataset_with_errors_is_refused_or_its_bad_scenes_are_skipped(tiny_values, tiny_set, tmp_path, capsys):
     import shutil
 
     broken = tmp_path / "set"
@@ -101,7 +101,7 @@ def test_set_with_errors_is_refused_or_its_bad_scenes_are_skipped(tiny_values, t
     assert "7 scenes" in capsys.readouterr().out
 
 
-def test_weights_that_fit_in_part_are_loaded_in_part_and_the_rest_is_named(tiny_values, tmp_path, capsys):
+def test_weights_that_fit_partly_are_loaded_partly_and_the_rest_is_named(tiny_values, tmp_path, capsys):
     tiny_values["training"]["steps"] = 1
     train(validate_config(tiny_values, where="test"), tmp_path / "first")
     state = read_weights(tmp_path / "first" / "best.safetensors").state

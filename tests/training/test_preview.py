@@ -1,4 +1,4 @@
-"""Pictures of what training sees: every panel shows what it says, and drawing changes nothing."""
+"""Images of what training sees: every panel shows what it says, and drawing changes nothing."""
 
 import cv2
 import numpy as np
@@ -60,7 +60,7 @@ class Halves(nn.Module):
         return torch.full((count, 2, height // 2, width // 2), 0.5), None
 
 
-def test_map_pictures_have_a_row_per_crop_and_leave_the_model_training(tmp_path):
+def test_map_images_have_a_row_per_crop_and_leave_the_model_training(tmp_path):
     batch = collate([sample_with_two_words()] * 5)
     targets = batch_targets(batch, torch.device("cpu"))
     model = Halves().train()
@@ -75,7 +75,7 @@ def test_map_pictures_have_a_row_per_crop_and_leave_the_model_training(tmp_path)
 
 
 @pytest.fixture
-def set_folder(tmp_path):
+def dataset_settings(tmp_path):
     images, labels = tmp_path / "set" / "images", tmp_path / "set" / "labels"
     images.mkdir(parents=True)
     labels.mkdir()
@@ -85,9 +85,9 @@ def set_folder(tmp_path):
     return DatasetSettings(path=str(tmp_path / "set"), format="icdar2015", images="images", labels="labels")
 
 
-def test_showing_a_set_draws_whole_scenes(set_folder, tmp_path):
+def test_showing_a_dataset_draws_whole_scenes(dataset_settings, tmp_path):
     paths = show_dataset(
-        set_folder,
+        dataset_settings,
         tmp_path / "out",
         count=2,
         augmented=False,
@@ -100,9 +100,9 @@ def test_showing_a_set_draws_whole_scenes(set_folder, tmp_path):
     assert cv2.imread(str(paths[0])).shape == (2 * (82 + BAR) + GAP, 2 * 120 + GAP, 3)
 
 
-def test_showing_a_set_augmented_draws_training_crops(set_folder, tmp_path):
+def test_showing_a_dataset_augmented_draws_training_crops(dataset_settings, tmp_path):
     paths = show_dataset(
-        set_folder,
+        dataset_settings,
         tmp_path / "out",
         count=9,
         augmented=True,

@@ -156,7 +156,7 @@ def test_run_may_resume_with_other_workers(uninterrupted, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_command_stopped_by_a_signal_saves_and_says_how_to_go_on(uninterrupted, tmp_path, number):
+def test_command_stopped_by_a_signal_saves_and_says_how_to_resume(uninterrupted, tmp_path, number):
     values, _ = uninterrupted
     long = {**values, "data": {**values["data"], "workers": 1}, "training": {**values["training"], "steps": 100_000}}
     settings, folder = tmp_path / "config.yaml", tmp_path / "run"
@@ -181,7 +181,7 @@ def _wait_for(path, process):
         time.sleep(0.1)
 
 
-def test_file_that_is_no_checkpoint_is_refused_by_name(tmp_path):
+def test_file_that_is_not_a_checkpoint_is_refused_by_name(tmp_path):
     path = tmp_path / "last.pt"
     path.write_bytes(b"half a checkpoint")
 

@@ -28,7 +28,7 @@ def weights_of(folder):
     return {**checkpoint.model, **{f"average.{name}": value for name, value in checkpoint.average.items()}}
 
 
-def test_a_run_on_drawn_scenes_is_validated_on_drawn_scenes(tiny_values, tmp_path):
+def test_a_run_on_synthetic_scenes_is_validated_on_synthetic_scenes(tiny_values, tmp_path):
     tiny_values["data"] |= {"train": [DRAWN], "validation": [DRAWN | {"seed": 802, "count": 3}]}
 
     run(tiny_values, tmp_path / "run", steps=2, validate_every=2)
@@ -39,7 +39,7 @@ def test_a_run_on_drawn_scenes_is_validated_on_drawn_scenes(tiny_values, tmp_pat
     assert last["scenes"] == ["img_3", "img_4"]
 
 
-def test_a_stopped_run_on_drawn_scenes_ends_as_one_that_never_stopped(tiny_values, tmp_path, monkeypatch):
+def test_a_resumed_run_on_synthetic_scenes_equals_the_uninterrupted_one(tiny_values, tmp_path, monkeypatch):
     tiny_values["data"] |= {"train": [DRAWN]}
     run(tiny_values, tmp_path / "whole", steps=4, save_every=2)
     step = torch.optim.AdamW.step
@@ -63,7 +63,7 @@ def test_a_stopped_run_on_drawn_scenes_ends_as_one_that_never_stopped(tiny_value
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_teacher_labels_the_files_and_leaves_drawn_scenes_alone(tiny_values, tmp_path):
+def test_a_teacher_labels_files_and_leaves_synthetic_scenes_alone(tiny_values, tmp_path):
     characters = {"source": "teacher", "refresh": 2, "delay": 1, "height": 32}
     tiny_values["data"] |= {"train": [*tiny_values["data"]["train"], DRAWN], "characters": characters}
 
@@ -74,14 +74,14 @@ def test_a_teacher_labels_the_files_and_leaves_drawn_scenes_alone(tiny_values, t
     assert all(line["words"] > 0 for line in labels)
 
 
-def test_validation_asks_for_a_count(tiny_values, tmp_path):
+def test_synthetic_validation_needs_a_count(tiny_values, tmp_path):
     tiny_values["data"] |= {"validation": [{key: value for key, value in DRAWN.items() if key != "count"}]}
 
     with pytest.raises(ValueError, match=r"data\.validation: synth \(quickstart, seed 801\) needs a count"):
         run(tiny_values, tmp_path / "run")
 
 
-def test_a_label_file_for_drawn_scenes_is_refused(tiny_values, tmp_path):
+def test_a_label_file_for_synthetic_scenes_is_refused(tiny_values, tmp_path):
     characters = {"source": "file", "files": ["labels.jsonl"]}
     tiny_values["data"] |= {"train": [DRAWN], "characters": characters}
 
@@ -91,7 +91,7 @@ def test_a_label_file_for_drawn_scenes_is_refused(tiny_values, tmp_path):
         run(tiny_values, tmp_path / "run")
 
 
-def test_show_and_check_draw_a_preset(tmp_path, capsys):
+def test_show_and_check_render_a_preset(tmp_path, capsys):
     small = ["--preset", "quickstart", "--count", "2", "--seed", "3", "--set", "size=128"]
 
     assert main(["show", *small, "--out", str(tmp_path / "whole")]) == 0
@@ -112,6 +112,6 @@ def test_show_and_check_draw_a_preset(tmp_path, capsys):
         (["check", "--preset", "quickstart", "--set", "sise=128"], "unknown setting 'sise'; did you mean 'size'"),
     ],
 )
-def test_commands_that_say_too_little_or_too_much_are_refused(arguments, message, capsys):
+def test_commands_with_too_few_or_too_many_arguments_are_refused(arguments, message, capsys):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
