@@ -1,0 +1,78 @@
+"""The examples of docs/python.md run, and the links between documents lead somewhere."""
+
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import craft
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "data" / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.fixture
+def example_folder(tmp_path, monkeypatch):
+    """The working folder of the examples: photo.jpg, configs/, and a dataset of four scenes in scenes/."""
+    images = tmp_path / "scenes" / "ch4_training_images"
+    labels = tmp_path / "scenes" / "ch4_training_localization_transcription_gt"
+    for folder in (images, labels):
+        folder.mkdir(parents=True)
+    image = np.full((96, 128, 3), 230, np.uint8)
+    cv2.putText(image, "HI", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 3)
+    cv2.imwrite(str(tmp_path / "photo.jpg"), image)
+    for number in range(1, 5):
+        cv2.imwrite(str(images / f"img_{number}.jpg"), image)
+        (labels / f"gt_img_{number}.txt").write_text("20,30,72,30,72,64,20,64,HI\n")
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_examples_of_the_python_page_run_in_order(example_folder, capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL | re.MULTILINE)
+    namespace = {}
+
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), namespace)
+
+    printed = capsys.readouterr().out
+    assert "2 True" in printed
+    assert "(1, 2, 48, 64) (1, 2, 48, 64)" in printed
+    assert namespace["result"].loss.isfinite()
+    assert (example_folder / "runs" / "example" / "last.safetensors").exists()
+
+
+def test_python_page_names_everything_that_is_public():
+    page = (ROOT / "docs" / "python.md").read_text()
+
+    assert [name for name in craft.__all__ if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_every_page_lead_to_a_file_and_a_heading(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+
+    assert [link for link in links if "://" not in link and not _leads_somewhere(page, link)] == []
+
+
+def _leads_somewhere(page, link):
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path) if path else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(page):
+    """Headings as GitHub links to them: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_index_of_the_documentation_lists_every_page():
+    index = (ROOT / "docs" / "README.md").read_text() + (ROOT / "docs" / "results" / "README.md").read_text()
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md"]
+
+    assert [page.name for page in pages if page.name not in index] == []
