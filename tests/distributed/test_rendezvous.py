@@ -58,7 +58,7 @@ def test_an_attempt_that_was_cut_before_all_had_come_does_not_hold_up_the_next(s
 
 
 def test_processes_that_rank_0_never_joins_end_with_a_clear_error(serve):
-    with pytest.raises(TimeoutError, match=r"within 0\.3 s; look at what torchrun says"):
+    with pytest.raises(TimeoutError, match=r"within 0\.3 s; check torchrun's output"):
         agree(serve, [1], 2, seconds=0.3)
 
 

@@ -106,9 +106,9 @@ def test_show_and_check_render_a_preset(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check"], "give the folder of a set, or --preset"),
-        (["check", "folder", "--preset", "full"], "and not both"),
-        (["check", "folder", "--set", "size=128"], "give --preset too"),
+        (["check"], "give either the folder of a dataset, or --preset"),
+        (["check", "folder", "--preset", "full"], "give either the folder of a dataset, or --preset"),
+        (["check", "folder", "--set", "size=128"], "add --preset, or leave --set out"),
         (["check", "--preset", "quickstart", "--set", "sise=128"], "unknown setting 'sise'; did you mean 'size'"),
     ],
 )
