@@ -33,7 +33,7 @@ from craft.evaluation.image_score import ImageScore, score_matches
 from craft.evaluation.thresholds import Thresholds
 from craft.studies.collect import Results, collect
 from craft.studies.compare import compare
-from craft.studies.scoring import DETECTIONS, MATCHED, WORDS
+from craft.studies.scores import DETECTIONS, MATCHED, WORDS
 from craft.studies.statistics import Estimate, estimate
 from craft.studies.study import Study, load_study
 from craft.synth.presets import preset

@@ -29,7 +29,7 @@ from craft.models.weights import build_model, read_weights
 from craft.studies.collect import POLICIES, Policy, Results, Table, collect
 from craft.studies.compare import compare
 from craft.studies.facts import facts, threshold_words
-from craft.studies.scoring import DETECTIONS, MATCHED, WORDS
+from craft.studies.scores import DETECTIONS, MATCHED, WORDS
 from craft.studies.statistics import paired_difference
 from craft.studies.study import load_study
 

@@ -104,7 +104,7 @@ def _compare(options: argparse.Namespace) -> int:
         comparison = compare(study, out, executor=options.executor, jobs=options.jobs)
     for failure in comparison.failures:
         print(f"failed: {failure.run.name}: {failure.reason}", file=sys.stderr)
-    print("\n".join(f"- {sentence}" for sentence in comparison.verdict))
+    print("\n".join(f"- {sentence}" for sentence in comparison.conclusions))
     print(f"{comparison.num_done} runs; open {comparison.page}")
     return 1 if comparison.failures else 0
 

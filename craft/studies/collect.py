@@ -1,4 +1,4 @@
-"""Read a study's run folders and work out its figures: per run, per variant, and against the reference."""
+"""Read a study's run folders and compute its results: per run, per variant, and against the reference."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from craft.config import Config
 from craft.evaluation.thresholds import Thresholds
-from craft.studies.run import DONE, read_study
-from craft.studies.scoring import DETECTIONS, GridScores, read_scores
+from craft.studies.scores import DETECTIONS, GridScores, read_scores
 from craft.studies.statistics import Estimate, estimate, paired_difference
-from craft.studies.study import Run, Study, study_runs
+from craft.studies.study import DONE, Run, Study, read_study, study_runs
 from craft.training.run_folder import read_run_config
 from craft.training.run_log import read_metrics
 
@@ -32,26 +31,25 @@ METRICS = {
     "precision": "precision",
     "recall": "recall",
     "average_precision": "average precision",
-    "clean_scenes": "textless scenes left clean",
+    "clean_scenes": "textless scenes without detections",
     "false_words": "false words per textless scene",
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunResult:
-    """What a finished run left.
+    """What a finished run left in its folder.
 
     Attributes:
-        run: which.
         record: run.json.
-        scores: by "split/part".
-        train: lines of the log.
-        validation: scores during training.
-        weights: fingerprint of the first weights; "" where the log has none.
-        batches: fingerprints of the first and the last batch.
-        words: the same without what a teacher says: characters and confidences.
-        labels: labellings by a teacher that took effect, lines of the log.
-        probe: what was kept, and where.
+        scores: by "split/part", where the part is choose, report or without_text.
+        train: training lines of the log.
+        validation: validation lines of the log.
+        weights: digest of the initial weights; "" where the log has none.
+        batches: digests of the first and the last batch.
+        words: the same without what a teacher decides: characters and confidences.
+        labels: lines of the log about labellings by a teacher that took effect.
+        kept_pixels: probe.json.
     """
 
     run: Run
@@ -63,24 +61,23 @@ class RunResult:
     batches: tuple[str, ...]
     words: tuple[str, ...]
     labels: list[dict[str, Any]]
-    probe: dict[str, Any]
+    kept_pixels: dict[str, Any]
 
     @property
     def seconds_per_step(self) -> float:
-        """Median over the log of the time of a step; the first line holds the warming up and is left out."""
+        """Median time of a step over the log, without its first line, which holds the warm-up."""
         rates = [line["images_per_second"] for line in self.train[1:] or self.train]
         return float(self.record["batch_size"]) / statistics.median(rates)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """A variant's figures on a split.
+    """The results of a variant on a split.
 
     Attributes:
-        variant: its name.
         values: by metric and seed.
         estimates: by metric, over seeds.
-        difference: of H-mean against the reference, seed by seed; None for the reference.
+        difference: H-mean minus the reference's, paired by seed; None for the reference.
         strict: the same with an interval that holds for all comparisons of the table at once.
     """
 
@@ -93,14 +90,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """The figures of all variants on a split.
-
-    Attributes:
-        split: its name.
-        policy: how thresholds were chosen.
-        rows: one a variant that has runs.
-        thresholds: by run: what it was scored at.
-    """
+    """The results of all variants on a split, a row for each that has runs, and the thresholds of every run."""
 
     split: str
     policy: Policy
@@ -110,16 +100,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """A study and all that its folder says of it.
+    """A study and everything that its folder holds.
 
     Attributes:
-        study: the study.
-        out: its folder.
+        out: the study's folder.
         runs: finished runs, in the study's order.
-        missing: runs that are not done, with the reason where one is known.
-        tables: per split and policy.
-        configs: a run's settings by variant.
-        environment: what the study ran on, of the last start; empty where unknown.
+        missing: unfinished runs, with the reason where it is known.
+        tables: one per split and policy.
+        configs: configuration of a run of each variant that has runs.
+        environment: where the study was last started; empty where unknown.
     """
 
     study: Study
@@ -131,25 +120,23 @@ class Results:
     environment: dict[str, Any]
 
     def table(self, split: str, policy: Policy) -> Table:
-        """The table of a split under a policy."""
-        return next(one for one in self.tables if one.split == split and one.policy == policy)
+        """Return the table of a split under a policy."""
+        return next(table for table in self.tables if table.split == split and table.policy == policy)
 
     def of_variant(self, variant: str) -> list[RunResult]:
-        """The finished runs of a variant."""
-        return [one for one in self.runs if one.run.variant == variant]
+        """List the finished runs of a variant."""
+        return [result for result in self.runs if result.run.variant == variant]
+
+    def reference_config(self) -> Config:
+        """Return the configuration of the reference, or of the first variant where the reference has no runs."""
+        return self.configs.get(self.study.reference) or next(iter(self.configs.values()))
 
 
 def collect(out: Path) -> Results:
-    """Read a study's folder.
-
-    Args:
-        out: the folder, with study.yaml and runs.
-
-    Returns:
-        Its results; runs that are not done are named.
+    """Read a study's folder; runs that are not done are listed.
 
     Raises:
-        ValueError: the folder holds no study, or no run of it is done.
+        ValueError: the folder holds no study, or none of its runs is done.
     """
     if not (out / "study.yaml").exists():
         raise ValueError(f"{out}: holds no study, study.yaml is missing; give the --out of a craft compare")
@@ -159,29 +146,23 @@ def collect(out: Path) -> Results:
     if not runs:
         reasons = "".join(f"\n  {run.name}: {reason}" for run, reason in missing.items())
         raise ValueError(f"{out}: no run is done, so there is nothing to report{reasons}")
-    done = [variant for variant in study.variants if any(one.run.variant == variant for one in runs)]
+    first_run = {result.run.variant: result.run for result in reversed(runs)}
     configs = {
-        variant: read_run_config(next(one.run for one in runs if one.run.variant == variant).folder(out))
-        for variant in done
+        variant: read_run_config(first_run[variant].folder(out)) for variant in study.variants if variant in first_run
     }
-    policies: tuple[Policy, ...] = ("shared", "own")
+    policies: tuple[Policy, ...] = get_args(Policy)
     tables = tuple(_table(study, runs, split, policy) for split in study.splits for policy in policies)
     return Results(study, out, tuple(runs), missing, tables, configs, _environment(out))
 
 
 def choose_thresholds(study: Study, runs: Sequence[RunResult], split: str, policy: Policy) -> dict[Run, int]:
-    """Choose thresholds on a split's scenes for choosing; none of them is reported.
+    """Choose thresholds on the scenes that a split keeps for it, and return indices into the study's grid by run.
 
     Args:
-        study: the study.
-        runs: finished runs.
-        split: the split's name.
-        policy: "shared": those with the highest mean H-mean, every variant counting the same; "own": each run's best.
-
-    Returns:
-        Index into the study's grid, by run.
+        policy: "shared": the thresholds with the highest mean H-mean, each variant counting the same; "own": each
+            run's best.
     """
-    hmeans = {one.run: one.scores[f"{split}/choose"].totals()[2] for one in runs}
+    hmeans = {result.run: result.scores[f"{split}/choose"].totals()[2] for result in runs}
     if policy == "own":
         return {run: int(np.argmax(values)) for run, values in hmeans.items()}
     of_variants = [
@@ -193,45 +174,43 @@ def choose_thresholds(study: Study, runs: Sequence[RunResult], split: str, polic
 
 
 def steps_to_reach(result: RunResult, level: float) -> int | None:
-    """The first validated step of a run whose H-mean is at least a level; None where none is."""
+    """Find the first validated step of a run with an H-mean of at least `level`; None without one."""
     return next((int(line["step"]) for line in result.validation if line["hmean"] >= level), None)
 
 
 def fairness(results: Results) -> dict[int, dict[str, bool]]:
-    """Whether all runs of a seed began with the same weights and had the same first and last batches, by seed.
+    """Check, by seed, that all runs had the same initial weights, first batch and last batch.
 
-    Where variants differ in where characters come from, batches are compared without them.
+    Where variants differ in the source of their characters, batches are compared without characters.
     """
-    found = {}
-    unlike = differ_in_characters(results)
+    checks = {}
+    without_characters = differ_in_characters(results)
     for seed in results.study.seeds:
-        of_seed = [one for one in results.runs if one.run.seed == seed]
+        of_seed = [result for result in results.runs if result.run.seed == seed]
         if of_seed:
-            seen = [one.words if unlike else one.batches for one in of_seed]
-            found[seed] = {
-                "weights": len({one.weights for one in of_seed}) == 1 and of_seed[0].weights != "",
-                "first": len({batches[:1] for batches in seen}) == 1 and len(seen[0]) > 0,
-                "last": len({(one.record["steps"], batches[-1:]) for one, batches in zip(of_seed, seen, strict=True)})
-                == 1,
+            batches = [result.words if without_characters else result.batches for result in of_seed]
+            last = {(result.record["steps"], seen[-1:]) for result, seen in zip(of_seed, batches, strict=True)}
+            checks[seed] = {
+                "weights": len({result.weights for result in of_seed}) == 1 and of_seed[0].weights != "",
+                "first": len({seen[:1] for seen in batches}) == 1 and len(batches[0]) > 0,
+                "last": len(last) == 1,
             }
-    return found
+    return checks
 
 
 def differ_in_characters(results: Results) -> bool:
-    """Whether a study's variants differ in where characters come from."""
+    """Tell whether the variants differ in the source of their characters."""
     return len({config.data.characters for config in results.configs.values()}) > 1
 
 
 def _table(study: Study, runs: Sequence[RunResult], split: str, policy: Policy) -> Table:
     grid, chosen = study.grid(), choose_thresholds(study, runs, split, policy)
     values: dict[str, dict[str, dict[int, float]]] = {}
-    for one in runs:
-        figures = _figures(one, split, chosen[one.run])
-        of_variant = values.setdefault(one.run.variant, {metric: {} for metric in METRICS})
-        for metric, value in figures.items():
-            of_variant[metric][one.run.seed] = value
+    for result in runs:
+        of_variant = values.setdefault(result.run.variant, {metric: {} for metric in METRICS})
+        for metric, value in _metrics(result, split, chosen[result.run]).items():
+            of_variant[metric][result.run.seed] = value
     reference = values.get(study.reference, {}).get("hmean", {})
-    comparisons = len(values) - 1
     rows = []
     for variant in [name for name in study.variants if name in values]:
         own = values[variant]
@@ -239,23 +218,23 @@ def _table(study: Study, runs: Sequence[RunResult], split: str, policy: Policy) 
         plain = strict = None
         if variant != study.reference and reference:
             plain = paired_difference(own["hmean"], reference)
-            strict = paired_difference(own["hmean"], reference, num_comparisons=comparisons)
+            strict = paired_difference(own["hmean"], reference, num_comparisons=len(values) - 1)
         rows.append(Row(variant, own, estimates, plain, strict))
     return Table(split, policy, tuple(rows), {run: grid[index] for run, index in chosen.items()})
 
 
-def _figures(result: RunResult, split: str, index: int) -> dict[str, float]:
+def _metrics(result: RunResult, split: str, index: int) -> dict[str, float]:
     reported = result.scores[f"{split}/report"]
     precision, recall, hmean = (float(values[index]) for values in reported.totals())
-    figures = {"hmean": hmean, "precision": precision, "recall": recall}
+    metrics = {"hmean": hmean, "precision": precision, "recall": recall}
     area = float(reported.average_precision[index])
     if not math.isnan(area):
-        figures["average_precision"] = area
+        metrics["average_precision"] = area
     textless = result.scores[f"{split}/without_text"].counts[index]
     if len(textless):
-        figures["clean_scenes"] = float((textless[:, DETECTIONS] == 0).mean())
-        figures["false_words"] = float(textless[:, DETECTIONS].mean())
-    return figures
+        metrics["clean_scenes"] = float((textless[:, DETECTIONS] == 0).mean())
+        metrics["false_words"] = float(textless[:, DETECTIONS].mean())
+    return metrics
 
 
 def _read_run(run: Run, out: Path) -> RunResult:
@@ -272,7 +251,7 @@ def _read_run(run: Run, out: Path) -> RunResult:
         batches=tuple(line["digest"] for line in batches),
         words=tuple(line.get("words", line["digest"]) for line in batches),
         labels=read_metrics(metrics, kind="labels"),
-        probe=_read_json(folder / "probe.json"),
+        kept_pixels=_read_json(folder / "probe.json"),
     )
 
 

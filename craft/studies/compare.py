@@ -1,4 +1,4 @@
-"""`craft compare`: prepare a study's folder, do the runs that are not done, and make its report."""
+"""`craft compare`: prepare a study's folder, do the runs that are not done, and write its report."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import yaml
 from craft.config_files import read_yaml
 from craft.datasets.collection import read_scenes
 from craft.models.device import choose_device
-from craft.studies.execute import Executor, Failure, Task, default_jobs, execute
+from craft.studies.execute import default_jobs, execute
 from craft.studies.report import write_report
-from craft.studies.run import DONE
-from craft.studies.study import Run, Study, resolved, run_config, study_runs, synth_folder
+from craft.studies.study import DONE, Run, Study, resolve_datasets, run_config, study_runs, synth_folder
+from craft.studies.tasks import Executor, Failure, Task
 from craft.studies.viewer_data import write_scene_views
 from craft.synth.presets import preset
 from craft.synth.writer import write_dataset
@@ -27,41 +27,29 @@ _TIMED_STEPS = 24
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a study ended.
-
-    Attributes:
-        page: the HTML page.
-        verdict: what the numbers support, in sentences.
-        num_done: runs that are done.
-        failures: runs that failed this time.
-    """
+    """How a study ended: its page, its conclusions in sentences, the number of finished runs, and the new failures."""
 
     page: Path
-    verdict: tuple[str, ...]
+    conclusions: tuple[str, ...]
     num_done: int
     failures: tuple[Failure, ...]
 
 
 def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: int | None = None) -> Comparison:
-    """Do what is left of a study and make its report.
+    """Do what is left of a study and write its report.
 
     Args:
-        study: the study.
-        out: its folder; runs that are done in it are skipped, those cut short go on.
-        executor: where runs are done.
-        jobs: runs at a time; None for one a GPU, or as many as the cores allow.
-
-    Returns:
-        How it ended.
+        out: the study's folder; its finished runs are kept, and interrupted ones are resumed.
+        jobs: runs at a time; None for one per GPU, or as many as the cores allow.
 
     Raises:
-        ValueError: the folder holds another study, or the study cannot be done as it is set.
-        KeyboardInterrupt: stopped by a signal; everything is saved.
+        ValueError: the folder holds another study, or the study cannot be done with its settings.
+        KeyboardInterrupt: stopped by a signal; checkpoints are saved.
     """
     _open_folder(study, out)
-    _draw_scenes(study, out, workers=jobs or default_jobs(study.threads))
-    for one in resolved(tuple(study.all_sets()), out):  # better refused now than after the first training
-        read_scenes(one, on_error="skip", echo=print)
+    _render_scenes(study, out, workers=jobs or default_jobs(study.threads))
+    for dataset in resolve_datasets(tuple(study.all_datasets()), out):  # refused now, not after the first training
+        read_scenes(dataset, on_error="skip", echo=print)
     steps = {variant: _steps(study, variant, out) for variant in study.variants}
     if study.view.scenes:
         write_scene_views(study, run_config(study, study_runs(study)[0], out, steps=1), out)
@@ -77,51 +65,43 @@ def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: 
 
 
 def report(out: Path, *, failures: tuple[Failure, ...] = ()) -> Comparison:
-    """Make a study's report from its folder alone.
-
-    Args:
-        out: the study's folder.
-        failures: of the runs just done, for whoever called.
-
-    Returns:
-        How the study stands.
-    """
+    """Write a study's report from its folder alone; `failures` are passed on to the result."""
     written = write_report(out)
-    return Comparison(written.page, written.verdict, written.num_done, failures)
+    return Comparison(written.page, written.conclusions, written.num_done, failures)
 
 
 def _open_folder(study: Study, out: Path) -> None:
-    """Make the folder, or refuse one whose runs would not be comparable with those still to be done."""
+    """Create the folder, or refuse one whose runs would not be comparable with those still to be done."""
     path = out / "study.yaml"
     now = study.model_dump(mode="json")
     if path.exists():
         before = read_yaml(path)
-        # More seeds and more variants may join; what runs are done with must stay.
+        # Seeds and variants may be added; what the finished runs depend on must stay.
         free = ("title", "seeds", "variants", "reference", "base")
         changed = [key for key in now if key not in free and before.get(key) != now[key]]
         changed += [f"variants.{key}" for key, value in before["variants"].items() if now["variants"].get(key) != value]
         changed += ["seeds"] * (not set(before["seeds"]) <= set(now["seeds"]) or before["seeds"][0] != now["seeds"][0])
         if changed:
             raise ValueError(
-                f"{out}: holds a study with other settings ({', '.join(changed)}); give another --out, or undo"
+                f"{out}: holds a study with other settings ({', '.join(changed)}); choose another --out, or undo the change"
             )
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(now, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _draw_scenes(study: Study, out: Path, *, workers: int) -> None:
-    """Draw the study's synthetic sets, those that are not there whole."""
+def _render_scenes(study: Study, out: Path, *, workers: int) -> None:
+    """Render the study's synthetic datasets, except those that are complete."""
     for name, synth in study.synth.items():
         folder = synth_folder(out, name)
         if (folder / "generator.json").exists():  # written last
             continue
         settings = preset(synth.preset, synth.settings)
-        print(f"{folder}: drawing {synth.count} scenes")
+        print(f"{folder}: rendering {synth.count} scenes")
         write_dataset(folder, settings=settings, count=synth.count, seed=synth.seed, workers=workers, progress=True)
 
 
 def _steps(study: Study, variant: str, out: Path) -> int:
-    """Optimizer steps of a variant's budget."""
+    """The budget of a variant in optimizer steps."""
     run = Run(variant, study.seeds[0])
     config = run_config(study, run, out, steps=1)
     crops = config.training.batch_size * config.optimizer.accumulate
@@ -140,7 +120,7 @@ def _steps(study: Study, variant: str, out: Path) -> int:
 
 
 def _seconds_per_step(study: Study, run: Run, out: Path) -> float:
-    """Train a few steps, alone on the machine, and take the median of the later half."""
+    """The median time of the later half of a few steps, trained alone on this machine."""
     config = run_config(study, run, out, steps=_TIMED_STEPS)
     changes = {"log_every": _TIMED_STEPS // 6, "snapshots": (), "pictures_every": 10**9}
     quiet = config.model_copy(

@@ -1,4 +1,4 @@
-"""What a study's numbers support, in words, and no more. No torch."""
+"""What a study's numbers support, in words, and no more."""
 
 from __future__ import annotations
 
@@ -6,48 +6,43 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from craft.config import Config
 from craft.studies.collect import POLICIES, Policy, Results, Row, Table
-from craft.studies.statistics import Estimate
+from craft.studies.statistics import Estimate, detectable_difference
 
-_HOPELESS = 25  # points: a study that sees only larger differences than this sees none that occur
+_HOPELESS = 25  # points: a study that detects only larger differences than this detects none that occur
 _LEAST_HMEAN = 0.02  # below it, differences are those of a few lucky words
 
 
-def verdict(results: Results) -> tuple[str, ...]:
-    """Say what the study shows.
+def draw_conclusions(results: Results) -> tuple[str, ...]:
+    """State what the study shows, in sentences, the most important first.
 
     A variant differs from the reference where the interval of their paired difference over seeds, widened for all
     comparisons of the table, leaves out 0. Where only the plain interval does, that is called a hint.
-
-    Args:
-        results: of the study.
-
-    Returns:
-        Sentences, the most important first.
     """
     sentences = []
     if results.missing:
         total = len(results.missing) + len(results.runs)
-        sentences.append(f"Not complete: {len(results.missing)} of {total} runs are missing.")
+        sentences.append(f"Incomplete: {len(results.missing)} of {total} runs are missing.")
     if max(len(results.of_variant(name)) for name in results.study.variants) < 2:
-        return (*sentences, "One seed is not a result: without a spread over seeds nothing can be said.")
+        return (*sentences, "One seed is not a result: without a spread over seeds nothing can be concluded.")
     for split in results.study.splits:
-        sentences.append(_on_split(results, split, "shared"))
-        if not set(_classes(results.table(split, "shared")).values()) - {"reference", "unknown"}:
+        shared, own = results.table(split, "shared"), results.table(split, "own")
+        sentences.append(_sentence(split, "shared", _findings(shared, results)))
+        if not set(_standings(shared).values()) - {"reference", "unknown"}:
             continue
-        fewer = _hard_against_random(results, split)
-        if fewer:
-            sentences.append(fewer)
-        same = _classes(results.table(split, "own")) == _classes(results.table(split, "shared"))
-        again = "the same is found" if same else _lower_first(_findings(results.table(split, "own"), results))
-        sentences.append(f"On {split}, with {POLICIES['own']}: {again.rstrip('.')}.")
+        against_random = _compare_with_random(results, split)
+        if against_random:
+            sentences.append(against_random)
+        if _standings(own) == _standings(shared):
+            sentences.append(_sentence(split, "own", "the conclusions are the same"))
+        else:
+            sentences.append(_sentence(split, "own", _findings(own, results)))
     sentences.append(_scope(results))
     return tuple(sentences)
 
 
 def standing(row: Row) -> str:
-    """Where a variant stands against the reference: "better", "worse", "hint", "same", "unknown" or "reference"."""
+    """Rate a variant against the reference: "better", "worse", "hint", "same", "unknown" or "reference"."""
     if row.difference is None or row.strict is None:
         return "reference"
     if math.isnan(row.strict.low):
@@ -57,63 +52,63 @@ def standing(row: Row) -> str:
     return "hint" if row.difference.excludes_zero else "same"
 
 
-def _on_split(results: Results, split: str, policy: Policy) -> str:
-    return f"On {split}, {POLICIES[policy]}: {_findings(results.table(split, policy), results)}"
+def _sentence(split: str, policy: Policy, findings: str) -> str:
+    return f"On {split}, with {POLICIES[policy]}: {findings}."
 
 
 def _findings(table: Table, results: Results) -> str:
     reference = results.study.reference
     best = max(row.estimates["hmean"].mean for row in table.rows)
     if best < _LEAST_HMEAN:
-        return f"no variant finds text yet (best H-mean {100 * best:.1f}), so that there is nothing to compare."
+        return f"no variant finds text yet (best H-mean {100 * best:.1f}), so there is nothing to compare"
     rows = {name: [row for row in table.rows if standing(row) == name] for name in ("better", "worse", "hint", "same")}
     if not any(rows.values()):
-        return f"{reference} has too few seeds in common with the others to compare."
+        return f"{reference} has too few seeds in common with the others for a comparison"
     parts = [
         f"{row.variant} is {name} than {reference} by {_points(row.strict)}"
         for name in ("better", "worse")
         for row in rows[name]
     ]
-    for row in rows["hint"]:
-        parts.append(
-            f"{row.variant} hints at a difference of {_signed(row)}, which counting all comparisons takes away"
-        )
+    parts += [
+        f"{row.variant} hints at a difference of {_signed_points(row)}, which does not stand once all comparisons count"
+        for row in rows["hint"]
+    ]
+    if rows["same"] and not parts:
+        return f"no difference from {reference} beyond seed noise{_detectable(rows['same'])}"
     if rows["same"]:
-        if not parts:
-            return f"no difference from {reference} beyond seed noise{_unseen(rows['same'])}."
         names = ", ".join(row.variant for row in rows["same"])
-        parts.append(f"no difference beyond seed noise for {names}{_unseen(rows['same'])}")
-    return "; ".join(parts) + "."
+        parts.append(f"no difference beyond seed noise for {names}{_detectable(rows['same'])}")
+    return "; ".join(parts)
 
 
-def _hard_against_random(results: Results, split: str) -> str:
-    """Whether the hard pixels beat as many at random, where the study has both at one ratio."""
-    hard = results.configs.get(results.study.reference)
-    if hard is None or hard.ohem.rule != "hardest":
+def _compare_with_random(results: Results, split: str) -> str:
+    """Compare the hardest pixels with as many random ones, where the study has both at one ratio."""
+    hardest = results.configs.get(results.study.reference)
+    if hardest is None or hardest.ohem.rule != "hardest":
         return ""
     for row in results.table(split, "shared").rows:
-        other: Config = results.configs[row.variant]
-        if other.ohem.rule != "random" or other.ohem.ratio != hard.ohem.ratio or row.strict is None:
+        other = results.configs[row.variant].ohem
+        if other.rule != "random" or other.ratio != hardest.ohem.ratio or row.strict is None:
             continue
         found = standing(row)
         if found in ("better", "worse"):
-            winner = "the hard ones win" if found == "worse" else "as many at random win"
-            return f"On {split}, hard or merely fewer: {winner} by {_points(row.strict)}."
+            order = "the hardest are better than" if found == "worse" else "the hardest are worse than"
+            return f"On {split}, among equally many background pixels {order} random ones by {_points(row.strict)}."
         if found in ("same", "hint"):
-            return f"On {split}, hard or merely fewer: the study cannot tell hard pixels from as many at random."
+            return f"On {split}, the study cannot tell the hardest background pixels from as many random ones."
     return ""
 
 
-def _classes(table: Table) -> dict[str, str]:
+def _standings(table: Table) -> dict[str, str]:
     return {row.variant: standing(row) for row in table.rows}
 
 
-def _unseen(rows: Sequence[Row]) -> str:
-    reaches = [100 * (row.strict.high - row.strict.low) / 2 for row in rows if row.strict is not None]
-    reach = statistics.median(reaches)
-    if reach > _HOPELESS:
-        return " (so few seeds could hardly show any)"
-    return f" (differences under about {reach:.1f} points would not show)"
+def _detectable(rows: Sequence[Row]) -> str:
+    """The difference that would have been found to be one: the median over variants."""
+    points = statistics.median(100 * detectable_difference(row.strict) for row in rows if row.strict is not None)
+    if points > _HOPELESS:
+        return " (with so few seeds, hardly any difference could be detected)"
+    return f" (a true difference of {points:.1f} points would be detected with 80 % probability)"
 
 
 def _points(difference: Estimate | None) -> str:
@@ -122,20 +117,16 @@ def _points(difference: Estimate | None) -> str:
     return f"{abs(100 * difference.mean):.1f} points of H-mean (interval {ends[0]:.1f} to {ends[1]:.1f})"
 
 
-def _signed(row: Row) -> str:
+def _signed_points(row: Row) -> str:
     assert row.difference is not None
     return f"{100 * row.difference.mean:+.1f} points"
 
 
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[:2].istitle() else text
-
-
 def _scope(results: Results) -> str:
-    config = results.configs.get(results.study.reference) or next(iter(results.configs.values()))
-    seeds = len({one.run.seed for one in results.runs})
+    config = results.reference_config()
+    seeds = len({result.run.seed for result in results.runs})
     return (
-        f"This holds for what was run - width {config.model.width:g}, {config.training.steps:,} steps of "
-        f"{config.training.batch_size * config.optimizer.accumulate} crops of {config.data.crop_size} px, {seeds} seeds - "
+        f"This holds for what was run (width {config.model.width:g}, {config.training.steps:,} steps of "
+        f"{config.training.batch_size * config.optimizer.accumulate} crops of {config.data.crop_size} px, {seeds} seeds) "
         "and says nothing about other sizes, budgets or scenes."
     )

@@ -1,4 +1,4 @@
-"""Does the runs of a study on a Ray cluster whose machines share the study's folder and scenes."""
+"""Runs on a Ray cluster whose machines share the study's folder and scenes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
-from craft.studies.run import read_study
-
-if TYPE_CHECKING:
-    from craft.studies.execute import Failure, Task
+from craft.studies.study import read_study
+from craft.studies.tasks import Failure, Task, last_line
 
 
 def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
-    """Hand runs to Ray, one GPU each where the cluster has any.
+    """Do runs on Ray, each with one GPU where the cluster has any, and return those that failed.
 
     Args:
-        tasks: what is to be done, in order.
         out: the study's folder, at the same path on every machine.
-
-    Returns:
-        The failures; the others went on.
 
     Raises:
         ValueError: Ray is not installed.
@@ -33,7 +27,6 @@ def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
         import ray
     except ImportError:
         raise ValueError("--executor ray: Ray is not installed; pip install 'craft-ohem[ray]'") from None
-    from craft.studies.execute import Failure, last_words, run_command
 
     ray.init(address=os.environ.get("RAY_ADDRESS"), ignore_reinit_error=True, log_to_driver=False)
     gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
@@ -51,8 +44,7 @@ def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
             return process.wait()
 
     shared = out.resolve()
-    logs = {task: shared.joinpath(task.run.folder(shared), "log.txt") for task in tasks}
-    pending: dict[Any, Task] = {do.remote(run_command(task, shared), str(logs[task])): task for task in tasks}
+    pending: dict[Any, Task] = {do.remote(task.command(shared), str(task.log(shared))): task for task in tasks}
     failures = []
     with tqdm(total=len(tasks), desc="compare on Ray", unit="run") as progress:
         while pending:
@@ -61,7 +53,7 @@ def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
             progress.update()
             try:
                 failed = ray.get(ready) != 0
-                reason = last_words(logs[task]) if failed else ""
+                reason = last_line(task.log(shared)) if failed else ""
             except ray.exceptions.RayError as error:
                 failed, reason = True, str(error).strip().splitlines()[-1]
             if failed:

@@ -1,4 +1,4 @@
-"""Look at what mining keeps: fixed training crops, a run's weights at several steps, and where the kept pixels lie."""
+"""Which pixels a run's OHEM rule keeps: where they lie on fixed training crops, with its weights at several steps."""
 
 from __future__ import annotations
 
@@ -20,45 +20,32 @@ from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
 from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.ohem.pixel import POSITIVE_TARGET
-from craft.studies.pixel_locations import PLACES, map_places, place_shares
+from craft.studies.pixel_locations import LOCATIONS, locate_pixels, location_shares
 from craft.targets.heatmaps import Targets
 from craft.training.batch import batch_targets
 from craft.training.step import forward_maps, maps_loss
 
-# Crops for looking at come from a seed of their own, the same in every run.
-_SEED = 20_190_403
+_SEED = 20_190_403  # of the crops: the same in every run
 _MAPS = ("region", "affinity")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ProbeBatch:
-    """Crops that are looked at.
-
-    Attributes:
-        batch: the crops.
-        targets: their maps.
-        places: (B, H, W) uint8, where each map pixel lies.
-    """
+class CropBatch:
+    """Crops, their target maps, and the locations (B, H, W) uint8 of their map pixels."""
 
     batch: Batch
     targets: Targets
-    places: NDArray[np.uint8]
+    locations: NDArray[np.uint8]
 
 
-def probe_batches(sets: Sequence[WeightedScenes], config: Config, *, count: int) -> list[ProbeBatch]:
-    """Load the crops that are looked at.
+def load_crops(datasets: Sequence[WeightedScenes], config: Config, *, count: int) -> list[CropBatch]:
+    """Load `count` training crops, rounded up to whole batches: the same for every run on these datasets.
 
-    Args:
-        sets: the run's training sets.
-        config: the run's settings; seed and OHEM do not matter.
-        count: crops, rounded up to whole batches.
-
-    Returns:
-        The same batches for every run on these sets.
+    Seed and OHEM settings of the configuration do not matter.
     """
     size = config.training.batch_size
     loader = build_loader(
-        [(one.scenes, one.weight) for one in sets],
+        [(dataset.scenes, dataset.weight) for dataset in datasets],
         seed=_SEED,
         crop_size=config.data.crop_size,
         augment=config.augment,
@@ -68,54 +55,53 @@ def probe_batches(sets: Sequence[WeightedScenes], config: Config, *, count: int)
     )
     device = choose_device(config.training.device)
     return [
-        ProbeBatch(batch, batch_targets(batch, device), np.stack([_places(batch, index) for index in range(size)]))
+        CropBatch(batch, batch_targets(batch, device), np.stack([_locate(batch, index) for index in range(size)]))
         for batch in islice(loader, -(-count // size))
     ]
 
 
-def probe_run(folder: Path, config: Config, batches: Sequence[ProbeBatch], *, steps: Sequence[int]) -> dict[str, Any]:
-    """Look at a run's snapshots.
-
-    Args:
-        folder: the run folder, with its snapshots.
-        config: the run's settings.
-        batches: crops to look at.
-        steps: of the snapshots.
+def examine_snapshots(
+    folder: Path, config: Config, batches: Sequence[CropBatch], *, steps: Sequence[int]
+) -> dict[str, Any]:
+    """Examine which pixels a run keeps at several steps.
 
     Returns:
-        Plain values for JSON: the places' names, and per snapshot and map the shares of the kept background's weight
-        in each place, of all background, and of the gradient that comes from text pixels; and a loss that means the
-        same for every rule: the mean squared error over text plus that over all background.
+        Values for JSON. Per snapshot and map: the shares of the kept background's weight at each location, and of all
+        background; the share of the gradient that comes from text pixels; and a loss that means the same for every
+        rule, the mean squared error over text plus that over all background.
     """
-    looked = [{"step": step, **_look(folder, config, batches, step)} for step in steps]
-    return {"places": list(PLACES), "crops": sum(len(one.batch.names) for one in batches), "snapshots": looked}
+    snapshots = [{"step": step, **_examine(folder, config, batches, step)} for step in steps]
+    crops = sum(len(crops.batch.names) for crops in batches)
+    return {"places": list(LOCATIONS), "crops": crops, "snapshots": snapshots}
 
 
 def load_snapshot(folder: Path, step: int, device: torch.device) -> torch.nn.Module:
-    """The network as it was after a step, in training mode, so that batch norm sees a batch as it did in training."""
+    """Load the network as it was after a step, in training mode, so that batch norm works as it did in training."""
     model = build_model(read_weights(folder / "snapshots" / f"step_{step}.safetensors"))
     return model.to(device).to(memory_format=torch.channels_last).train()
 
 
-def _look(folder: Path, config: Config, batches: Sequence[ProbeBatch], step: int) -> dict[str, Any]:
+def _examine(folder: Path, config: Config, batches: Sequence[CropBatch], step: int) -> dict[str, Any]:
     device = choose_device(config.training.device)
     model = load_snapshot(folder, step, device)
     kept: list[Any] = []
     background: list[Any] = []
     gradient, common, counts = [], [], []
-    for one in batches:
+    for crops in batches:
         with torch.no_grad():
-            scores, _features = forward_maps(model, one.batch, config, device)
-            loss = maps_loss(scores, one.batch, one.targets, config, step=step - 1)
+            scores, _features = forward_maps(model, crops.batch, config, device)
+            loss = maps_loss(scores, crops.batch, crops.targets, config, step=step - 1)
         weights = loss.weights.cpu().numpy()  # (B, 2, H, W)
-        maps, confidence = one.targets.maps.cpu().numpy(), one.targets.confidence.cpu().numpy()
+        maps, confidence = crops.targets.maps.cpu().numpy(), crops.targets.confidence.cpu().numpy()
         negative = (confidence > 0) & (maps <= POSITIVE_TARGET)
         pull = weights * confidence * np.abs(scores.float().cpu().numpy() - maps)
-        everything = _common_loss(scores, one, device)
+        everything = _common_loss(scores, crops, device)
         common.append([float(everything.region), float(everything.affinity)])
         counts.append(loss.kept_negatives.float().mean(dim=0).tolist())
         for values, weight in ((kept, weights), (background, np.ones_like(weights))):
-            values.append([place_shares(weight[:, index] * negative[:, index], one.places) for index in range(2)])
+            values.append(
+                [location_shares(weight[:, index] * negative[:, index], crops.locations) for index in range(2)]
+            )
         share = (pull * (maps > POSITIVE_TARGET)).sum(axis=(0, 2, 3)) / np.maximum(pull.sum(axis=(0, 2, 3)), 1e-30)
         gradient.append(share.tolist())
     return {
@@ -130,16 +116,18 @@ def _look(folder: Path, config: Config, batches: Sequence[ProbeBatch], step: int
     }
 
 
-def _common_loss(scores: torch.Tensor, one: ProbeBatch, device: torch.device) -> PixelLoss:
-    seeds = one.batch.seeds.to(device)
-    return pixel_loss(scores, one.targets.maps, one.targets.confidence, seeds, rule="all", ratio=1.0, min_negatives=0)
+def _common_loss(scores: torch.Tensor, crops: CropBatch, device: torch.device) -> PixelLoss:
+    seeds = crops.batch.seeds.to(device)
+    return pixel_loss(
+        scores, crops.targets.maps, crops.targets.confidence, seeds, rule="all", ratio=1.0, min_negatives=0
+    )
 
 
-def _places(batch: Batch, index: int) -> NDArray[np.uint8]:
+def _locate(batch: Batch, index: int) -> NDArray[np.uint8]:
     image = batch.images[index].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
     strips = batch.word_image[batch.strip_word] == index
     characters = batch.word_image[batch.character_word] == index
-    return map_places(
+    return locate_pixels(
         image,
         batch.strip_quads_xy[strips],
         batch.strip_word[strips],

@@ -1,4 +1,4 @@
-"""Everything the page shows, as plain values for its scripts."""
+"""The content of the page, as plain values for its scripts."""
 
 from __future__ import annotations
 
@@ -18,29 +18,21 @@ from craft.scene import Scene, Word
 from craft.studies.collect import METRICS, POLICIES, Results, Row, RunResult, fairness
 from craft.studies.conclusions import standing
 from craft.studies.facts import facts, fairness_words, threshold_words
-from craft.studies.figures import COLOURS
-from craft.studies.pixel_locations import PLACES
-from craft.studies.run import view_steps
+from craft.studies.figures import variant_colour
+from craft.studies.pixel_locations import LOCATIONS
 from craft.studies.statistics import Estimate
+from craft.studies.study import Run, view_steps
 from craft.studies.tables import costs
 
 
-def page_data(results: Results, verdict: Sequence[str]) -> dict[str, Any]:
-    """Gather what the page shows.
-
-    Args:
-        results: of the study.
-        verdict: its sentences.
-
-    Returns:
-        Dictionaries, lists, numbers, strings and None; pictures as data addresses.
-    """
+def page_data(results: Results, conclusions: Sequence[str]) -> dict[str, Any]:
+    """Gather the content of the page as dictionaries, lists, numbers, strings and None; images as data URLs."""
     study = results.study
     return {
         "title": study.title,
         "name": study.name,
         "reference": study.reference,
-        "verdict": list(verdict),
+        "conclusions": list(conclusions),
         "facts": facts(results),
         "policies": POLICIES,
         "metrics": {metric: name for metric, name in METRICS.items() if _measured(results, metric)},
@@ -49,20 +41,17 @@ def page_data(results: Results, verdict: Sequence[str]) -> dict[str, Any]:
         "thresholds": {split: threshold_words(results, split) for split in study.splits},
         "tables": {f"{table.split}/{table.policy}": [_row(row) for row in table.rows] for table in results.tables},
         "curves": {name: _curve(results.of_variant(name)) for name in results.configs},
-        "places": list(PLACES),
+        "locations": list(LOCATIONS),
         "kept": {name: _kept(results.of_variant(name)) for name in results.configs},
         "costs": [
-            {
-                **one,
-                "seconds_per_step": _estimate(one["seconds_per_step"]),
-                "peak_mebibytes": _estimate(one["peak_mebibytes"]),
-            }
-            for one in costs(results)
+            {key: _estimate(value) if isinstance(value, Estimate) else value for key, value in cost.items()}
+            for cost in costs(results)
         ],
-        "fingerprints": [
-            [one.run.seed, one.run.variant, one.weights, one.batches[0], one.batches[-1]] for one in results.runs
+        "digests": [
+            [result.run.seed, result.run.variant, result.weights, result.batches[0], result.batches[-1]]
+            for result in results.runs
         ],
-        "fair": all(all(found.values()) for found in fairness(results).values()),
+        "fair": all(all(checks.values()) for checks in fairness(results).values()),
         "fair_words": fairness_words(results),
         "missing": [[run.name, reason] for run, reason in results.missing.items()],
         "viewer": _viewer(results),
@@ -75,9 +64,8 @@ def _measured(results: Results, metric: str) -> bool:
 
 def _variant(results: Results, name: str) -> dict[str, Any]:
     ohem = results.configs[name].ohem
-    colour = COLOURS[list(results.study.variants).index(name) % len(COLOURS)]
     ratio = ohem.ratio if ohem.rule in RATIO_RULES else None
-    return {"name": name, "rule": ohem.rule, "ratio": ratio, "colour": colour}
+    return {"name": name, "rule": ohem.rule, "ratio": ratio, "colour": variant_colour(results.study, name)}
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -85,20 +73,20 @@ def _row(row: Row) -> dict[str, Any]:
         "variant": row.variant,
         "standing": standing(row),
         "seeds": {metric: list(values.values()) for metric, values in row.values.items()},
-        "estimates": {metric: _estimate(one) for metric, one in row.estimates.items()},
+        "estimates": {metric: _estimate(shown) for metric, shown in row.estimates.items()},
         "difference": None if row.difference is None else _estimate(row.difference),
         "strict": None if row.strict is None else _estimate(row.strict),
     }
 
 
-def _estimate(one: Estimate) -> dict[str, float | None]:
-    return {key: None if math.isnan(value) else round(value, 6) for key, value in asdict(one).items()}
+def _estimate(shown: Estimate) -> dict[str, float | None]:
+    return {key: None if math.isnan(value) else round(value, 6) for key, value in asdict(shown).items()}
 
 
 def _curve(runs: Sequence[RunResult]) -> dict[str, Any]:
-    """Means over seeds, with the least and the largest."""
-    train = [one.train for one in runs]
-    validated = [one.validation for one in runs if one.validation]
+    """The log of a variant's runs: mean, least and largest over seeds."""
+    train = [result.train for result in runs]
+    validated = [result.validation for result in runs if result.validation]
     keep = ("loss", "kept_negatives_region", "kept_negatives_affinity", "kept_positives_region")
     curve = {name: _band([[line[name] for line in lines] for lines in train]) for name in keep}
     return {
@@ -110,12 +98,14 @@ def _curve(runs: Sequence[RunResult]) -> dict[str, Any]:
 
 
 def _kept(runs: Sequence[RunResult]) -> dict[str, Any]:
-    """Means over seeds of what the probe saw at every snapshot, by map."""
-    shots = [one.probe["snapshots"] for one in runs]
-    found: dict[str, Any] = {"steps": [shot["step"] for shot in shots[0]]}
+    """Means over seeds of what was found about the kept pixels at every snapshot, by map."""
+    snapshots = [result.kept_pixels["snapshots"] for result in runs]
+    found: dict[str, Any] = {"steps": [snapshot["step"] for snapshot in snapshots[0]]}
     for name in ("region", "affinity"):
         found[name] = {
-            key: np.mean([[shot[name][key] for shot in one] for one in shots], axis=0).round(5).tolist()
+            key: np.mean([[snapshot[name][key] for snapshot in of_run] for of_run in snapshots], axis=0)
+            .round(5)
+            .tolist()
             for key in ("kept_shares", "background_shares", "positive_gradient", "common_loss", "kept_negatives")
         }
     return found
@@ -132,32 +122,32 @@ def _band(series: Sequence[Sequence[float]]) -> dict[str, list[float]]:
 
 def _viewer(results: Results) -> dict[str, Any] | None:
     listed = results.out / "view" / "scenes.json"
-    shown = [one for one in results.runs if one.run.seed == results.study.seeds[0]]
+    shown = [result for result in results.runs if result.run.seed == results.study.seeds[0]]
     if not listed.exists() or not shown:
         return None
     scenes = json.loads(listed.read_text(encoding="utf-8"))
     if not scenes:
         return None
     for scene in scenes:
-        scene["picture"] = _address(results.out / "view" / f"{scene['file']}.webp")
-        scene["target"] = _address(results.out / "view" / f"{scene['file']}_target.webp")
+        scene["image"] = _data_url(results.out / "view" / f"{scene['file']}.webp")
+        scene["target"] = _data_url(results.out / "view" / f"{scene['file']}_target.webp")
         truth = _truth(scene)
-        for word, drawn in zip(scene["words"], truth.words, strict=True):
-            word["polygon"] = np.rint(drawn.polygon_xy).astype(int).tolist()
-        scene["variants"] = {one.run.variant: _seen(results, one, scene, truth) for one in shown}
+        for word, exact in zip(scene["words"], truth.words, strict=True):
+            word["polygon"] = np.rint(exact.polygon_xy).astype(int).tolist()
+        scene["variants"] = {result.run.variant: _predictions(results, result.run, scene, truth) for result in shown}
     moments = view_steps(int(shown[0].record["steps"]))
     return {"seed": results.study.seeds[0], "moments": moments, "scenes": scenes}
 
 
-def _seen(results: Results, one: RunResult, scene: dict[str, Any], truth: Scene) -> dict[str, Any]:
-    """What a run makes of a scene: its maps, what it kept, and its words at the shared thresholds with hits and misses."""
-    folder = one.run.folder(results.out) / "view"
-    at = results.table(scene["split"], "shared").thresholds[one.run]
+def _predictions(results: Results, run: Run, scene: dict[str, Any], truth: Scene) -> dict[str, Any]:
+    """A run's maps of a scene, the pixels it kept, and its words at the shared thresholds, matched with the truth."""
+    folder = run.folder(results.out) / "view"
+    chosen = results.table(scene["split"], "shared").thresholds[run]
     found = json.loads((folder / f"{scene['file']}.json").read_text(encoding="utf-8"))
-    words = found[f"{at.low_text:g} {at.link_threshold:g}"]
-    passes = np.asarray(words["peaks"], dtype=np.float32) >= np.float32(at.text_threshold)
+    words = found[f"{chosen.low_text:g} {chosen.link_threshold:g}"]
+    passes = np.asarray(words["peaks"], dtype=np.float32) >= np.float32(chosen.text_threshold)
     if "text" in words:  # views written before the region head could be compared have none
-        passes &= np.asarray(words["text"], dtype=np.float32) >= np.float32(at.region_threshold)
+        passes &= np.asarray(words["text"], dtype=np.float32) >= np.float32(chosen.region_threshold)
     kept = np.flatnonzero(passes)
     quads_xy = np.asarray(words["quads"], dtype=np.float32).reshape(-1, 4, 2)[kept]
     scores = np.asarray(words["scores"], dtype=np.float32)[kept]
@@ -165,10 +155,10 @@ def _seen(results: Results, one: RunResult, scene: dict[str, Any], truth: Scene)
     hits = {index for match in score.matches for index in match.detections}
     ignored = set(score.ignored_detections)
     return {
-        "score": _address(folder / f"{scene['file']}_score.webp"),
-        "kept": _address(folder / f"{scene['file']}_kept.webp"),
+        "score": _data_url(folder / f"{scene['file']}_score.webp"),
+        "kept": _data_url(folder / f"{scene['file']}_kept.webp"),
         "words": [
-            [np.rint(quad).astype(int).ravel().tolist(), round(float(value), 2), _fate(index, hits, ignored)]
+            [np.rint(quad).astype(int).ravel().tolist(), round(float(value), 2), _outcome(index, hits, ignored)]
             for index, (quad, value) in enumerate(zip(quads_xy, scores, strict=True))
         ],
         "found": sorted({index for match in score.matches for index in match.truth}),
@@ -177,7 +167,7 @@ def _seen(results: Results, one: RunResult, scene: dict[str, Any], truth: Scene)
     }
 
 
-def _fate(index: int, hits: set[int], ignored: set[int]) -> str:
+def _outcome(index: int, hits: set[int], ignored: set[int]) -> str:
     return "hit" if index in hits else "ignored" if index in ignored else "false"
 
 
@@ -189,5 +179,5 @@ def _truth(scene: dict[str, Any]) -> Scene:
     return Scene("", words, scene["name"])
 
 
-def _address(path: Path) -> str:
+def _data_url(path: Path) -> str:
     return "data:image/webp;base64," + base64.b64encode(path.read_bytes()).decode("ascii")

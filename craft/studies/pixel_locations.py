@@ -1,4 +1,4 @@
-"""Where background pixels lie: inside words, close to one, on texture, on plain ground. No torch."""
+"""Where background pixels lie: inside words, near them, on texture or on plain background."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-PLACES = ("inside words", "within 2 characters", "texture", "plain")
-"""Names of the places, in the order of their numbers."""
+from craft.geometry import MAP_STRIDE
 
-INSIDE, NEAR, TEXTURE, PLAIN = range(4)
-TEXTURE_DEVIATION = 10.0
-"""Grey levels: a pixel whose surroundings deviate by more is texture."""
+LOCATIONS = ("inside words", "within 2 characters", "texture", "plain")
+INSIDE, NEAR, TEXTURE, PLAIN = range(4)  # indices into LOCATIONS
 
-_WINDOW = 9  # map pixels on a side of these surroundings
+_TEXTURE_DEVIATION = 10.0  # grey levels; a pixel whose window deviates by more is texture
+_WINDOW = 9  # map pixels on a side
 _CHARACTERS_AWAY = 2
 _FRACTION_BITS = 4
 
 
-def map_places(
+def locate_pixels(
     image: NDArray[np.uint8],
     strip_quads_xy: NDArray[np.float32],
     strip_word: NDArray[np.int64],
     character_quads_xy: NDArray[np.float32],
     character_word: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """Say of every map pixel of a crop where it lies.
+    """Locate every map pixel of a crop relative to its words.
 
     Args:
         image: (H, W, 3) uint8, RGB; height and width even.
@@ -35,41 +34,38 @@ def map_places(
         character_word: (C,) int64, the word of each.
 
     Returns:
-        (H / 2, W / 2) uint8, an index into PLACES. Inside: the pixel's centre lies in a cared-for word's quad, so that
-        as background it lies between letters or at their feet. Near: within two mean character sides of such a word.
-        Texture: the standard deviation of grey levels in 9 x 9 map pixels is above TEXTURE_DEVIATION. Plain: the rest.
+        (H / 2, W / 2) uint8, indices into LOCATIONS. Inside: the pixel's centre lies in a cared-for word's quad, so as
+        background it lies between letters or at their feet. Near: within two mean character sides of such a word.
+        Texture: the standard deviation of grey levels in 9 x 9 map pixels is above 10. Plain: the rest.
     """
-    height, width = image.shape[0] // 2, image.shape[1] // 2
-    places = np.where(_deviation(image, (height, width)) > TEXTURE_DEVIATION, TEXTURE, PLAIN).astype(np.uint8)
+    height, width = image.shape[0] // MAP_STRIDE, image.shape[1] // MAP_STRIDE
+    locations = np.where(_deviation(image, (height, width)) > _TEXTURE_DEVIATION, TEXTURE, PLAIN).astype(np.uint8)
     inside = np.zeros((height, width), dtype=bool)
     for word in np.unique(character_word):
         mask = np.zeros((height, width), dtype=np.uint8)
         for quad_xy in strip_quads_xy[strip_word == word]:
             # A map pixel's centre lies at 2 (i + 0.5) crop pixels; OpenCV fills pixels whose centres lie at i.
-            corners = np.rint((quad_xy / 2 - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
+            corners = np.rint((quad_xy / MAP_STRIDE - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
             cv2.fillConvexPoly(mask, corners, 1, shift=_FRACTION_BITS)
         if not mask.any():
             continue
-        reach = _CHARACTERS_AWAY * _character_side(character_quads_xy[character_word == word]) / 2
+        reach = _CHARACTERS_AWAY * _character_side(character_quads_xy[character_word == word]) / MAP_STRIDE
         distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        places[distance <= reach] = NEAR
+        locations[distance <= reach] = NEAR
         inside |= mask > 0
-    places[inside] = INSIDE
-    return places
+    locations[inside] = INSIDE
+    return locations
 
 
-def place_shares(weights: NDArray[np.floating], places: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """How weights over background pixels are spread over the places.
+def location_shares(weights: NDArray[np.floating], locations: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Compute (4,) shares of the weight that lies at each location; zeros where no pixel has weight.
 
     Args:
         weights: (...) >= 0, 0 for pixels that are not background or not kept.
-        places: (...) uint8, as `map_places` gives them.
-
-    Returns:
-        (4,) shares that sum to 1, or zeros where no pixel has weight.
+        locations: (...) uint8, from `locate_pixels`.
     """
-    sums = np.bincount(places.ravel(), weights=weights.ravel().astype(np.float64), minlength=len(PLACES))
-    return sums / sums.sum() if sums.sum() > 0 else np.zeros(len(PLACES))
+    sums = np.bincount(locations.ravel(), weights=weights.ravel().astype(np.float64), minlength=len(LOCATIONS))
+    return sums / sums.sum() if sums.sum() > 0 else np.zeros(len(LOCATIONS))
 
 
 def _character_side(quads_xy: NDArray[np.float32]) -> float:

@@ -1,88 +1,103 @@
-"""One run of a study, in a process of its own: train, look at what was kept, score, and write run.json when all is done.
+"""One run of a study, in a process of its own: train, score, examine the kept pixels, and write run.json at the end.
 
 python -m craft.studies.run STUDY_FOLDER VARIANT SEED STEPS
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import resource
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import torch
+from tqdm import tqdm
 
 from craft.atomic_files import write_atomic
-from craft.config import Config, DatasetSettings
-from craft.config_files import read_yaml
+from craft.config import Config, Protocol
 from craft.datasets.collection import read_scenes
 from craft.detection.detector import Detector
+from craft.detection.threshold_search import score_thresholds
+from craft.evaluation.thresholds import Thresholds
+from craft.memory import peak_memory_bytes
 from craft.scene import Scene
-from craft.studies.kept_pixels import probe_batches, probe_run
-from craft.studies.scoring import score_set, write_scores
-from craft.studies.study import Run, Study, resolved, run_config, snapshot_steps, validate_study
+from craft.studies.kept_pixels import examine_snapshots, load_crops
+from craft.studies.scores import GridScores, join_scores, write_scores
+from craft.studies.study import (
+    DONE,
+    Run,
+    Study,
+    read_study,
+    resolve_datasets,
+    run_config,
+    snapshot_steps,
+    view_steps,
+)
 from craft.studies.viewer_data import write_run_views
 from craft.training.datasets import read_training_datasets
 from craft.training.loop import train
 
-DONE = "run.json"
-"""The file of a run's folder that is there when, and only when, all of it is done."""
-
-_STOPPED = 143
-
-
-def read_study(out: Path) -> Study:
-    """Read the study that a folder holds the runs of."""
-    path = out / "study.yaml"
-    return validate_study(read_yaml(path), where=str(path))
+STOPPED = 143  # exit status of a run that a signal stopped
 
 
 def perform(study: Study, run: Run, out: Path, *, steps: int) -> bool:
-    """Do a run, or what is left of it.
-
-    Args:
-        study: the study.
-        run: which of its runs.
-        out: the study's folder.
-        steps: optimizer steps.
+    """Do a run, or what is left of it, for `steps` optimizer steps.
 
     Returns:
-        False where a signal ended training early; what was done is saved, and the next call goes on.
+        False where a signal ended training early; a checkpoint is saved, and the next call resumes from it.
 
     Raises:
-        ValueError: the run cannot be done as it is set, or another process is doing it.
+        ValueError: the run cannot be done with its settings, or another process is doing it.
     """
     folder = run.folder(out)
     folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        return (folder / DONE).exists() or _perform(study, run, out, folder, steps)
+
+
+def score_dataset(
+    detector: Detector, scenes: Sequence[Scene], *, grid: Sequence[Thresholds], protocol: Protocol, name: str
+) -> GridScores:
+    """Score a network on scenes at every combination of thresholds; `name` is shown by the progress bar."""
+    progress = tqdm(scenes, desc=f"score {name}", leave=False)
+    columns = score_thresholds(detector, progress, grid=grid, protocol=protocol)
+    return join_scores(columns, num_scenes=len(scenes))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from the run; on Windows, which has no fcntl, nothing does."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
     with open(folder / "lock", "w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ValueError(f"{folder}: another process is at work on this run; wait for it, or end it") from None
-        if (folder / DONE).exists():
-            return True
-        return _perform(study, run, out, folder, steps)
+            raise ValueError(f"{folder}: another process is doing this run; wait for it, or stop it") from None
+        yield
 
 
 def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> bool:
     start = time.perf_counter()
     config = run_config(study, run, out, steps=steps)
-    outcome = train(config, folder, resume=True)
-    if not outcome.finished:
+    if not train(config, folder, resume=True).finished:
         return False
-    memory = _peak_mebibytes(config)
+    on_gpu = torch.cuda.is_available() and config.training.device in ("auto", "cuda")
+    memory = torch.cuda.max_memory_allocated() if on_gpu else peak_memory_bytes()
     trained = time.perf_counter() - start
     _score(study, config, out, folder)
-    sets = read_training_datasets(config.data, echo=print)
-    batches = probe_batches(sets, config, count=study.probe_crops)
-    probed = probe_run(folder, config, batches, steps=snapshot_steps(steps))
-    (folder / "probe.json").write_text(json.dumps(probed), encoding="utf-8")
+    crops = load_crops(read_training_datasets(config.data, echo=print), config, count=study.probe_crops)
+    examined = examine_snapshots(folder, config, crops, steps=snapshot_steps(steps))
+    (folder / "probe.json").write_text(json.dumps(examined), encoding="utf-8")
     if run.seed == study.seeds[0] and study.view.scenes:
         write_run_views(study, config, out, folder, steps=view_steps(steps))
     done = {
@@ -90,8 +105,8 @@ def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> boo
         "seed": run.seed,
         "steps": steps,
         "batch_size": config.training.batch_size * config.optimizer.accumulate,
-        "peak_mebibytes": memory,
-        "memory_of": "GPU" if torch.cuda.is_available() and config.training.device in ("auto", "cuda") else "process",
+        "peak_mebibytes": round(memory / 2**20, 1),
+        "memory_of": "GPU" if on_gpu else "process",
         "seconds_training": round(trained, 2),
         "seconds": round(time.perf_counter() - start, 2),
     }
@@ -99,39 +114,25 @@ def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> boo
     return True
 
 
-def view_steps(steps: int) -> tuple[int, int, int]:
-    """The early, middle and late step of which the viewer shows the kept pixels."""
-    all_steps = snapshot_steps(steps)
-    return all_steps[0], all_steps[len(all_steps) // 2], all_steps[-1]
-
-
 def _score(study: Study, config: Config, out: Path, folder: Path) -> None:
-    """Score the weights of the last step on every split: never those that did best on the way."""
+    """Score the weights of the last step on every split: never the weights that did best in validation."""
     detector = Detector.from_weights(folder / "last.safetensors", device=config.training.device)
     scores = {}
     for name, split in study.splits.items():
-        for part, sets in (("choose", split.choose), ("report", split.report), ("without_text", split.without_text)):
-            scenes = _scenes(sets, out)
-            scores[f"{name}/{part}"] = score_set(
+        for part in ("choose", "report", "without_text"):
+            scenes = [
+                scene
+                for dataset in resolve_datasets(getattr(split, part), out)
+                for scene in read_scenes(dataset, on_error="skip", echo=print)
+            ]
+            scores[f"{name}/{part}"] = score_dataset(
                 detector, scenes, grid=study.grid(), protocol=study.protocol, name=f"{name}, {part}"
             )
     write_scores(folder / "scores.npz", scores)
 
 
-def _scenes(sets: tuple[DatasetSettings, ...], out: Path) -> list[Scene]:
-    return [scene for one in resolved(sets, out) for scene in read_scenes(one, on_error="skip", echo=print)]
-
-
-def _peak_mebibytes(config: Config) -> float:
-    """Largest memory so far: of the GPU where the run trained on one, else of the process."""
-    if torch.cuda.is_available() and config.training.device in ("auto", "cuda"):
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
 def _stop_with_parent() -> None:
-    """End this process, saving, when the one that started it is gone: its end of our standard input closes then."""
+    """Stop this process, with a checkpoint, when its parent is gone: the other end of our standard input closes then."""
 
     def watch() -> None:
         while os.read(0, 1024):  # not sys.stdin, whose lock would still be held when the interpreter ends
@@ -142,19 +143,19 @@ def _stop_with_parent() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run that the arguments name; exit status 0 done, 1 failed, 143 stopped with everything saved."""
-    out, variant, seed, steps = Path(arguments[0]), arguments[1], int(arguments[2]), int(arguments[3])
+    """Do the run that the arguments name; exit status 0 done, 1 failed, 143 stopped with a checkpoint."""
+    out, run, steps = Path(arguments[0]), Run(arguments[1], int(arguments[2])), int(arguments[3])
     study = read_study(out)
     if study.threads is not None:
         torch.set_num_threads(study.threads)
         cv2.setNumThreads(study.threads)
     _stop_with_parent()
     try:
-        finished = perform(study, Run(variant, seed), out, steps=steps)
+        finished = perform(study, run, out, steps=steps)
     except (ValueError, FloatingPointError) as error:
-        print(f"{variant}, seed {seed}: {error}", file=sys.stderr)
+        print(f"{run.name}: {error}", file=sys.stderr)
         return 1
-    return 0 if finished else _STOPPED
+    return 0 if finished else STOPPED
 
 
 if __name__ == "__main__":

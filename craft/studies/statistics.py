@@ -1,4 +1,4 @@
-"""Means over seeds with Student's interval, paired differences, and which of many differences stand out. No torch."""
+"""Means over seeds with Student's interval, paired differences, and the difference that a study can detect."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CONFIDENCE = 0.95  # of every interval
+POWER = 0.8  # probability with which a detectable difference is detected
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over seeds and how far seeds alone move it.
+    """A mean over seeds and its uncertainty.
 
     Attributes:
-        mean: of the values; NaN of none.
-        spread: standard deviation over seeds (n - 1); NaN of fewer than two.
-        low: lower end of the interval of the mean; NaN of fewer than two.
+        mean: NaN without values.
+        spread: standard deviation over seeds (n - 1); NaN of fewer than two values.
+        low: lower end of the confidence interval of the mean; NaN of fewer than two values.
         high: upper end.
-        num_seeds: values.
+        num_seeds: number of values.
     """
 
     mean: float
@@ -33,16 +36,11 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
 
-def estimate(values: Sequence[float], *, share: float = 0.95, num_comparisons: int = 1) -> Estimate:
-    """The mean of values with Student's interval.
+def estimate(values: Sequence[float], *, num_comparisons: int = 1) -> Estimate:
+    """Compute the mean of one value per seed with Student's 95 % interval.
 
     Args:
-        values: one a seed.
-        share: of intervals that hold the true mean, 0 to 1.
-        num_comparisons: intervals looked at together; each is widened so that all hold at once (Bonferroni).
-
-    Returns:
-        The estimate.
+        num_comparisons: intervals that are read together; each is widened so that all hold at once (Bonferroni).
 
     Source: Student, The probable error of a mean, Biometrika 1908; Dunn, Multiple comparisons among means, JASA 1961.
     """
@@ -53,39 +51,38 @@ def estimate(values: Sequence[float], *, share: float = 0.95, num_comparisons: i
     if len(numbers) == 1:
         return Estimate(mean, math.nan, math.nan, math.nan, 1)
     spread = float(numbers.std(ddof=1))
-    outside = (1 - share) / max(1, num_comparisons)
+    outside = (1 - CONFIDENCE) / max(1, num_comparisons)
     reach = student_quantile(1 - outside / 2, len(numbers) - 1) * spread / math.sqrt(len(numbers))
     return Estimate(mean, spread, mean - reach, mean + reach, len(numbers))
 
 
-def paired_difference(
-    values: dict[int, float], reference: dict[int, float], *, share: float = 0.95, num_comparisons: int = 1
-) -> Estimate:
-    """The mean of a variant's values minus the reference's, seed by seed.
-
-    Args:
-        values: of the variant, by seed.
-        reference: of the reference, by seed.
-        share: as in `estimate`.
-        num_comparisons: as in `estimate`.
-
-    Returns:
-        The estimate over the seeds that both have.
-    """
+def paired_difference(values: dict[int, float], reference: dict[int, float], *, num_comparisons: int = 1) -> Estimate:
+    """Estimate the mean of values minus the reference's, both by seed, over the seeds that both have."""
     shared = sorted(values.keys() & reference.keys())
-    differences = [values[seed] - reference[seed] for seed in shared]
-    return estimate(differences, share=share, num_comparisons=num_comparisons)
+    return estimate([values[seed] - reference[seed] for seed in shared], num_comparisons=num_comparisons)
+
+
+def detectable_difference(difference: Estimate) -> float:
+    """Compute the true difference whose interval would leave out 0 with 80 % probability, given the spread over seeds.
+
+    A true difference of half the interval's width would be detected with 50 % probability only. For one comparison of n
+    seeds this is (t[0.975, n - 1] + t[0.8, n - 1]) * spread / sqrt(n), with the t distribution's quantiles. NaN of
+    fewer than two seeds.
+
+    Source: Cohen, Statistical power analysis for the behavioral sciences, 1988, with the central t distribution.
+    """
+    if difference.num_seeds < 2:
+        return math.nan
+    error = difference.spread / math.sqrt(difference.num_seeds)
+    return (difference.high - difference.low) / 2 + student_quantile(POWER, difference.num_seeds - 1) * error
 
 
 def student_quantile(probability: float, degrees: int) -> float:
-    """The value that a t-distributed number stays below with a probability.
+    """Compute a quantile of the t distribution, to about ten digits.
 
     Args:
-        probability: 0.5 to below 1.
+        probability: at least 0.5, below 1.
         degrees: degrees of freedom, >= 1.
-
-    Returns:
-        The quantile, to about ten digits.
     """
     if not 0.5 <= probability < 1 or degrees < 1:
         raise ValueError(f"probability {probability} with {degrees} degrees of freedom; wanted 0.5 to 1, and 1 or more")

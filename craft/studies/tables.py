@@ -1,4 +1,4 @@
-"""A study's tables as CSV and Markdown. No torch."""
+"""A study's tables as CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from craft.studies.collect import METRICS, POLICIES, Results, Row, steps_to_reach
+from craft.studies.collect import METRICS, POLICIES, Policy, Results, Row, steps_to_reach
 from craft.studies.conclusions import standing
 from craft.studies.facts import facts, threshold_words
 from craft.studies.statistics import Estimate, estimate
@@ -24,9 +24,9 @@ _STANDINGS = {
 
 
 def table_csv(results: Results) -> str:
-    """Every figure of every variant: mean, spread over seeds, 95 % interval; and H-mean against the reference.
+    """Format mean, standard deviation and 95 % interval of every metric of every variant, and its difference in H-mean.
 
-    Nothing in it depends on when, where or in how many goes the runs were done.
+    The text does not depend on when or where the runs were done, or on how often they were interrupted.
     """
     head = ["split", "thresholds", "variant", "seeds"]
     for metric in METRICS:
@@ -37,54 +37,46 @@ def table_csv(results: Results) -> str:
         for row in table.rows:
             line = [table.split, table.policy, row.variant, str(row.estimates["hmean"].num_seeds)]
             for metric in METRICS:
-                line += _cells(row.estimates[metric])
+                shown = row.estimates[metric]
+                line += _cells(shown.mean, shown.spread, shown.low, shown.high)
             difference, strict = row.difference or estimate([]), row.strict or estimate([])
-            line += [_cell(difference.mean), _cell(difference.low), _cell(difference.high)]
-            rows.append([*line, _cell(strict.low), _cell(strict.high), standing(row)])
+            line += _cells(difference.mean, difference.low, difference.high, strict.low, strict.high)
+            rows.append([*line, standing(row)])
     return _csv(head, rows)
 
 
 def runs_csv(results: Results) -> str:
-    """Every run's figures, thresholds, fingerprints and cost."""
+    """Format the metrics, thresholds, digests and cost of every run."""
     head = ["split", "thresholds", "variant", "seed", *METRICS, "text_threshold", "low_text", "link_threshold"]
     head += ["region_threshold", "steps", "weights", "first_batch", "last_batch", "seconds_per_step", "peak_mebibytes"]
     rows = []
     for table in results.tables:
         for row in table.rows:
-            for one in results.of_variant(row.variant):
-                at = table.thresholds[one.run]
-                line: list[Any] = [table.split, table.policy, row.variant, one.run.seed]
-                line += [_cell(row.values[metric].get(one.run.seed, math.nan)) for metric in METRICS]
-                line += [at.text_threshold, at.low_text, at.link_threshold]
-                line += [at.region_threshold, one.record["steps"], one.weights]
-                line += [one.batches[0], one.batches[-1], f"{one.seconds_per_step:.4f}", one.record["peak_mebibytes"]]
-                rows.append(line)
+            for result in results.of_variant(row.variant):
+                seed, chosen = result.run.seed, table.thresholds[result.run]
+                line: list[Any] = [table.split, table.policy, row.variant, seed]
+                line += _cells(*(row.values[metric].get(seed, math.nan) for metric in METRICS))
+                line += [chosen.text_threshold, chosen.low_text, chosen.link_threshold, chosen.region_threshold]
+                line += [result.record["steps"], result.weights, result.batches[0], result.batches[-1]]
+                rows.append([*line, f"{result.seconds_per_step:.4f}", result.record["peak_mebibytes"]])
     return _csv(head, rows)
 
 
 def costs(results: Results) -> list[dict[str, Any]]:
-    """What each variant costs and how soon it learns.
-
-    Args:
-        results: of the study.
-
-    Returns:
-        Per variant: estimates of seconds a step and of peak memory, and per level of H-mean the mean step at which it
-        was reached, with how many of the runs did.
-    """
+    """Compute per variant the seconds per step, the peak memory, and the mean step at which it reached each H-mean."""
     listed = []
     for variant in results.configs:
         runs = results.of_variant(variant)
         levels = []
         for level in results.study.curve.levels if results.study.curve.sets else ():
-            reached = [step for step in (steps_to_reach(one, level) for one in runs) if step is not None]
+            reached = [step for step in (steps_to_reach(result, level) for result in runs) if step is not None]
             mean = sum(reached) / len(reached) if reached else None
             levels.append({"level": level, "step": mean, "reached": len(reached), "runs": len(runs)})
         listed.append(
             {
                 "variant": variant,
-                "seconds_per_step": estimate([one.seconds_per_step for one in runs]),
-                "peak_mebibytes": estimate([float(one.record["peak_mebibytes"]) for one in runs]),
+                "seconds_per_step": estimate([result.seconds_per_step for result in runs]),
+                "peak_mebibytes": estimate([float(result.record["peak_mebibytes"]) for result in runs]),
                 "memory_of": runs[0].record["memory_of"],
                 "levels": levels,
             }
@@ -92,24 +84,15 @@ def costs(results: Results) -> list[dict[str, Any]]:
     return listed
 
 
-def markdown(results: Results, verdict: Sequence[str], pictures: Sequence[tuple[str, str]]) -> str:
-    """The report as Markdown.
-
-    Args:
-        results: of the study.
-        verdict: its sentences.
-        pictures: (title, file name) of the figures beside it.
-
-    Returns:
-        The text.
-    """
-    lines = [f"# {results.study.title}", "", *[f"- {sentence}" for sentence in verdict], ""]
+def markdown(results: Results, conclusions: Sequence[str], figures: Sequence[tuple[str, str]]) -> str:
+    """Format the report as Markdown, with the figures (title, file name) that lie beside it."""
+    lines = [f"# {results.study.title}", "", *[f"- {sentence}" for sentence in conclusions], ""]
     for split in results.study.splits:
         lines += [f"## {split}: {POLICIES['shared']} ({threshold_words(results, split)})", ""]
-        lines += [*_split_table(results, split, own=False), ""]
-        lines += [f"With {POLICIES['own']}:", "", *_split_table(results, split, own=True), ""]
+        lines += [*_split_table(results, split, "shared"), ""]
+        lines += [f"With {POLICIES['own']}:", "", *_split_table(results, split, "own"), ""]
     lines += ["## Cost", "", *_cost_table(results), ""]
-    for title, name in pictures:
+    for title, name in figures:
         lines += [f"![{title}]({name})", ""]
     if results.missing:
         lines += ["## Missing runs", "", *[f"- {run.name}: {reason}" for run, reason in results.missing.items()], ""]
@@ -117,8 +100,8 @@ def markdown(results: Results, verdict: Sequence[str], pictures: Sequence[tuple[
     return "\n".join(lines) + "\n"
 
 
-def _split_table(results: Results, split: str, *, own: bool) -> list[str]:
-    table = results.table(split, "own" if own else "shared")
+def _split_table(results: Results, split: str, policy: Policy) -> list[str]:
+    table = results.table(split, policy)
     metrics = [metric for metric in METRICS if any(row.values[metric] for row in table.rows)]
     head = ["variant", "seeds", *(METRICS[metric] for metric in metrics), f"H-mean - {results.study.reference}", ""]
     rows = [
@@ -136,14 +119,12 @@ def _split_table(results: Results, split: str, *, own: bool) -> list[str]:
 
 def _cost_table(results: Results) -> list[str]:
     listed = costs(results)
-    levels = [one["level"] for one in listed[0]["levels"]]
-    head = ["variant", "seconds a step", f"peak MiB ({listed[0]['memory_of']})"]
-    head += [f"steps to H-mean {level:g}" for level in levels]
+    head = ["variant", "seconds per step", f"peak MiB ({listed[0]['memory_of']})"]
+    head += [f"steps to H-mean {level['level']:g}" for level in listed[0]["levels"]]
     rows = []
-    for one in listed:
-        row = [one["variant"], f"{one['seconds_per_step'].mean:.3f}", f"{one['peak_mebibytes'].mean:,.0f}"]
-        row += [_reached(level) for level in one["levels"]]
-        rows.append(row)
+    for cost in listed:
+        row = [cost["variant"], f"{cost['seconds_per_step'].mean:.3f}", f"{cost['peak_mebibytes'].mean:,.0f}"]
+        rows.append([*row, *(_reached(level) for level in cost["levels"])])
     return _markdown_table(head, rows)
 
 
@@ -153,12 +134,12 @@ def _reached(level: dict[str, Any]) -> str:
     return f"{level['step']:,.0f}" + (f" ({level['reached']} of {level['runs']})" * (level["reached"] < level["runs"]))
 
 
-def _shown(one: Estimate, metric: str) -> str:
-    if one.num_seeds == 0:
+def _shown(shown: Estimate, metric: str) -> str:
+    if shown.num_seeds == 0:
         return ""
     scale = 1.0 if metric == "false_words" else 100.0
-    text = f"{scale * one.mean:.1f}"
-    return text if math.isnan(one.spread) else f"{text} ± {scale * (one.high - one.low) / 2:.1f}"
+    text = f"{scale * shown.mean:.1f}"
+    return text if math.isnan(shown.spread) else f"{text} ± {scale * (shown.high - shown.low) / 2:.1f}"
 
 
 def _shown_difference(row: Row) -> str:
@@ -170,21 +151,14 @@ def _shown_difference(row: Row) -> str:
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]
 
 
-def _cells(one: Estimate) -> list[str]:
-    return [_cell(one.mean), _cell(one.spread), _cell(one.low), _cell(one.high)]
-
-
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6f}"
+def _cells(*values: float) -> list[str]:
+    return ["" if math.isnan(value) else f"{value:.6f}" for value in values]
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
     return text.getvalue()

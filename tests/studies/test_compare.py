@@ -16,9 +16,9 @@ from craft.training.datasets import read_training_datasets
 
 def first_batches(study, run, out):
     config = run_config(study, run, out, steps=4)
-    sets = read_training_datasets(config.data, echo=lambda _message: None)
+    datasets = read_training_datasets(config.data, echo=lambda _message: None)
     loader = build_loader(
-        [(one.scenes, one.weight) for one in sets],
+        [(dataset.scenes, dataset.weight) for dataset in datasets],
         seed=config.training.seed,
         crop_size=config.data.crop_size,
         augment=config.augment,
@@ -29,7 +29,7 @@ def first_batches(study, run, out):
     return [batch_digest(batch) for batch in islice(loader, 4)]
 
 
-def test_every_batch_is_the_same_for_all_variants_of_a_seed_and_another_for_another_seed(tiny_study, tmp_path):
+def test_batches_are_the_same_for_all_variants_of_a_seed_and_differ_between_seeds(tiny_study, tmp_path):
     digests = {run: first_batches(tiny_study, run, tmp_path) for run in study_runs(tiny_study)}
 
     assert digests[Run("hardest-3", 1)] == digests[Run("none", 1)]
@@ -37,15 +37,15 @@ def test_every_batch_is_the_same_for_all_variants_of_a_seed_and_another_for_anot
     assert not set(digests[Run("none", 1)]) & set(digests[Run("none", 2)])
 
 
-def test_the_runs_themselves_logged_the_same_weights_and_batches(finished_study):
+def test_runs_log_the_same_initial_weights_and_batches(finished_study):
     results = collect(finished_study)
 
     assert fairness(results) == {seed: {"weights": True, "first": True, "last": True} for seed in (1, 2)}
-    assert len({one.weights for one in results.runs}) == 2
-    assert len({digest for one in results.runs for digest in one.batches}) == 4
+    assert len({result.weights for result in results.runs}) == 2
+    assert len({digest for result in results.runs for digest in result.batches}) == 4
 
 
-def test_a_study_that_is_done_does_nothing_again(tiny_study, finished_study):
+def test_a_finished_study_does_no_run_again(tiny_study, finished_study):
     before = {path: path.stat().st_mtime_ns for path in finished_study.rglob("run.json")}
 
     comparison = compare(tiny_study, finished_study, executor="inline")
@@ -54,7 +54,8 @@ def test_a_study_that_is_done_does_nothing_again(tiny_study, finished_study):
     assert before == {path: path.stat().st_mtime_ns for path in finished_study.rglob("run.json")}
 
 
-def test_a_study_killed_half_way_finishes_to_the_same_table(tiny_study, tiny_study_file, finished_study, tmp_path):
+@pytest.mark.slow
+def test_a_study_killed_half_way_ends_with_the_same_table(tiny_study, tiny_study_file, finished_study, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "craft", "compare", str(tiny_study_file), "--out", str(out), "--jobs", "1"]
     first = Run("hardest-3", 1).folder(out)
@@ -66,7 +67,7 @@ def test_a_study_killed_half_way_finishes_to_the_same_table(tiny_study, tiny_stu
             time.sleep(0.02)
         process.kill()
     assert len(list(out.rglob("run.json"))) < 4
-    with open(first / "lock", "w") as lock:  # its process notices that the other is gone, and ends
+    with open(first / "lock", "w") as lock:  # the run notices that its parent is gone, and ends
         fcntl.flock(lock, fcntl.LOCK_EX)
 
     comparison = compare(tiny_study, out, executor="inline")
@@ -75,6 +76,7 @@ def test_a_study_killed_half_way_finishes_to_the_same_table(tiny_study, tiny_stu
     assert (out / "table.csv").read_text() == (finished_study / "table.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_reported_and_the_others_go_on(tiny_study_file, tmp_path):
     study = load_study(
         tiny_study_file,
@@ -93,7 +95,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(tiny_study_file, tmp_path
 def test_a_folder_of_another_study_is_refused(tiny_study_file, finished_study):
     study = load_study(tiny_study_file, overrides=["budget.images=20"])
 
-    with pytest.raises(ValueError, match=r"other settings \(budget\); give another --out"):
+    with pytest.raises(ValueError, match=r"other settings \(budget\); choose another --out"):
         compare(study, finished_study, executor="inline")
 
 

@@ -1,8 +1,9 @@
 import pytest
 
 from craft.studies.compare import compare
-from craft.studies.execute import default_jobs, last_words
+from craft.studies.execute import default_jobs
 from craft.studies.study import load_study
+from craft.studies.tasks import last_line
 
 
 def small(path, *more):
@@ -10,7 +11,8 @@ def small(path, *more):
     return load_study(path, overrides=overrides)
 
 
-def test_processes_do_the_runs_and_report_those_that_fail(tiny_study_file, tmp_path):
+@pytest.mark.slow
+def test_processes_do_the_runs_and_report_failures(tiny_study_file, tmp_path):
     comparison = compare(small(tiny_study_file), tmp_path / "out", executor="processes", jobs=2)
 
     assert comparison.num_done == 1
@@ -18,7 +20,8 @@ def test_processes_do_the_runs_and_report_those_that_fail(tiny_study_file, tmp_p
     assert "nowhere.pth" in comparison.failures[0].reason
 
 
-def test_ray_does_the_runs_and_reports_those_that_fail(tiny_study_file, tmp_path):
+@pytest.mark.slow
+def test_ray_does_the_runs_and_reports_failures(tiny_study_file, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray is not installed")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
@@ -31,7 +34,8 @@ def test_ray_does_the_runs_and_reports_those_that_fail(tiny_study_file, tmp_path
     assert "nowhere.pth" in comparison.failures[0].reason
 
 
-def test_a_budget_in_seconds_becomes_steps_once_and_is_written_down(tiny_study_file, tmp_path):
+@pytest.mark.slow
+def test_a_budget_in_seconds_is_turned_into_steps_once(tiny_study_file, tmp_path):
     study = small(tiny_study_file, "variants.none.weights=null", "budget={seconds: 0.2, images: null}")
 
     compare(study, tmp_path / "out", executor="inline")
@@ -42,18 +46,18 @@ def test_a_budget_in_seconds_becomes_steps_once_and_is_written_down(tiny_study_f
     assert timed == {path: path.read_text() for path in timed}
 
 
-def test_at_least_one_run_goes_at_a_time():
+def test_at_least_one_run_is_done_at_a_time():
     assert default_jobs(10_000) == 1
     assert default_jobs(None) >= 1
 
 
-def test_the_last_words_of_a_log_are_its_last_line(tmp_path):
+def test_the_last_line_of_a_log_skips_blank_lines_and_progress_bars(tmp_path):
     (tmp_path / "log.txt").write_text("train: 10 %\rtrain: 20 %\nnone, seed 1: no such file\n\n")
 
-    assert last_words(tmp_path / "log.txt") == "none, seed 1: no such file"
+    assert last_line(tmp_path / "log.txt") == "none, seed 1: no such file"
 
 
-def test_a_silent_end_is_said_to_be_one(tmp_path):
+def test_an_empty_log_has_a_line_that_says_so(tmp_path):
     (tmp_path / "log.txt").write_text("")
 
-    assert last_words(tmp_path / "log.txt") == "ended without a word"
+    assert last_line(tmp_path / "log.txt") == "it ended without printing anything"

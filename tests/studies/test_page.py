@@ -12,7 +12,10 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not in
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium or chromedriver is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium or chromedriver is not installed"),
+]
 
 FLAGS = (
     "--headless",
@@ -40,7 +43,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, finished_study):
-    """The page at the width of a desk; what it says to the console must be nothing."""
+    """The page at the width of a desktop; it must write nothing to the console."""
     show(browser, width=1440, dark=False)
     browser.get((finished_study / "report.html").as_uri())
     yield browser
@@ -65,7 +68,7 @@ def screenshot(page):
 
 
 def canvas_pixels(page, index=0):
-    """The viewer's picture, once its layers have loaded and it has stopped changing."""
+    """The viewer's canvas, once its layers have loaded and it has stopped changing."""
     before = None
     for _ in range(60):
         script = f"return document.querySelectorAll('.stage canvas')[{index}].toDataURL('image/png')"
@@ -82,18 +85,18 @@ def press(page, key):
     page.execute_script(f"dispatchEvent(new KeyboardEvent('keydown', {{key: {key!r}, bubbles: true}}))")
 
 
-def test_the_page_shows_verdict_table_charts_and_scenes(page):
-    assert len(page.find_elements("css selector", "#verdict li")) >= 2
+def test_the_page_shows_conclusions_table_charts_and_scenes(page):
+    assert len(page.find_elements("css selector", "#conclusions li")) >= 2
     assert len(page.find_elements("css selector", "#table tbody tr")) == 2
     assert find(page, "#scores svg").is_displayed()
     assert len(page.find_elements("css selector", "#curves svg")) == 4
     assert len(page.find_elements("css selector", "#strip .thumb")) == 2
-    assert "same weights and batches" in find(page, "#badges").text
+    assert "same initial weights and batches" in find(page, "#badges").text
 
 
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("dark", [False, True])
-def test_nothing_sticks_out_at_any_width_and_the_ground_follows_the_scheme(page, width, dark):
+def test_nothing_overflows_at_any_width_and_the_background_follows_the_colour_scheme(page, width, dark):
     show(page, width=width, dark=dark)
     page.refresh()
 
@@ -101,7 +104,7 @@ def test_nothing_sticks_out_at_any_width_and_the_ground_follows_the_scheme(page,
     assert (screenshot(page)[-3, 3].mean() < 60) == dark
 
 
-def test_names_that_would_run_into_each_other_stand_on_two_lines(page):
+def test_labels_that_would_overlap_stand_on_two_lines(page):
     script = "const at = arguments[0]; return labelLines(Object.keys(at), (name) => at[name])"
 
     lines = page.execute_script(script, {"all": 300, "random-3": 134, "hardest-3": 100, "hardest-5": 200})
@@ -117,7 +120,7 @@ def test_choices_change_the_table(page):
     assert find(page, "#scores svg").get_attribute("aria-label") == "recall by variant"
 
 
-def test_a_variant_is_brought_out_and_put_back(page):
+def test_a_variant_is_highlighted_until_it_is_pressed_again(page):
     find(page, '#legend [data-variant="none"]').click()
     assert page.find_elements("css selector", '#scores g.dim[data-variant="hardest-3"]')
 
@@ -132,13 +135,13 @@ def test_every_layer_of_the_viewer_looks_different(page):
         find(page, f'#layer [data-value="{layer}"]').click()
         seen.append(canvas_pixels(page))
 
-    assert seen[0][..., :3].std() > 5  # there is a picture
+    assert seen[0][..., :3].std() > 5  # there is an image
     for one in range(4):
         for other in range(one):
             assert np.abs(seen[one].astype(int) - seen[other]).mean() > 0.5
 
 
-def test_kept_pixels_follow_rule_map_and_step(page):
+def test_kept_pixels_follow_the_rule_and_the_map(page):
     find(page, '#layer [data-value="kept"]').click()
     hard = canvas_pixels(page)
     find(page, '#map [data-value="affinity"]').click()

@@ -10,9 +10,11 @@ import yaml
 from craft.models.weights import save_safetensors
 from craft.studies.collect import collect, fairness
 from craft.studies.compare import compare
-from craft.studies.scoring import read_scores
+from craft.studies.scores import read_scores
 from craft.studies.study import load_study
 from tests.networks import lively_network
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def region_study(tiny_study_file, tmp_path_factory):
     return path, out
 
 
-def test_runs_with_and_without_a_head_start_alike_and_see_the_same_batches(region_study):
+def test_runs_with_and_without_a_head_have_the_same_initial_weights_and_batches(region_study):
     _path, out = region_study
 
     checks = fairness(collect(out))
@@ -51,7 +53,7 @@ def test_runs_with_and_without_a_head_start_alike_and_see_the_same_batches(regio
     assert checks == {1: {"weights": True, "first": True, "last": True}}
 
 
-def test_a_threshold_on_the_heads_verdict_drops_words_of_the_run_that_has_one(region_study):
+def test_a_region_threshold_drops_words_of_the_run_with_a_head_only(region_study):
     _path, out = region_study
     counted = {
         variant: read_scores(out / "runs" / variant / "seed_1" / "scores.npz")["tiny/report"]
@@ -64,7 +66,7 @@ def test_a_threshold_on_the_heads_verdict_drops_words_of_the_run_that_has_one(re
     assert counted["ohem"][0] >= counted["ohem"][1] > counted["ohem"][2] == 0
 
 
-def test_the_report_is_made_and_the_viewer_holds_the_heads_verdicts(region_study):
+def test_the_report_is_written_and_the_viewer_holds_the_heads_probabilities(region_study):
     _path, out = region_study
 
     assert (out / "report.html").exists()

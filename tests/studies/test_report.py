@@ -14,7 +14,7 @@ def page_values(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S).group(1))
 
 
-def test_the_page_is_one_file_that_asks_the_network_for_nothing(finished_study):
+def test_the_page_is_one_file_that_loads_nothing_from_the_network(finished_study):
     text = (finished_study / "report.html").read_text(encoding="utf-8")
 
     assert not re.findall(r'(?:src|href)\s*=\s*["\']?(?!data:)[^"\'> ]', text.split('id="data">')[0])
@@ -31,7 +31,7 @@ def test_a_title_cannot_break_out_of_the_page(finished_study):
     assert page_values(finished_study / "report.html")["title"] == "Does </script> & co. matter?"
 
 
-def test_the_report_is_made_again_from_the_folder_alone(finished_study):
+def test_the_report_can_be_written_again_from_the_folder_alone(finished_study):
     page, table = finished_study / "report.html", finished_study / "table.csv"
     before = page.read_bytes(), table.read_bytes()
     page.unlink()
@@ -57,17 +57,17 @@ def test_the_table_has_a_line_per_split_policy_and_variant(finished_study):
     assert rows[1]["clean_scenes"] != ""
 
 
-def test_markdown_says_what_a_table_must_say(finished_study):
+def test_the_markdown_report_states_what_a_reader_needs_to_judge_the_table(finished_study):
     text = (finished_study / "report.md").read_text(encoding="utf-8")
 
-    for said in ("IoU > 0.5", "Thresholds", "seeds 1, 2", "positives", "3 scenes with 5 words", "fingerprints agree"):
+    for said in ("IoU > 0.5", "Thresholds", "seeds 1, 2", "positives", "3 scenes with 5 words", "digests agree"):
         assert said in text
     for figure in ("hmean.png", "curves.png", "places.png"):
         assert f"({figure})" in text
         assert (finished_study / figure).stat().st_size > 5000
 
 
-def test_thresholds_follow_the_scenes_for_choosing_alone(finished_study):
+def test_thresholds_depend_only_on_the_scenes_for_choosing(finished_study):
     results = collect(finished_study)
     shared = choose_thresholds(results.study, results.runs, "tiny", "shared")
     for one in results.runs:
@@ -77,7 +77,7 @@ def test_thresholds_follow_the_scenes_for_choosing_alone(finished_study):
     assert len(set(shared.values())) == 1
 
 
-def test_steps_to_reach_a_level_are_those_of_the_first_validation_there(finished_study):
+def test_the_steps_to_reach_an_hmean_are_those_of_the_first_validation_that_reaches_it(finished_study):
     result = collect(finished_study).runs[0]
     result.validation[:] = [{"step": 3, "hmean": 0.1}, {"step": 6, "hmean": 0.3}, {"step": 9, "hmean": 0.2}]
 

@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from craft.studies.study import Run, load_study, resolved, run_config, snapshot_steps, study_runs, validate_study
+from craft.studies.study import (
+    Run,
+    load_study,
+    resolve_datasets,
+    run_config,
+    snapshot_steps,
+    study_runs,
+    validate_study,
+)
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("compare*.yaml"))
 STUDIES = [path for path in CONFIGS if "variants" in yaml.safe_load(path.read_text(encoding="utf-8"))]
@@ -14,7 +22,7 @@ def changed(path, **changes):
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_every_shipped_study_is_sound(path):
+def test_every_shipped_study_reports_on_scenes_that_choose_no_thresholds(path):
     study = load_study(path)
 
     assert study.reference in study.variants
@@ -27,7 +35,7 @@ def test_some_studies_are_shipped():
     assert {"compare", "compare_quick"} <= {path.stem for path in STUDIES}
 
 
-def test_an_unknown_setting_is_refused_and_the_nearest_named(tiny_study_file):
+def test_an_unknown_setting_is_refused_with_the_nearest_known_one(tiny_study_file):
     with pytest.raises(ValueError, match=r"unknown setting 'budget\.step'; did you mean 'budget\.steps'"):
         validate_study(changed(tiny_study_file, budget={"step": 3}), where="study.yaml")
 
@@ -42,15 +50,15 @@ def test_an_unknown_setting_inside_a_named_split_is_explained(tiny_study_file):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reference": "all"}, "is no variant"),
-        ({"seeds": [1, 1]}, "name one twice"),
+        ({"reference": "all"}, "is not a variant"),
+        ({"seeds": [1, 1]}, "repeat a seed"),
         ({"budget": {"steps": 3, "images": 4}}, "exactly one"),
         ({"budget": {}}, "exactly one"),
         ({"train": [{"path": "synth:mine"}]}, "is not under synth"),
-        ({"name": "../up"}, "cannot be a folder's"),
+        ({"name": "../up"}, "cannot be the name of a folder"),
     ],
 )
-def test_studies_that_make_no_sense_are_refused(tiny_study_file, changes, message):
+def test_inconsistent_studies_are_refused(tiny_study_file, changes, message):
     with pytest.raises(ValueError, match=message):
         validate_study(changed(tiny_study_file, **changes), where="study.yaml")
 
@@ -60,7 +68,7 @@ def test_a_variants_setting_without_effect_is_refused(tiny_study_file):
         load_study(tiny_study_file, overrides=["variants.none.ohem.ratio=3"])
 
 
-def test_runs_of_one_seed_differ_in_the_variants_settings_alone(tiny_study, tmp_path):
+def test_configurations_of_one_seed_differ_in_the_variants_settings_alone(tiny_study, tmp_path):
     one = run_config(tiny_study, Run("hardest-3", 2), tmp_path, steps=6).model_dump()
     other = run_config(tiny_study, Run("none", 2), tmp_path, steps=6).model_dump()
 
@@ -68,7 +76,7 @@ def test_runs_of_one_seed_differ_in_the_variants_settings_alone(tiny_study, tmp_
     assert {key for key in one if one[key] != other[key]} == {"ohem"}
 
 
-def test_runs_go_seed_by_seed(tiny_study):
+def test_runs_are_ordered_by_seed(tiny_study):
     assert [run.name for run in study_runs(tiny_study)][:3] == [
         "hardest-3, seed 1",
         "none, seed 1",
@@ -80,7 +88,7 @@ def test_synthetic_sets_are_read_from_the_studys_folder(tiny_study_file, tmp_pat
     changes = {"train": [{"path": "synth:mine"}], "synth": {"mine": {"count": 3, "seed": 1}}}
     study = validate_study(changed(tiny_study_file, **changes), where="study.yaml")
 
-    (one,) = resolved(study.train, tmp_path)
+    (one,) = resolve_datasets(study.train, tmp_path)
 
     assert one.path == str(tmp_path / "synth" / "mine" / "scenes.jsonl")
 

@@ -1,12 +1,12 @@
 // Charts: scores with error bars, curves with bands, stacked shares.
 
-// One figure per variant: on a logarithmic axis of ratios where the study varies them, else side by side.
+// One point per variant: on a logarithmic axis of ratios where the study varies them, else side by side.
 function scoreChart(box, rows, metric) {
   const width = Math.max(320, box.clientWidth || 900), height = width < 560 ? 270 : 320;
   const left = 44, right = 14, top = 14, bottom = 58;
   const scale = metric === "false_words" ? 1 : 100;
   const shown = rows.filter((row) => row.estimates[metric]?.mean !== null && row.estimates[metric] !== undefined);
-  // Few seeds give intervals beyond anything possible: those run out of the picture.
+  // Few seeds give intervals beyond anything possible: those run out of the chart.
   const values = shown.flatMap((row) => row.seeds[metric]);
   const most = metric === "false_words" ? 2 * Math.max(...values) : 1;
   const ends = [...values, ...shown.flatMap((row) => [row.estimates[metric].low, row.estimates[metric].high]).filter((value) => value !== null && value >= 0 && value <= most)];
@@ -17,25 +17,25 @@ function scoreChart(box, rows, metric) {
   low = Math.max(0, low - room);
   high += room;
   const y = (value) => top + (height - top - bottom) * (1 - (value - low) / (high - low));
-  const placeOf = places(shown, left + 24, width - right - 24);
+  const xOf = positions(shown, left + 24, width - right - 24);
   const chart = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${data.metrics[metric]} by variant` });
   for (const tick of ticks(scale * low, scale * high, 5))
     chart.append(shape("line", { class: "axis", x1: left, x2: width - right, y1: y(tick / scale), y2: y(tick / scale) }), text(left - 8, y(tick / scale) + 4, brief(tick), "end"));
   const reference = shown.find((row) => row.variant === data.reference);
   if (reference) chart.append(shape("line", { class: "zero", x1: left, x2: width - right, y1: y(reference.estimates[metric].mean), y2: y(reference.estimates[metric].mean) }));
-  const joined = shown.filter((row) => byName[row.variant].rule === "hardest" && placeOf.numeric);
+  const joined = shown.filter((row) => byName[row.variant].rule === "hardest" && xOf.numeric);
   joined.sort((one, other) => byName[one.variant].ratio - byName[other.variant].ratio);
-  if (joined.length > 1) chart.append(shape("polyline", { fill: "none", stroke: "var(--soft)", "stroke-opacity": 0.35, points: joined.map((row) => `${placeOf(row.variant)},${y(row.estimates[metric].mean)}`).join(" ") }));
+  if (joined.length > 1) chart.append(shape("polyline", { fill: "none", stroke: "var(--soft)", "stroke-opacity": 0.35, points: joined.map((row) => `${xOf(row.variant)},${y(row.estimates[metric].mean)}`).join(" ") }));
   const tight = width / shown.length < 84;
-  const lines = labelLines(shown.map((row) => row.variant), placeOf);
+  const lines = labelLines(shown.map((row) => row.variant), xOf);
   for (const row of shown) {
-    const one = row.estimates[metric], x = placeOf(row.variant), colour = byName[row.variant].colour;
+    const one = row.estimates[metric], x = xOf(row.variant), colour = byName[row.variant].colour;
     const group = shape("g", { class: faded(row.variant), "data-variant": row.variant });
     row.seeds[metric].forEach((value, index) => group.append(shape("circle", { cx: x - 9 + (index % 3) * 2 - 2, cy: y(value), r: 2.4, fill: colour, "fill-opacity": 0.45 })));
     const cap = (value) => (value >= low && value <= high ? `M${x - 5} ${y(value)}h10` : "");
     if (one.low !== null) group.append(shape("path", { d: `M${x} ${y(Math.max(one.low, low))}V${y(Math.min(one.high, high))}${cap(one.low)}${cap(one.high)}`, stroke: colour, "stroke-width": 2, fill: "none" }));
     group.append(shape("circle", { cx: x, cy: y(one.mean), r: 5.5, fill: colour }));
-    const label = text(x, height - bottom + 20 + (tight ? 0 : 16 * lines[row.variant]), placeOf.labels[row.variant], tight ? "end" : "middle", row.variant === data.reference ? "strong" : "");
+    const label = text(x, height - bottom + 20 + (tight ? 0 : 16 * lines[row.variant]), xOf.labels[row.variant], tight ? "end" : "middle", row.variant === data.reference ? "strong" : "");
     if (tight) label.setAttribute("transform", `rotate(-38 ${x} ${height - bottom + 14})`);
     const interval = one.low === null ? "" : `\n95 % interval ${(scale * one.low).toFixed(1)} to ${(scale * one.high).toFixed(1)}`;
     tipped(group, `${row.variant}\n${data.metrics[metric]} ${(scale * one.mean).toFixed(1)}${interval}\n${one.num_seeds} seeds`);
@@ -45,19 +45,19 @@ function scoreChart(box, rows, metric) {
   box.replaceChildren(chart);
 }
 
-// The line below the chart on which each name stands: the second where it would run into its left neighbour's.
-function labelLines(names, placeOf) {
+// The line below the chart for each label: the second where it would overlap its left neighbour.
+function labelLines(names, xOf) {
   const ends = [-Infinity, -Infinity], lines = {};
-  for (const name of [...names].sort((one, other) => placeOf(one) - placeOf(other))) {
+  for (const name of [...names].sort((one, other) => xOf(one) - xOf(other))) {
     const half = 3.7 * name.length;
-    lines[name] = placeOf(name) - half < ends[0] + 6 ? 1 : 0;
-    ends[lines[name]] = placeOf(name) + half;
+    lines[name] = xOf(name) - half < ends[0] + 6 ? 1 : 0;
+    ends[lines[name]] = xOf(name) + half;
   }
   return lines;
 }
 
-// Where each variant stands: ratios by their logarithm, other rules behind them.
-function places(rows, first, last) {
+// The x coordinate of each variant: ratios by their logarithm, other rules to the right of them.
+function positions(rows, first, last) {
   const names = rows.map((row) => row.variant);
   const ratios = names.filter((name) => byName[name].ratio !== null);
   const distinct = new Set(names.filter((name) => byName[name].rule === "hardest").map((name) => byName[name].ratio));
@@ -67,18 +67,18 @@ function places(rows, first, last) {
   const column = (last - first) / names.length;
   const logs = ratios.map((name) => Math.log(byName[name].ratio));
   const low = Math.min(...logs), high = Math.max(...logs), end = last - others.length * column;
-  const place = (name) => {
+  const position = (name) => {
     if (!numeric) return first + (names.indexOf(name) + 0.5) * column;
     if (others.includes(name)) return end + (others.indexOf(name) + 0.75) * column;
     const shift = byName[name].rule === "random" ? Math.min(34, column * 0.42) : 0;
     return first + 12 + shift + ((Math.log(byName[name].ratio) - low) / (high - low || 1)) * (end - first - 40);
   };
-  place.numeric = numeric;
-  place.labels = Object.fromEntries(names.map((name) => [name, name]));
-  return place;
+  position.numeric = numeric;
+  position.labels = Object.fromEntries(names.map((name) => [name, name]));
+  return position;
 }
 
-// Lines with a band from the least to the largest seed.
+// Lines, with a band from the least to the largest value over seeds.
 function lineChart(box, { title, series, log = false, format = brief, note = "" }) {
   const width = Math.max(300, box.clientWidth || 480), height = 250, left = 50, right = 12, top = 10, bottom = 30;
   const all = series.flatMap((one) => [...(one.low ?? one.mean), ...(one.high ?? one.mean)]).filter((value) => !log || value > 0);
@@ -109,33 +109,33 @@ function lineChart(box, { title, series, log = false, format = brief, note = "" 
   box.replaceChildren(make("h3", {}, title), chart, note ? make("p", { class: "note" }, note) : "");
 }
 
-const placeColours = ["#d13b4f", "#e39b3c", "#4b83d6", "#a9b4c6"];
+const locationColours = ["#d13b4f", "#e39b3c", "#4b83d6", "#a9b4c6"];
 
-// Shares of the kept background by place, a bar a variant, and all background for comparison.
-function placesChart(box) {
+// Shares of the kept background by location: a bar for each variant, and one of all background.
+function locationsChart(box) {
   const names = Object.keys(data.kept), map = state.keptMap;
-  const index = state.keptStep < 0 ? data.kept[names[0]].steps.length - 1 : state.keptStep;
+  const step = state.keptStep < 0 ? data.kept[names[0]].steps.length - 1 : state.keptStep;
   const width = Math.max(300, box.clientWidth || 900), label = width < 520 ? 92 : 130, bar = 22, gap = 8, top = 8;
-  const rows = names.map((name) => [name, data.kept[name][map].kept_shares[index]]);
-  rows.push(["all background", data.kept[names[0]][map].background_shares[index]]);
+  const rows = names.map((name) => [name, data.kept[name][map].kept_shares[step]]);
+  rows.push(["all background", data.kept[names[0]][map].background_shares[step]]);
   const chart = shape("svg", { viewBox: `0 0 ${width} ${top + rows.length * (bar + gap)}`, role: "img", "aria-label": "Where the kept background lies" });
   rows.forEach(([name, shares], number) => {
     const y = top + number * (bar + gap), group = shape("g", { class: byName[name] ? faded(name) : "" });
     group.append(text(label - 10, y + 15, name, "end", name === data.reference ? "strong" : ""));
     let x = label;
-    shares.forEach((share, place) => {
+    shares.forEach((share, index) => {
       const size = share * (width - label);
-      const part = shape("rect", { x, y, width: Math.max(0, size - 1), height: bar, rx: 3, fill: placeColours[place], "fill-opacity": byName[name] ? 1 : 0.55 });
-      group.append(tipped(part, `${name}\n${percent(share)} % ${data.places[place]}`));
+      const part = shape("rect", { x, y, width: Math.max(0, size - 1), height: bar, rx: 3, fill: locationColours[index], "fill-opacity": byName[name] ? 1 : 0.55 });
+      group.append(tipped(part, `${name}\n${percent(share)} % ${data.locations[index]}`));
       if (size > 34) { const inside = text(x + size / 2, y + 15, percent(share, 0), "middle"); inside.style.fill = "#fff"; inside.style.pointerEvents = "none"; group.append(inside); }
       x += size;
     });
     chart.append(group);
   });
-  const key = make("p", { class: "key" }, data.places.map((name, place) => { const mark = make("i"); mark.style.cssText = `background:${placeColours[place]};border-color:${placeColours[place]}`; return make("span", {}, mark, name); }));
+  const key = make("p", { class: "key" }, data.locations.map((name, index) => { const mark = make("i"); mark.style.cssText = `background:${locationColours[index]};border-color:${locationColours[index]}`; return make("span", {}, mark, name); }));
   box.replaceChildren(chart, key);
 }
 
-function text(x, y, words, anchor, kind = "") {
-  return shape("text", { x, y, "text-anchor": anchor, class: kind }, words);
+function text(x, y, content, anchor, kind = "") {
+  return shape("text", { x, y, "text-anchor": anchor, class: kind }, content);
 }

@@ -1,4 +1,4 @@
-// Small makers of elements, scales and numbers that everything else is drawn with.
+// Elements, scales and number formats that the other scripts share.
 const data = JSON.parse(document.getElementById("data").textContent);
 const byName = Object.fromEntries(data.variants.map((one) => [one.name, one]));
 const state = { split: data.splits[0], policy: "shared", metric: "hmean", focus: null, keptMap: "region", keptStep: -1 };
@@ -26,7 +26,7 @@ function fill(id, ...children) {
   return element;
 }
 
-// A row of buttons of which one is chosen; arrow keys move the choice.
+// A row of buttons, one of them selected; arrow keys move the selection.
 function segments(id, options, chosen, choose) {
   const buttons = options.map(([value, label, off]) =>
     make("button", { type: "button", role: "radio", "aria-checked": String(value === chosen), "data-value": value, disabled: off, tabindex: value === chosen ? 0 : -1, onclick: () => choose(value) }, label));

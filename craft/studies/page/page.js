@@ -1,4 +1,4 @@
-// Puts the page together and redraws what a choice changes.
+// Builds the page, and redraws what a choice changes.
 function drawScores() {
   const rows = data.tables[`${state.split}/${state.policy}`];
   const metrics = Object.entries(data.metrics).filter(([metric]) => rows.some((row) => row.seeds[metric].length));
@@ -7,7 +7,7 @@ function drawScores() {
   segments("policy", [["shared", "same thresholds"], ["own", "own thresholds"]], state.policy, (value) => { state.policy = value; drawScores(); });
   segments("metric", metrics, state.metric, (value) => { state.metric = value; drawScores(); });
   const chosen = state.policy === "shared" ? `${data.policies.shared} (${data.thresholds[state.split]})` : data.policies.own;
-  document.getElementById("score-note").textContent = `x 100, mean over seeds with its 95 % interval; small dots are seeds; ${chosen}, chosen on other scenes than these. Dashed: ${data.reference}.`;
+  document.getElementById("score-note").textContent = `Scores x 100, mean over seeds with its 95 % interval; small dots are seeds; ${chosen}, chosen on other scenes than these. Dashed line: ${data.reference}.`;
   scoreChart(document.getElementById("scores"), rows, state.metric);
   scoreTable();
 }
@@ -20,10 +20,10 @@ function drawCurves() {
   const boxes = [make("div"), make("div"), make("div"), make("div")].slice(0, data.curves[data.variants[0].name].hmean ? 4 : 3);
   fill("curves", boxes);
   const logged = (name) => data.curves[name].steps;
-  if (boxes[3]) lineChart(boxes[3], { title: "H-mean during training", series: series((name) => data.curves[name].hmean, (name) => data.curves[name].validated_steps), format: (value) => percent(value, 0), note: "On a few scenes, at the thresholds of the base configuration: for speed of learning only." });
-  lineChart(boxes[0], { title: "One loss for all", log: true, series: series((name) => ({ mean: data.kept[name].region.common_loss.map((value, i) => value + data.kept[name].affinity.common_loss[i]) }), (name) => data.kept[name].steps), note: "Mean squared error of text plus that of all background, on the same fixed crops: comparable between rules." });
-  lineChart(boxes[1], { title: "Training loss", log: true, series: series((name) => data.curves[name].loss, logged), note: "Each rule's own loss: hard pixels make it larger. Not comparable between rules." });
-  lineChart(boxes[2], { title: `Background pixels kept, ${state.keptMap} map`, log: true, series: series((name) => data.curves[name][`kept_negatives_${state.keptMap}`], logged), note: "Per image, mean over the crops of training." });
+  if (boxes[3]) lineChart(boxes[3], { title: "H-mean during training", series: series((name) => data.curves[name].hmean, (name) => data.curves[name].validated_steps), format: (value) => percent(value, 0), note: "On a few scenes, at the thresholds of the base configuration: it shows only how fast a variant learns." });
+  lineChart(boxes[0], { title: "One loss for all rules", log: true, series: series((name) => ({ mean: data.kept[name].region.common_loss.map((value, i) => value + data.kept[name].affinity.common_loss[i]) }), (name) => data.kept[name].steps), note: "Mean squared error of text plus that of all background, on the same fixed crops: comparable between rules." });
+  lineChart(boxes[1], { title: "Training loss", log: true, series: series((name) => data.curves[name].loss, logged), note: "Each rule's own loss, which is larger where only hard pixels count: not comparable between rules." });
+  lineChart(boxes[2], { title: `Background pixels kept, ${state.keptMap} map`, log: true, series: series((name) => data.curves[name][`kept_negatives_${state.keptMap}`], logged), note: "Per image, mean over the training crops." });
 }
 
 function drawKept() {
@@ -32,13 +32,13 @@ function drawKept() {
   segments("kept-map", [["region", "Region"], ["affinity", "Affinity"]], state.keptMap, (value) => redraw({ keptMap: value }));
   const index = state.keptStep < 0 ? steps.length - 1 : state.keptStep;
   segments("kept-step", steps.map((step, at) => [at, `step ${step}`]), index, (value) => redraw({ keptStep: value }));
-  document.getElementById("kept-note").textContent = "Share of the kept background's weight by place, on fixed training crops, mean over seeds. The last bar is where all background lies: a rule that picked at random would match it.";
-  placesChart(document.getElementById("places"));
+  document.getElementById("kept-note").textContent = "Share of the kept background's weight by location, on fixed training crops, mean over seeds. The last bar shows all background: a rule that selects at random would match it.";
+  locationsChart(document.getElementById("locations"));
   const boxes = [make("div"), make("div")];
   fill("kept", boxes);
   const shares = (name) => data.kept[name][state.keptMap];
-  lineChart(boxes[0], { title: "Share of the gradient that text pixels give", series: series((name) => ({ mean: shares(name).positive_gradient }), (name) => data.kept[name].steps), format: (value) => `${percent(value, 0)} %`, note: "Sum of absolute derivatives by the score, text against all." });
-  lineChart(boxes[1], { title: "Kept background inside words or within 2 characters of one", series: series((name) => ({ mean: shares(name).kept_shares.map((places) => places[0] + places[1]) }), (name) => data.kept[name].steps), format: (value) => `${percent(value, 0)} %` });
+  lineChart(boxes[0], { title: "Share of the gradient from text pixels", series: series((name) => ({ mean: shares(name).positive_gradient }), (name) => data.kept[name].steps), format: (value) => `${percent(value, 0)} %`, note: "Sum of absolute derivatives with respect to the score, text pixels against all." });
+  lineChart(boxes[1], { title: "Kept background inside words or within 2 characters of one", series: series((name) => ({ mean: shares(name).kept_shares.map(([inside, near]) => inside + near) }), (name) => data.kept[name].steps), format: (value) => `${percent(value, 0)} %` });
 }
 
 function drawLegend() {
@@ -71,10 +71,10 @@ function startTheme() {
 
 function start() {
   startTheme();
-  document.getElementById("kicker").textContent = `craft compare · ${data.name} · ${data.fingerprints.length} runs`;
-  fill("verdict", data.verdict.map((sentence) => make("li", {}, sentence)));
+  document.getElementById("kicker").textContent = `craft compare · ${data.name} · ${data.digests.length} runs`;
+  fill("conclusions", data.conclusions.map((sentence) => make("li", {}, sentence)));
   const badge = (good, words) => make("span", { class: `badge ${good ? "good" : "bad"}` }, words);
-  fill("badges", badge(data.fair, data.fair ? "✓ same weights and batches for all variants of a seed" : "✗ " + data.fair_words), data.missing.length ? badge(false, `✗ ${data.missing.length} runs missing`) : badge(true, "✓ all runs done"), make("span", { class: "badge" }, "thresholds chosen on scenes that are not reported"));
+  fill("badges", badge(data.fair, data.fair ? "✓ same initial weights and batches for all variants of a seed" : "✗ " + data.fair_words), data.missing.length ? badge(false, `✗ ${data.missing.length} runs missing`) : badge(true, "✓ all runs done"), make("span", { class: "badge" }, "thresholds chosen on other scenes than the reported ones"));
   costTable();
   factsList();
   drawAll();

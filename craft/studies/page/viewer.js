@@ -1,6 +1,6 @@
-// The viewer: a scene, a variant or two, and over the picture what was wanted, found, kept, hit and missed.
-const view = { scene: 0, variants: [], layer: "picture", moment: 2, map: "region", boxes: true, pair: false, opacity: 0.8, zoom: 1, x: 0.5, y: 0.5 };
-const layers = [["picture", "Picture"], ["target", "Target"], ["score", "Prediction"], ["kept", "Kept background"]];
+// The viewer: a scene by one or two variants, with target maps, predictions, kept pixels, hits and misses over the image.
+const view = { scene: 0, variants: [], layer: "image", moment: 2, map: "region", boxes: true, pair: false, opacity: 0.8, zoom: 1, x: 0.5, y: 0.5 };
+const layers = [["image", "Image"], ["target", "Target"], ["score", "Prediction"], ["kept", "Kept background"]];
 const boxColours = { hit: "#27d17f", false: "#ff4b5c", ignored: "#a7b0c0", missed: "#ffc400" };
 const keptColour = [255, 45, 149];
 const images = new Map();
@@ -11,9 +11,9 @@ function startViewer() {
   document.getElementById("viewer").hidden = false;
   const names = Object.keys(data.viewer.scenes[0].variants);
   view.variants = [names.includes(data.reference) ? data.reference : names[0], names.find((name) => name !== data.reference) ?? names[0]];
-  document.getElementById("viewer-note").textContent = `Evenly spaced scenes of the report, not picked by result · seed ${data.viewer.seed} · boxes at ${Object.entries(data.thresholds).map(([split, at]) => `${at} (${split})`).join("; ")}`;
+  document.getElementById("viewer-note").textContent = `Evenly spaced reported scenes, not chosen by their results · seed ${data.viewer.seed} · boxes at ${Object.entries(data.thresholds).map(([split, at]) => `${at} (${split})`).join("; ")}`;
   fill("strip", data.viewer.scenes.map((scene, index) => make("button", { class: "thumb", type: "button", role: "option", "data-index": index, title: `${scene.name}, ${scene.split}`, onclick: () => showScene(index) },
-    make("img", { src: scene.picture, alt: `${scene.name}, ${scene.split}`, loading: "lazy", width: Math.round((62 * scene.width) / scene.height), height: 62 }), make("span", {}, scene.split))));
+    make("img", { src: scene.image, alt: `${scene.name}, ${scene.split}`, loading: "lazy", width: Math.round((62 * scene.width) / scene.height), height: 62 }), make("span", {}, scene.split))));
   for (const [id, key] of [["boxes", "boxes"], ["pair", "pair"]]) document.getElementById(id).onchange = (event) => { view[key] = event.target.checked; buildStages(); };
   document.getElementById("opacity").oninput = (event) => { view.opacity = event.target.value / 100; drawStages(); };
   addEventListener("resize", drawStages);
@@ -49,10 +49,10 @@ function drawControls() {
   const moments = data.viewer.moments;
   segments("layer", layers, view.layer, (value) => setView({ layer: value }));
   segments("moment", moments.map((step, index) => [index, `${["early", "middle", "late"][index]} · ${step}`, view.layer !== "kept"]), view.moment, (value) => setView({ moment: value }));
-  segments("map", [["region", "Region"], ["affinity", "Affinity"]].map(([value, label]) => [value, label, view.layer === "picture"]), view.map, (value) => setView({ map: value }));
-  const meaning = [["hit", "found, right"], ["false", "found, wrong"], ["missed", "missed word"], ["ignored", "don't care"]];
+  segments("map", [["region", "Region"], ["affinity", "Affinity"]].map(([value, label]) => [value, label, view.layer === "image"]), view.map, (value) => setView({ map: value }));
+  const meaning = [["hit", "correct"], ["false", "false"], ["missed", "missed word"], ["ignored", "don't care"]];
   const marks = view.boxes ? meaning.map(([kind, words]) => { const mark = make("i"); mark.style.borderColor = boxColours[kind]; if (kind === "missed" || kind === "ignored") mark.style.borderStyle = "dashed"; return make("span", {}, mark, words); }) : [];
-  if (view.layer === "kept") { const mark = make("i"); mark.style.cssText = `background:rgb(${keptColour});border-color:rgb(${keptColour})`; marks.push(make("span", {}, mark, `background that counts in the ${view.map} loss at step ${moments[view.moment]} (not shown: pixels that share one last place)`)); }
+  if (view.layer === "kept") { const mark = make("i"); mark.style.cssText = `background:rgb(${keptColour});border-color:rgb(${keptColour})`; marks.push(make("span", {}, mark, `background in the ${view.map} loss at step ${moments[view.moment]} (without pixels that tie at the cut-off)`)); }
   fill("key", marks);
 }
 
@@ -83,14 +83,14 @@ function pickVariant(side, name) {
   drawStages();
 }
 
-// The picture of an address, when it is there; drawing is called again once it is.
-function picture(address) {
-  let image = images.get(address);
+// The image of a data URL once it is loaded; the stages are drawn again then.
+function loadedImage(url) {
+  let image = images.get(url);
   if (!image) {
     image = new Image();
     image.onload = drawStages;
-    image.src = address;
-    images.set(address, image);
+    image.src = url;
+    images.set(url, image);
   }
   return image.complete && image.naturalWidth ? image : null;
 }
@@ -103,11 +103,11 @@ function heatColour(value) {
   return from.map((part, index) => part + ((value - low) / (high - low)) * (to[index] - part));
 }
 
-// A layer as coloured pixels with transparency: maps lie region above affinity, kept pixels are one bit a map and step.
-function layerPixels(address, kind) {
-  const key = [kind, view.map, kind === "kept" ? view.moment : "", images.get(address) ? address.length : "", address].join("|");
+// A layer as transparent coloured pixels: the region map lies above the affinity map; kept pixels are a bit per map and step.
+function layerPixels(url, kind) {
+  const key = [kind, view.map, kind === "kept" ? view.moment : "", images.get(url) ? url.length : "", url].join("|");
   if (coloured.has(key)) return coloured.get(key);
-  const image = picture(address);
+  const image = loadedImage(url);
   if (!image) return null;
   const stacked = kind !== "kept", height = stacked ? image.naturalHeight / 2 : image.naturalHeight, width = image.naturalWidth;
   const canvas = make("canvas", { width, height }), brush = canvas.getContext("2d", { willReadFrequently: true });
@@ -153,9 +153,9 @@ function drawStage({ canvas, line }, scene, variant) {
   const brush = canvas.getContext("2d");
   const fit = Math.min(canvas.width / scene.width, canvas.height / scene.height) * view.zoom;
   brush.setTransform(fit, 0, 0, fit, canvas.width / 2 - view.x * scene.width * fit, canvas.height / 2 - view.y * scene.height * fit);
-  const ground = picture(scene.picture);
+  const ground = loadedImage(scene.image);
   if (ground) brush.drawImage(ground, 0, 0, scene.width, scene.height);
-  if (view.layer !== "picture") {
+  if (view.layer !== "image") {
     brush.fillStyle = `rgba(8,9,12,${0.55 * view.opacity})`;
     brush.fillRect(0, 0, scene.width, scene.height);
     const layer = layerPixels({ target: scene.target, score: seen.score, kept: seen.kept }[view.layer], view.layer);
@@ -168,7 +168,7 @@ function drawStage({ canvas, line }, scene, variant) {
   }
   if (view.boxes) drawBoxes(brush, scene, seen, (2.2 * ratio) / fit);
   const [matched, words, found] = seen.counts;
-  line.replaceChildren(make("b", {}, variant), ` on ${scene.name} (${scene.split}): ${matched} of ${words} words found, ${found - matched} wrong, H-mean ${percent(seen.hmean)}`);
+  line.replaceChildren(make("b", {}, variant), ` on ${scene.name} (${scene.split}): ${matched} of ${words} words found, ${found - matched} false, H-mean ${percent(seen.hmean)}`);
 }
 
 function drawBoxes(brush, scene, seen, thick) {
@@ -191,7 +191,7 @@ function drawBoxes(brush, scene, seen, thick) {
     if (word.dont_care) outline(word.polygon, boxColours.ignored, true);
     else if (!found.has(index)) outline(word.polygon, boxColours.missed, true);
   });
-  for (const [quad, , fate] of seen.words) outline([0, 2, 4, 6].map((at) => [quad[at], quad[at + 1]]), boxColours[fate], false);
+  for (const [quad, , outcome] of seen.words) outline([0, 2, 4, 6].map((at) => [quad[at], quad[at + 1]]), boxColours[outcome], false);
   brush.setLineDash([]);
 }
 

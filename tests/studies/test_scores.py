@@ -14,7 +14,8 @@ from craft.evaluation.summary import summarise
 from craft.evaluation.thresholds import threshold_grid
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.scene import Scene, Word
-from craft.studies.scoring import GridScores, read_scores, score_set, write_scores
+from craft.studies.run import score_dataset
+from craft.studies.scores import GridScores, read_scores, write_scores
 from tests.networks import lively_network
 
 GRID = threshold_grid((0.1, 0.3, 0.6), (0.1, 0.3), (0.2, 0.5), (0.0, 0.3), (0.0, 12.0))
@@ -33,7 +34,7 @@ def blobs(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_words_decoded_once_are_those_decoded_at_each_thresholds(seed):
+def test_words_decoded_once_equal_those_decoded_at_each_combination_of_thresholds(seed):
     region, affinity = blobs(seed)
     scale_xy = np.array([1.5, 2.0])
 
@@ -69,11 +70,11 @@ def detector_with_a_head(**settings):
 
 
 @pytest.mark.parametrize("refine", [False, True])
-def test_with_a_region_head_a_set_is_scored_as_detection_at_each_thresholds_would_be(scenes, refine):
+def test_scores_with_a_region_head_equal_those_of_detection_at_each_combination_of_thresholds(scenes, refine):
     grid = threshold_grid((0.32, 0.38), (0.3,), (0.4, 0.6), (0.0, 0.33), (0.0, 10.0), region_thresholds=(0.0, 0.2, 0.3))
     detector = detector_with_a_head(region_weight=0.6, region_refine=refine)
 
-    scores = score_set(detector, scenes, grid=grid, protocol="icdar2015", name="three")
+    scores = score_dataset(detector, scenes, grid=grid, protocol="icdar2015", name="three")
 
     for index, at in enumerate(grid):
         one = Detector(detector.model, detector.settings.model_copy(update=asdict(at)), device="cpu")
@@ -88,10 +89,10 @@ def test_with_a_region_head_a_set_is_scored_as_detection_at_each_thresholds_woul
     assert len(set(counted.tolist())) > 4  # the thresholds do tell words apart
 
 
-def test_a_set_is_scored_as_one_thresholds_at_a_time_would_be(scenes):
+def test_scores_of_a_grid_equal_those_of_one_combination_at_a_time(scenes):
     detector = Detector(lively_network(seed=3), SETTINGS, device="cpu")
 
-    scores = score_set(detector, scenes, grid=GRID, protocol="icdar2015", name="three")
+    scores = score_dataset(detector, scenes, grid=GRID, protocol="icdar2015", name="three")
 
     for index, at in enumerate(GRID):
         settings = SETTINGS.model_copy(update={name: getattr(at, name) for name in at.__dataclass_fields__})
@@ -105,8 +106,8 @@ def test_a_set_is_scored_as_one_thresholds_at_a_time_would_be(scenes):
         assert scores.average_precision[index] == pytest.approx(expected.average_precision)
 
 
-def test_no_scenes_are_normal():
-    scores = score_set(None, [], grid=GRID, protocol="icdar2015", name="none")
+def test_an_empty_dataset_has_no_counts_and_an_hmean_of_0():
+    scores = score_dataset(None, [], grid=GRID, protocol="icdar2015", name="none")
 
     assert scores.counts.shape == (len(GRID), 0, 3)
     assert (scores.totals()[2] == 0).all()
