@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from craft.config import DetectionSettings, Protocol
 from craft.detection.detector import Detector
 from craft.evaluation.bootstrap import Interval, Metric, bootstrap_interval
-from craft.evaluation.image_score import ImageScore
+from craft.evaluation.image_score import ImageScore, score_matches
 from craft.evaluation.protocols import score_scene
 from craft.scene import Detections, Scene
+from craft.studies.scores import DETECTIONS, MATCHED, WORDS
 
 _METRICS: tuple[Metric, ...] = ("precision", "recall", "hmean")
 
@@ -54,6 +56,17 @@ def measure(detector: Detector, scenes: Sequence[Scene], *, protocol: Protocol, 
         for scene, words in zip(scenes, found, strict=True)
     ]
     return Measured(tuple(found), tuple(scores))
+
+
+def scores_from_counts(counts: NDArray[np.integer]) -> list[ImageScore]:
+    """Turn the counts (N, 3) of N scenes, as in `GridScores`, into scores; counts of several seeds may be added up."""
+    scores = []
+    for row in counts.tolist():
+        matched, words, detections = float(row[MATCHED]), np.zeros(row[WORDS], bool), np.zeros(row[DETECTIONS], bool)
+        scores.append(
+            score_matches((), truth_credit=matched, detection_credit=matched, dont_care=words, ignored=detections)
+        )
+    return scores
 
 
 def intervals(image_scores: Sequence[ImageScore], *, seed: int = 0) -> dict[Metric, Interval]:

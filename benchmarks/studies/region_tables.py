@@ -8,7 +8,7 @@ For every seed the maps are trained once (or taken from --weights); then heads a
 side, on the same crops and RoIs, so that rows of a seed differ in the choice of RoIs and in nothing else. --joint trains maps
 and head together, every row from the same start for --steps; there the rows are those of N=2, with the configuration's batch.
 Thresholds and the head's share in the score are chosen on --choose, for each row and seed; everything tried is in
-settings.json. What is done is not done again by the next call. Table 2 is benchmarks/region.py.
+settings.json. What is done is not done again by the next call. Table 2 is benchmarks/speed/region.py.
 """
 
 import argparse

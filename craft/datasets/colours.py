@@ -1,7 +1,7 @@
 """Random changes to a crop's pixels that move nothing: colour, grey, blur, noise, JPEG. No torch.
 
 albumentations greys, blurs and compresses, at OpenCV's own cost. Colour and noise are ours, 20 and 15 times as fast as
-its own on a 768 x 768 crop (`benchmarks/loader.py`): one 3 x 4 matrix instead of four passes, and numbers drawn once
+its own on a 768 x 768 crop (`benchmarks/speed/loader.py`): one 3 x 4 matrix instead of four passes, and numbers drawn once
 instead of 1.8 million normal numbers per crop.
 """
 

@@ -64,7 +64,11 @@ def test_tensorboard_gets_the_numbers_of_a_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("program", "named"),
-    [("/home/me/lib/craft/__main__.py", "craft"), ("/home/me/bin/craft", "craft"), ("benchmarks/gpu.py", "gpu.py")],
+    [
+        ("/home/me/lib/craft/__main__.py", "craft"),
+        ("/home/me/bin/craft", "craft"),
+        ("benchmarks/speed/gpu.py", "gpu.py"),
+    ],
 )
 def test_the_command_is_named_as_a_person_types_it(monkeypatch, program, named):
     monkeypatch.setattr(sys, "argv", [program, "train", "a.yaml"])

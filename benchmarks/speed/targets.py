@@ -1,6 +1,6 @@
 """Time the drawing of targets beside the usual way, a warped patch per quad; first, every map must be right.
 
-    python benchmarks/targets.py [--easyocr trainer/craft] [--device cuda]
+    python benchmarks/speed/targets.py [--easyocr trainer/craft] [--device cuda]
 
 `--easyocr` is the trainer/craft folder of an EasyOCR checkout, whose own builder of maps is then timed too. It draws
 at the input's size and enlarges quads by its own rule, so its maps are not compared with ours.
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timing import describe, quartiles, ratios, time_in_turn
 
 from craft.geometry import enlarge_quads
 from craft.targets.heatmaps import affinity_quads, draw_targets
@@ -63,7 +64,9 @@ def main() -> int:
         ways["a patch warped per quad at half size"] = partial(draw_warped, words)
         if options.easyocr:
             ways["EasyOCR trainer, full size"] = easyocr_drawing(options.easyocr, words)
-        show(measure(ways, options.repeats, options.device))
+        # Processor time: waiting for other programs on the machine does not count.
+        clock = time.process_time if options.device == "cpu" else time.perf_counter
+        show(time_in_turn(ways, rounds=options.repeats, warm_up=2, device=options.device, clock=clock))
     return 0
 
 
@@ -169,32 +172,13 @@ def easyocr_drawing(checkout: Path, words: NDArray[np.float32]) -> Callable[[], 
     return run
 
 
-def measure(ways: dict[str, Callable[[], object]], rounds: int, device: str) -> dict[str, list[float]]:
-    """Milliseconds of every way in every round, after two rounds that warm up.
-
-    On the CPU it is processor time, which other programs on the machine do not lengthen by waiting.
-    """
-    clock = time.process_time if device == "cpu" else time.perf_counter
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for index in range(rounds + 2):
-        for name, work in ways.items():
-            start = clock()
-            work()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if index >= 2:
-                times[name].append(1e3 * (clock() - start))
-    return times
-
-
 def show(times: dict[str, list[float]]) -> None:
     first = next(iter(times.values()))
     for name, own in times.items():
-        ratios = [one / ours for one, ours in zip(own, first, strict=True)]
-        low, high = np.percentile(ratios, [25, 75])
+        relative = ratios(own, first)
         print(
-            f"  {name:<48} median {statistics.median(own):8.2f} ms ({min(own):.2f} to {max(own):.2f}), "
-            f"{statistics.median(ratios):6.1f} times the first ({low:.1f} to {high:.1f} in half of the rounds)"
+            f"  {name:<48} median {describe(own)}, {statistics.median(relative):6.1f} times the first "
+            f"({quartiles(relative, digits=1)} in half of the rounds)"
         )
 
 

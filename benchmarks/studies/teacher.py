@@ -1,6 +1,6 @@
 """Train on real scenes with a teacher's characters and with words split evenly, and say what the difference is worth.
 
-    python benchmarks/teacher.py --out runs/teacher [--weights W] [--data data/icdar2015] [--jobs 2] [--crop 256]
+    python benchmarks/studies/teacher.py --out runs/teacher [--weights W] [--data data/icdar2015] [--jobs 2] [--crop 256]
         [--magnify 1.25] [--set budget.steps=400 --set seeds=[1,2,3] ...]
 
 Runs configs/compare_teacher.yaml (the even split, and teachers with two splitters) as `craft compare` does: same start
@@ -21,19 +21,19 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from measuring import scores_from_counts
 from numpy.typing import NDArray
 
 from craft.evaluation.bootstrap import bootstrap_difference
-from craft.evaluation.image_score import ImageScore, harmonic_mean
+from craft.evaluation.image_score import ImageScore
 from craft.models.weights import build_model, read_weights
 from craft.studies.collect import POLICIES, Policy, Results, Table, collect
 from craft.studies.compare import compare
 from craft.studies.facts import facts, threshold_words
-from craft.studies.scores import DETECTIONS, MATCHED, WORDS
 from craft.studies.statistics import paired_difference
 from craft.studies.study import load_study
 
-STUDY = Path(__file__).parent.parent / "configs" / "compare_teacher.yaml"
+STUDY = Path(__file__).parents[2] / "configs" / "compare_teacher.yaml"
 
 
 def main() -> int:
@@ -138,15 +138,7 @@ def pooled_scores(results: Results, table: Table, way: str, seeds: list[int]) ->
             counts = one.scores["real/report"].counts[grid.index(table.thresholds[one.run])].astype(np.int64)
             total = counts if total is None else total + counts
     assert total is not None
-    return [image_score(row) for row in total]
-
-
-def image_score(row: NDArray[np.int64]) -> ImageScore:
-    matched, detections, words = (int(row[column]) for column in (MATCHED, DETECTIONS, WORDS))
-    precision, recall = matched / max(detections, 1), matched / max(words, 1)
-    return ImageScore(
-        precision, recall, harmonic_mean(precision, recall), None, (), matched, matched, words, 0, detections
-    )
+    return scores_from_counts(total)
 
 
 def labellings(results: Results) -> list[str]:

@@ -1,6 +1,6 @@
 """What the loader costs as a set grows: reading, start, time per batch and memory, for 1,000 to 100,000 scenes.
 
-    python benchmarks/growth.py [--scenes 1000 10000 100000] [--workers 0 2] [--batches 30]
+    python benchmarks/speed/growth.py [--scenes 1000 10000 100000] [--workers 0 2] [--batches 30]
 
 Made are JSON Lines sets that name the same four small pictures again and again, so that only the labels grow. Every
 line is measured in a process of its own. First it is checked that the scenes that loader processes hold are those read.

@@ -1,6 +1,6 @@
 """Show that our network and the authors' compute the same from the same file of weights, both ways.
 
-    python benchmarks/agreement_with_original.py --original PATH_OF_A_CHECKOUT_OF_CLOVAAI_CRAFT_PYTORCH
+    python benchmarks/agreement/original.py --original PATH_OF_A_CHECKOUT_OF_CLOVAAI_CRAFT_PYTORCH
 
 Exits with 1 where maps or features differ by more than 1e-4, or gradients by more than 1e-4 of the largest.
 """

@@ -1,6 +1,6 @@
 """Time pixel-level mining, forward and backward, beside a version that sorts and the EasyOCR trainer's.
 
-    python benchmarks/mining.py [--easyocr PATH_OF_A_CHECKOUT_OF_EASYOCR/trainer/craft]
+    python benchmarks/speed/ohem.py [--easyocr PATH_OF_A_CHECKOUT_OF_EASYOCR/trainer/craft]
 
 Losses, gradients and kept pixels are compared first; exits with 1 where they differ. Every round runs each version
 once, one after the other, so that ratios hold on a machine that others use too.
@@ -13,14 +13,15 @@ import importlib.util
 import platform
 import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from timing import quartiles, ratios, time_in_turn
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -54,15 +55,16 @@ def main() -> int:
     batch = random_batch(arguments.images, arguments.size, device)
     if not agree(versions, batch):
         return 1
-    times = time_versions(versions, batch, rounds=arguments.rounds)
+    works = {version: partial(run, loss, batch) for version, loss in versions.items()}
+    times = time_in_turn(works, rounds=arguments.rounds, warm_up=2, device=device)
     print("| version | median ms | quartiles ms | times ours (median) | quartiles |")
     print("| --- | --- | --- | --- | --- |")
     for version, seconds in times.items():
-        ratios = [one / base for one, base in zip(seconds, times["ours"], strict=True)]
-        milliseconds = [1000 * one for one in seconds]
+        relative = ratios(seconds, times["ours"])
+        milliseconds = [1000 * value for value in seconds]
         print(
-            f"| {version} | {statistics.median(milliseconds):.1f} | {quartiles(milliseconds, 1)} "
-            f"| {statistics.median(ratios):.2f} | {quartiles(ratios, 2)} |"
+            f"| {version} | {statistics.median(milliseconds):.1f} | {quartiles(milliseconds, digits=1)} "
+            f"| {statistics.median(relative):.2f} | {quartiles(relative)} |"
         )
     return 0
 
@@ -149,32 +151,6 @@ def run(loss: Loss, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tenso
     value.backward()
     assert scores.grad is not None
     return value.detach(), scores.grad
-
-
-def time_versions(
-    versions: dict[str, Loss], batch: tuple[Tensor, Tensor, Tensor, Tensor], *, rounds: int
-) -> dict[str, list[float]]:
-    """Seconds of each version's forward and backward pass, a list of `rounds`, after two rounds to warm up."""
-    times: dict[str, list[float]] = {version: [] for version in versions}
-    for turn in range(rounds + 2):
-        for version, loss in versions.items():
-            synchronise(batch[0].device)
-            start = time.perf_counter()
-            run(loss, batch)
-            synchronise(batch[0].device)
-            if turn >= 2:
-                times[version].append(time.perf_counter() - start)
-    return times
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def quartiles(values: list[float], digits: int) -> str:
-    low, _, high = statistics.quantiles(values, n=4)
-    return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 if __name__ == "__main__":

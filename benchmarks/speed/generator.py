@@ -1,6 +1,6 @@
 """How many synthetic scenes a core draws in a second, and where the time goes.
 
-    python benchmarks/generator.py [--count 200] [--size 768] [--words 20] [--set KEY=VALUE]
+    python benchmarks/speed/generator.py [--count 200] [--size 768] [--words 20] [--set KEY=VALUE]
 
 First it is checked that a scene drawn twice, with others in between, has the same bytes. Then `count` scenes of the
 full preset with about `words` words each are drawn in one thread after as many others (fonts are opened and glyphs

@@ -1,6 +1,6 @@
 """Draw many synthetic scenes, write none, and look each one over.
 
-    python benchmarks/soak.py --out FOLDER [--count 20000] [--first 0] [--preset full] [--seed 20] [--processes 2]
+    python benchmarks/studies/soak.py --out FOLDER [--count 20000] [--first 0] [--preset full] [--seed 20] [--processes 2]
 
 Every scene is checked: no exception; a picture of the size asked for; no word drawn with a font's box for missing
 glyphs (every word is shaped once more, apart from the generator, and its glyphs are compared with that box); every

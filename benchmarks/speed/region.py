@@ -1,6 +1,6 @@
 """Table 2 of OHEM on text: seconds and peak memory of a step with heuristic sampling, two passes, and zeroed losses.
 
-    python benchmarks/region.py [--device cuda] [--width 1] [--size 640] [--images 1] [--repeats 5]
+    python benchmarks/speed/region.py [--device cuda] [--width 1] [--size 640] [--images 1] [--repeats 5]
 
 First it checks that two passes and the zeroed way choose the same RoIs and give the same gradients within 1e-5 of the
 largest, in float32. Then the samplers take turns: warm-up, then forward, RoIs, both losses and backward, synchronised.
@@ -10,13 +10,13 @@ holds before the first step. Weights are fresh; times do not depend on what they
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
 
 import numpy as np
 import torch
+from timing import describe, synchronise
 
 from craft.config import RegionProposalSettings, RegionSettings
 from craft.datasets.batch import Batch
@@ -125,8 +125,7 @@ def times(arguments: argparse.Namespace, device: torch.device) -> dict[str, list
         for sampler, seconds in found.items():
             start, processor = time.perf_counter(), time.process_time()
             run_step(network, settings, batch, sampler, device)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            synchronise(device)
             if repeat > 0:
                 seconds.append((time.perf_counter() - start, time.process_time() - processor))
     return found
@@ -154,13 +153,12 @@ def main() -> None:
     print(
         f"\n{name}, torch {torch.__version__}, width {arguments.width:g}, {arguments.images} x {arguments.size} px, fp32"
     )
-    print(f"{'sampler':<14}{'seconds (range)':>24}{'processor s (range)':>24}{'peak MiB':>10}  paper (VOC07, VGG16)")
+    print(f"{'sampler':<14}{'time (range)':>26}{'processor (range)':>26}{'peak MiB':>10}  paper (VOC07, VGG16)")
     for sampler, seconds in times(arguments, device).items():
         command = [sys.executable, __file__, *sys.argv[1:], "--measure", sampler]
         memory = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         columns = "".join(
-            f"{f'{statistics.median(one):.3f} ({min(one):.3f} to {max(one):.3f})':>24}"
-            for one in zip(*seconds, strict=True)
+            f"{describe(values, scale=1, unit='s', digits=3):>26}" for values in zip(*seconds, strict=True)
         )
         print(f"{sampler:<14}{columns}{memory:>10.0f}  {PAPER.get(sampler, '-')}")
 

@@ -1,6 +1,6 @@
 """Compare our IoU protocol with the organisers' script on random cases, to the last digit, then time both.
 
-    python benchmarks/agreement_with_rrc.py CHECKOUT [--cases 3000] [--seed 0]
+    python benchmarks/agreement/rrc.py CHECKOUT [--cases 3000] [--seed 0]
 
 CHECKOUT holds the organisers' script as eval/script.py and eval/rrc_evaluation_funcs.py, as backtime92/CRAFT-
 Reimplementation does at commit 0772287. The script needs the package `Polygon` (Polygon3), which is for

@@ -1,6 +1,6 @@
 """Compare decoding with the authors': the same maps must give the same boxes; only then is time measured.
 
-    python benchmarks/decode.py --original CRAFT-pytorch --labels icdar2015
+    python benchmarks/speed/decode.py --original CRAFT-pytorch --labels icdar2015
 
 `--original` is a checkout of clovaai/CRAFT-pytorch; only its craft_utils.py is loaded. `--labels` is a set's folder:
 maps for the comparison are drawn from its words (several scenes on one map until it has enough), with noise on top.
@@ -13,8 +13,7 @@ import importlib.util
 import platform
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timing import describe, time_in_turn
 
 from craft.config import DatasetSettings
 from craft.datasets.reading import read_dataset
@@ -147,8 +147,10 @@ def time_decoding(original: Any, num_words: int, options: argparse.Namespace) ->
     """Time both on one map with so many words, and print medians, spread and ratio."""
     region, affinity = grid_maps(num_words, np.random.default_rng(options.seed))
     found = len(decode_maps(region, affinity, **THRESHOLDS))
-    ours = seconds(lambda: decode_maps(region, affinity, **THRESHOLDS), repeats=10 * options.repeats)
-    theirs = seconds(lambda: original.getDetBoxes_core(region, affinity, **THRESHOLDS), repeats=options.repeats)
+    ours, theirs = (
+        time_in_turn({"run": partial(decode, region, affinity, **THRESHOLDS)}, rounds=rounds)["run"]
+        for decode, rounds in ((decode_maps, 10 * options.repeats), (original.getDetBoxes_core, options.repeats))
+    )
     print(
         f"{num_words} words drawn, {found} found, map {TIMED_HW[0]} x {TIMED_HW[1]}: "
         f"ours {describe(ours)}, original {describe(theirs)}, "
@@ -171,22 +173,6 @@ def grid_maps(num_words: int, generator: np.random.Generator) -> Maps:
         middle = np.array([(index % columns + 0.5) * cell_width, (index // columns + 0.5) * cell_height])
         quads.append(corners @ turn.T + middle)
     return draw_words(np.array(quads, dtype=np.float32), np.random.default_rng(0), size_hw=TIMED_HW)
-
-
-def seconds(run: Callable[[], object], *, repeats: int) -> list[float]:
-    """Wall-clock seconds of each run, after one that does not count."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return times
-
-
-def describe(times: list[float]) -> str:
-    """Median and range in milliseconds."""
-    return f"{1e3 * statistics.median(times):.2f} ms ({1e3 * min(times):.2f} to {1e3 * max(times):.2f})"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long a training crop takes to load, whole and by stage, beside the sample of EasyOCR's trainer.
 
-    python benchmarks/loader.py FOLDER [--easyocr trainer/craft] [--crop 768] [--count 48] [--workers 2]
+    python benchmarks/speed/loader.py FOLDER [--easyocr trainer/craft] [--crop 768] [--count 48] [--workers 2]
 
 FOLDER is a labelled set in an official layout, such as ICDAR2015's, whose pictures are 1280 x 720. `--easyocr` is the
 trainer/craft folder of an EasyOCR checkout; its code needs scikit-image. First it is checked that pixels and quads are
@@ -15,6 +15,7 @@ import importlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timing import time_in_turn
 
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
@@ -227,15 +229,8 @@ def easyocr_samples(checkout: Path, scenes: list[Scene], crop: int) -> object:
 
 def in_turn(ways: dict[str, Callable[[int], object]], count: int) -> dict[str, list[float]]:
     """Seconds of processor time that each way takes for each index, one way after the other."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for work in ways.values():
-        work(0)
-    for index in range(count):
-        for name, work in ways.items():
-            start = time.process_time()
-            work(index)
-            times[name].append(time.process_time() - start)
-    return times
+    works = {name: partial(next, map(work, (0, *range(count)))) for name, work in ways.items()}
+    return time_in_turn(works, rounds=count, clock=time.process_time)
 
 
 def time_stream(scenes: list[Scene], crop: int, workers: int) -> None:

@@ -1,6 +1,6 @@
 """Time the teacher's labelling beside the EasyOCR trainer's, word by word, with the same weights on the same words.
 
-    python benchmarks/labelling.py --set data/icdar2015 --numbers 1 1000 --weights WEIGHTS [--easyocr trainer/craft]
+    python benchmarks/speed/labelling.py --set data/icdar2015 --numbers 1 1000 --weights WEIGHTS [--easyocr trainer/craft]
         [--words 200] [--runs 5] [--drawn] [--without-network] [--bf16] [--device cuda] [--clock cpu] [--all]
 
 `--easyocr` is the trainer/craft folder of an EasyOCR checkout (it needs scikit-image). Pictures are read before; all
@@ -36,8 +36,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from easyocr_labelling import THEIR_HEIGHT, EasyOcr, drawn_map
+from easyocr_teacher import THEIR_HEIGHT, EasyOcr, drawn_map
 from numpy.typing import NDArray
+from timing import describe, ratios, time_in_turn
 from torch import nn
 
 from craft.config import DatasetSettings
@@ -85,7 +86,7 @@ def main() -> int:
     if not options.without_network:
         groups["with the network"] = networks(theirs, model, chosen, device, heights, options)
     for name, works in groups.items():
-        show(name, measure(works, options.runs, count, device, clock))
+        show(name, time_in_turn(works, rounds=options.runs, device=device, clock=clock), num_words=count)
     if options.all:
         label_all(model, scenes, device, options)
     return 0
@@ -228,32 +229,14 @@ def networks(
     return works
 
 
-def measure(
-    works: dict[str, Callable[[], object]], runs: int, words: int, device: torch.device, clock: Callable[[], float]
-) -> dict[str, list[float]]:
-    """Milliseconds per word of each run of each way, by turns, after one of each that warms up."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for index in range(runs + 1):
-        for name, work in works.items():
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            start = clock()
-            work()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if index:
-                times[name].append(1e3 * (clock() - start) / words)
-    return times
-
-
-def show(group: str, times: dict[str, list[float]]) -> None:
+def show(group: str, times: dict[str, list[float]], *, num_words: int) -> None:
     """Medians, and the medians of the ratios within each run to every EasyOCR way."""
     print(group)
     theirs = [name for name in times if name.startswith("EasyOCR")]
     for name, own in times.items():
-        line = f"  {name:<42} {statistics.median(own):9.3f} ms a word ({min(own):.3f} to {max(own):.3f})"
+        line = f"  {name:<42} {describe(own, scale=1e3 / num_words, unit='ms per word', digits=3)}"
         for other in theirs if name not in theirs else ():
-            ratio = statistics.median(a / b for a, b in zip(times[other], own, strict=True))
+            ratio = statistics.median(ratios(times[other], own))
             line += f"  {ratio:6.2f} x {other}"
         print(line, flush=True)
 

@@ -30,7 +30,7 @@ from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
 
 Found = Iterator[tuple[str, Any]]
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def settings(options: argparse.Namespace, **changes: dict[str, Any]) -> Config:

@@ -1,6 +1,6 @@
 """What scenes are worth: the same small network trained on unlike synthetic scenes, scored on real ones.
 
-    python benchmarks/scenes.py --real data/icdar2015 --out runs/scenes [--minutes 4] [--jobs 2]
+    python benchmarks/studies/scenes.py --real data/icdar2015 --out runs/scenes [--minutes 4] [--jobs 2]
 
 Variants: the quickstart's scenes; the full preset; and the full preset without hard negatives, with every word readable
 however small or faint, without perspective, and without halls and shops as backgrounds. Every variant has a set of --count scenes, drawn once and shared by its
@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 import yaml
+from measuring import scores_from_counts
 
 from craft.config import load_config
 from craft.evaluation.bootstrap import Interval, bootstrap_difference, bootstrap_interval
-from craft.evaluation.image_score import ImageScore, score_matches
+from craft.evaluation.image_score import ImageScore
 from craft.evaluation.thresholds import Thresholds
 from craft.studies.collect import Results, collect
 from craft.studies.compare import compare
-from craft.studies.scores import DETECTIONS, MATCHED, WORDS
 from craft.studies.statistics import Estimate, estimate
 from craft.studies.study import Study, load_study
 from craft.synth.presets import preset
@@ -260,13 +260,7 @@ def image_scores(results: Results, variant: str, *, seeds: set[int] | None = Non
     chosen = best_thresholds(results, variant)
     runs = [one for one in results.of_variant(variant) if seeds is None or one.run.seed in seeds]
     counts = np.sum([one.scores["real/report"].counts[chosen] for one in runs], axis=0)
-    scores = []
-    for row in counts.tolist():
-        words, detections = np.zeros(row[WORDS], bool), np.zeros(row[DETECTIONS], bool)
-        matched = float(row[MATCHED])
-        score = score_matches((), truth_credit=matched, detection_credit=matched, dont_care=words, ignored=detections)
-        scores.append(score)
-    return scores
+    return scores_from_counts(counts)
 
 
 def markdown(results: Results, rows: Sequence[Row]) -> str:
