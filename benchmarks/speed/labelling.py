@@ -63,6 +63,8 @@ def main() -> int:
     scenes = read_scenes(DatasetSettings(path=options.set, numbers=numbers), on_error="skip", echo=print)
     chosen = first_words(scenes, options.words)
     count = sum(len(scene.words) for scene in chosen)
+    if count == 0:
+        sys.exit(f"{options.set}: has no words for a teacher to label; give a dataset without characters")
     model = build_model(read_weights(options.weights)).to(device).to(memory_format=torch.channels_last).eval()
     print(
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, OpenCV {cv2.__version__}, {device}, "
