@@ -89,29 +89,43 @@ def _start(dataset: SceneDataset, sampler: StreamSampler, workers: int) -> Itera
         # Without a generator of its own, the loader would draw from the global one, whose state a resumed run restores.
         generator=torch.Generator(),
     )
-    batches = iter(loader)
-    if workers:
-        _end_at_exit(batches)
-    return batches
+    return _Batches(loader) if workers else iter(loader)
 
 
-_loaders: weakref.WeakSet[Iterator[Batch]] = weakref.WeakSet()  # those with processes
+class _Batches(Iterator[Batch]):
+    """The batches of a loader with processes, which end with this object or with the training process.
 
-
-def _end_at_exit(batches: Iterator[Batch]) -> None:
-    """Let a process exit while something, such as the traceback of an error, still holds its loader.
-
-    At exit multiprocessing sends its children a SIGTERM, which ours ignore, and waits for them for ever. Exit functions
-    run in reverse order: this one before multiprocessing's, and before torch's, which leaves loaders alone from then on.
+    torch ends the processes in `__del__` of its iterator. Where the garbage collector finds the iterator in a cycle, as
+    after an error whose traceback held it, the queues to the processes are closed before that: the processes are never
+    told, and they ignore the SIGTERM that follows. So torch's iterator is held from outside until they have ended.
     """
-    _loaders.add(batches)
-    atexit.unregister(_end_loaders)
-    atexit.register(_end_loaders)
+
+    def __init__(self, loader: DataLoader[Sample]) -> None:
+        self._batches = iter(loader)
+        self.end = weakref.finalize(self, _end_processes, self._batches)
+        self.end.atexit = False  # finalizers may run after torch's exit function, from where on it ends nothing
+        # At exit multiprocessing sends its children a SIGTERM, which ours ignore, and waits for them for ever. Exit
+        # functions run in reverse order: this one before multiprocessing's and torch's.
+        _loaders.add(self)
+        atexit.unregister(_end_loaders)
+        atexit.register(_end_loaders)
+
+    def __next__(self) -> Batch:
+        return next(self._batches)
+
+
+_loaders: weakref.WeakSet[_Batches] = weakref.WeakSet()
 
 
 def _end_loaders() -> None:
     for batches in list(_loaders):
-        batches._shutdown_workers()  # type: ignore[attr-defined]  # what torch does when a loader is deleted
+        batches.end()
+
+
+def _end_processes(batches: Iterator[Batch]) -> None:
+    batches._shutdown_workers()  # type: ignore[attr-defined]  # torch offers no public way
+    for process in batches._workers:  # type: ignore[attr-defined]
+        process.kill()  # one that does not answer within torch's five seconds
 
 
 def _start_worker(worker_id: int) -> None:

@@ -167,10 +167,9 @@ from craft.scene import Scene, Word
 import numpy as np
 quads = np.tile(np.array([[2, 2], [30, 2], [30, 12], [2, 12]], dtype=np.float32), (3000, 1, 1))
 words = (Word(quads[0], character_quads_xy=quads),)  # batches that fill a pipe
-loader = build_loader(
-    [([Scene(sys.argv[1], words, "img_0")], 1.0)],
-    seed=0, crop_size=64, augment=None, batch_size=4, workers=2, start_position=0,
-)
+scene = Scene(sys.argv[1], words, "img_0")
+fields = {"seed": 0, "crop_size": 64, "augment": None, "batch_size": 4}
+loader = build_loader([([scene], 1.0)], workers=2, start_position=0, **fields)
 next(loader)
 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 time.sleep(300)
@@ -199,6 +198,8 @@ def test_loader_processes_end_with_a_training_process_that_is_killed(scenes):
     [
         ("pass", 0, []),
         ("raise MemoryError('an error that nobody catches')", 1, ["MemoryError: an error that nobody catches"]),
+        ("import gc; cycle = [loader]; cycle.append(cycle); del loader, cycle; gc.collect()", 0, []),
+        ("second = build_loader([([scene], 1.0)], workers=1, start_position=0, **fields); next(second)", 0, []),
     ],
 )
 def test_a_process_that_still_holds_its_loader_can_exit(scenes, ending, code, last_line):
