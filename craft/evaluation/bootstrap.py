@@ -63,13 +63,7 @@ def bootstrap_difference(
 ) -> Interval:
     """Interval of the second system's metric minus the first's; both get the same images in every resample.
 
-    Args:
-        first: one score per image.
-        second: one score per image, in the same order.
-        generator: draws the images.
-        metric: what is compared.
-        share: of the resampled differences inside the interval.
-        num_resamples: number of resamples.
+    Each gives one score per image, in the same order.
 
     Raises:
         ValueError: there are no images, the systems were scored on different ones, or `share` is not between 0 and 1.

@@ -19,22 +19,13 @@ SPLIT_CREDIT = 0.8  # of a word found as several detections, and of each of thes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Overlaps:
-    """What the rules look at: cared-for words in rows, counted detections in columns.
+    """What the rules look at: cared-for words in rows, counted detections in columns."""
 
-    Attributes:
-        recall: (N, M) float64, share of the word's area inside the detection.
-        precision: (N, M) float64, share of the detection's area inside the word.
-        fits: (N, M) bool, both are high enough.
-        lone: (N, M) bool, the fit is the only one in its row and column, don't-care words and ignored detections
-            included, as in the official script.
-        near: (N, M) bool, the centres are near enough for one to one.
-    """
-
-    recall: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    fits: NDArray[np.bool_]
-    lone: NDArray[np.bool_]
-    near: NDArray[np.bool_]
+    recall: NDArray[np.float64]  # (N, M) share of the word's area inside the detection
+    precision: NDArray[np.float64]  # (N, M) share of the detection's area inside the word
+    fits: NDArray[np.bool_]  # (N, M) both are high enough
+    lone: NDArray[np.bool_]  # (N, M) the only fit in its row and column, don't-care words and ignored detections too
+    near: NDArray[np.bool_]  # (N, M) the centres are near enough for one to one
 
 
 def evaluate_image(
@@ -44,16 +35,9 @@ def evaluate_image(
 ) -> ImageScore:
     """Score the detections of one image by DetEval: one to one, then one word to many detections, then the reverse.
 
-    Polygons count by their bounding boxes, whose last row and column of pixels belong to them: a box from 0 to 9 is 10
-    wide. A detection with more than 0.4 of its area in one don't-care word is ignored. There is no average precision.
-
-    Args:
-        truth_polygons: labelled words, (P, 2) each, pixels.
-        truth_dont_care: one flag per word.
-        detection_polygons: detections, (P, 2) each, the same pixels.
-
-    Returns:
-        The score; its credits are 1 for a word or detection that is matched one to one or merged, 0.8 if split.
+    Polygons (P, 2), pixels, count by their bounding boxes, whose last row and column of pixels belong to them: a box
+    from 0 to 9 is 10 wide. A detection with more than 0.4 of its area in one don't-care word is ignored. A word or
+    detection that is matched one to one or merged gets a credit of 1, 0.8 if split. There is no average precision.
 
     Raises:
         ValueError: numbers of flags and words differ, or a coordinate is not finite.

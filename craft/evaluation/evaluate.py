@@ -22,30 +22,20 @@ from craft.scene import Scene
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """The score of a dataset, with the name and score of each scene.
-
-    Attributes:
-        protocol: used for scoring.
-        scores: of the dataset.
-        names: of the scenes.
-        image_scores: one per scene.
-        remarks: on files without a scene, scenes without a file, and repaired polygons.
-    """
+    """The score of a dataset, with the name and score of each scene."""
 
     protocol: Protocol
     scores: Scores
     names: tuple[str, ...]
     image_scores: tuple[ImageScore, ...]
-    remarks: tuple[Problem, ...]
+    remarks: tuple[Problem, ...]  # on files without a scene, scenes without a file, and repaired polygons
 
 
 def evaluate_files(scenes: Sequence[Scene], detections: str | Path, *, protocol: Protocol) -> Evaluation:
-    """Score a detector's result files against labelled scenes.
-
-    A scene without a file has no detections. Coordinates are used as they stand in the files.
+    """Score a detector's result files against labelled scenes; a scene without a file has no detections.
 
     Args:
-        scenes: the labelled dataset; tied scores are ranked in its order.
+        scenes: tied scores are ranked in their order.
         detections: folder or .zip with one file per image: res_img_N.txt for the scene img_N.
         protocol: one of `PROTOCOLS`.
 
@@ -73,13 +63,9 @@ def read_paired(
 
 
 def pair_results(scenes: Sequence[Scene], files: Sequence[ResultFile]) -> tuple[list[ResultFile], list[Problem]]:
-    """Find the result file of every scene by name.
+    """Find the result file of every scene by name, empty if there is none, and remark on those without a partner.
 
-    `res_` and `img_` at the start of a name do not count: res_img_12.txt, res_12.txt and img_12.txt all belong to the
-    scene img_12.
-
-    Returns:
-        One file per scene, an empty one if there was none, and remarks on files and scenes without a partner.
+    `res_` and `img_` at the start of a name do not count: res_img_12.txt, res_12.txt and img_12.txt belong to img_12.
 
     Raises:
         ValueError: two files or two scenes share a name, or no file belongs to any scene.

@@ -12,56 +12,32 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Words and detections that a protocol takes for the same text; one of each in the IoU protocol.
+    """Words and detections that a protocol takes for the same text; one of each in the IoU protocol."""
 
-    Attributes:
-        truth: indices of labelled words.
-        detections: indices of detections, in the order they were given.
-        iou: intersection over union, None in DetEval.
-    """
-
-    truth: tuple[int, ...]
-    detections: tuple[int, ...]
-    iou: float | None
+    truth: tuple[int, ...]  # indices of labelled words
+    detections: tuple[int, ...]  # indices of detections, in the order they were given
+    iou: float | None  # intersection over union, None in DetEval
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageScore:
-    """The score of one image under one protocol.
+    """The score of one image under one protocol."""
 
-    Attributes:
-        precision: of the counted detections, 0 to 1.
-        recall: of the cared-for words, 0 to 1.
-        hmean: harmonic mean of the two.
-        average_precision: None if the detections had no scores.
-        matches: pairs or groups of words and detections.
-        truth_credit: sum over cared-for words of how far each was found; the number found in the IoU protocol.
-        detection_credit: sum over counted detections of how far each is right.
-        num_truth: cared-for words.
-        num_dont_care: don't-care words.
-        num_detections: counted detections, which are those not ignored.
-        ignored_detections: indices of detections that lie in a don't-care word and count neither way.
-        ranked_scores: (num_detections,) float64 scores of the counted detections, None if they had none.
-        ranked_hits: (num_detections,) bool, True for those that matched.
-        repaired_truth: indices of words whose polygon crossed itself or had no area.
-        repaired_detections: indices of detections whose polygon crossed itself or had no area.
-    """
-
-    precision: float
-    recall: float
+    precision: float  # of the counted detections, 0 to 1
+    recall: float  # of the cared-for words, 0 to 1
     hmean: float
-    average_precision: float | None
-    matches: tuple[Match, ...]
-    truth_credit: float
-    detection_credit: float
-    num_truth: int
+    average_precision: float | None  # None if the detections had no scores
+    matches: tuple[Match, ...]  # pairs or groups of words and detections
+    truth_credit: float  # sum over cared-for words of how far each was found; the number found in the IoU protocol
+    detection_credit: float  # sum over counted detections of how far each is right
+    num_truth: int  # cared-for words
     num_dont_care: int
-    num_detections: int
-    ignored_detections: tuple[int, ...] = ()
-    ranked_scores: NDArray[np.float64] | None = None
-    ranked_hits: NDArray[np.bool_] | None = None
-    repaired_truth: tuple[int, ...] = ()
-    repaired_detections: tuple[int, ...] = ()
+    num_detections: int  # counted detections, which are those not ignored
+    ignored_detections: tuple[int, ...] = ()  # indices of those in a don't-care word, which count neither way
+    ranked_scores: NDArray[np.float64] | None = None  # (num_detections,), of the counted detections
+    ranked_hits: NDArray[np.bool_] | None = None  # (num_detections,), True for those that matched
+    repaired_truth: tuple[int, ...] = ()  # indices of polygons that crossed themselves or had no area
+    repaired_detections: tuple[int, ...] = ()  # the same for detections
 
 
 def harmonic_mean(precision: float, recall: float) -> float:
@@ -70,11 +46,7 @@ def harmonic_mean(precision: float, recall: float) -> float:
 
 
 def dont_care_flags(flags: Sequence[bool] | NDArray[np.bool_], num_words: int) -> NDArray[np.bool_]:
-    """The don't-care flags of an image's words as (N,) bool.
-
-    Raises:
-        ValueError: there are not as many flags as words.
-    """
+    """The don't-care flags of an image's words as (N,) bool; ValueError if there are not as many as words."""
     array = np.asarray(flags, dtype=bool).reshape(-1)
     if len(array) != num_words:
         raise ValueError(f"{num_words} words with {len(array)} don't-care flags; give one flag per word")
@@ -94,16 +66,8 @@ def score_matches(
     """Score an image by its matches, by the official scripts' rule for images with nothing to find.
 
     With no cared-for word the recall is 1, and the precision is 1 if nothing was detected, else 0. With words but no
-    detection both are 0.
-
-    Args:
-        matches: as the protocol made them.
-        truth_credit: as in `ImageScore`.
-        detection_credit: as in `ImageScore`.
-        dont_care: (N,) bool, words.
-        ignored: (M,) bool, detections.
-        repaired_truth: as in `ImageScore`.
-        repaired_detections: as in `ImageScore`.
+    detection both are 0. `dont_care` is (N,) for the words, `ignored` (M,) for the detections; the rest as in
+    `ImageScore`.
     """
     num_truth, num_detections = int((~dont_care).sum()), int((~ignored).sum())
     if num_truth == 0:

@@ -31,17 +31,12 @@ def evaluate_image(
 ) -> ImageScore:
     """Score the detections of one image by the official IoU protocol.
 
-    A detection with more than half its area in one don't-care word is ignored. The others are matched one to one:
-    words in their order, each to the first free detection with IoU above one half; detections in their order, or by
-    falling score if there are scores, sorted as in the official script.
+    A detection with more than `ignore_threshold` of its area in one don't-care word is ignored. The others are matched
+    one to one: words in their order, each to the first free detection with IoU above `iou_threshold`; detections in
+    their order, or by falling score if there are scores, sorted as in the official script.
 
-    Args:
-        truth_polygons: labelled words, (P, 2) each or (N, 4, 2), pixels.
-        truth_dont_care: one flag per word.
-        detection_polygons: detections, (P, 2) each or (M, 4, 2), the same pixels.
-        scores: (M,), higher is more certain.
-        iou_threshold: a match has an IoU above this.
-        ignore_threshold: an ignored detection has more than this share of its area in a don't-care word.
+    Polygons are (P, 2) each, words and detections in the same pixels; there is one flag per word and one score per
+    detection.
 
     Raises:
         ValueError: numbers of flags and words, or of scores and detections, differ; or a polygon has fewer than three
@@ -82,12 +77,10 @@ def repaired_geometries(
 ) -> tuple[GeometryArray, tuple[int, ...]]:
     """Build shapely geometries of polygons (P, 2), and repair those that cross themselves or have no area.
 
-    Returns:
-        (N,) array of geometries, and the indices of the repaired ones.
+    Returns (N,) geometries, and the indices of the repaired ones.
 
     Raises:
-        ValueError: a polygon, called `what` in the message, has fewer than three corners or a coordinate that is not
-            finite.
+        ValueError: a polygon, called `what`, has fewer than three corners or a coordinate that is not finite.
     """
     arrays = [np.asarray(polygon, dtype=np.float64) for polygon in polygons]
     for index, points in enumerate(arrays):
@@ -111,11 +104,9 @@ def repaired_geometries(
 
 
 def intersection_areas(first: GeometryArray, second: GeometryArray, least: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersect N valid geometries with M others, where the area can reach `least` (N, M).
+    """Intersect N valid geometries with M others, where the area can reach `least` (N, M): (N, M) square pixels.
 
-    Returns:
-        (N, M) float64, square pixels; 0 for pairs whose bounding boxes share less than `least`; exact for integer
-        coordinates and axis-aligned sides.
+    Pairs whose bounding boxes share less than `least` get 0. Exact for integer coordinates and axis-aligned sides.
     """
     areas = np.zeros((len(first), len(second)))
     (low, high), (other_low, other_high) = (np.split(shapely.bounds(items), 2, axis=1) for items in (first, second))
@@ -165,10 +156,7 @@ def _overlaps(
     iou_threshold: float,
     ignore_threshold: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """IoU of the cared-for words with the detections, and the share of the detections in the don't-care words.
-
-    Pairs that cannot reach their threshold may be left at 0.
-    """
+    """IoU of cared-for words with detections, and share of detections in don't-care words; 0 if under the threshold."""
     truth_areas, sizes = shapely.area(truth), shapely.area(detections)
     sums = sizes[None, :] + truth_areas[:, None]  # in the official order: detection first
     # IoU > t means shared > t (sum - shared).

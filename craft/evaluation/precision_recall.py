@@ -13,13 +13,10 @@ from craft.evaluation.image_score import ImageScore
 def average_precision(scores: NDArray[np.float64], hits: NDArray[np.bool_], num_truth: int) -> float:
     """Mean over the cared-for words of the precision at the rank where each was found; words not found count 0.
 
-    Args:
-        scores: (N,) float64, of the counted detections.
-        hits: (N,) bool, True for those that matched a word.
-        num_truth: cared-for words.
+    Takes the (N,) scores of the counted detections, and (N,) whether each matched a word.
 
-    Source: the organisers' script for ICDAR 2015, Challenge 4. Equal scores are ranked by numpy's default sort as there;
-        it is not stable, so the last digits may depend on the machine.
+    Source: the organisers' script for ICDAR 2015, Challenge 4. Equal scores are ranked by numpy's default sort as
+        there; it is not stable, so the last digits may depend on the machine.
     """
     order = np.argsort(-scores)
     correct, total = 0, 0.0

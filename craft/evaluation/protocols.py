@@ -22,11 +22,7 @@ PROTOCOLS: dict[Protocol, str] = {
 
 
 def check_protocol(protocol: str) -> Protocol:
-    """Return the protocol, known to be one of `PROTOCOLS`.
-
-    Raises:
-        ValueError: it is unknown.
-    """
+    """Return the protocol; ValueError if it is not one of `PROTOCOLS`."""
     for known in PROTOCOLS:
         if protocol == known:
             return known
@@ -45,13 +41,9 @@ def score_scene(
     *,
     protocol: Protocol,
 ) -> ImageScore:
-    """Score the detections of one scene, their corners rounded as in result files.
+    """Score the detections of one scene, their corners (P, 2) in source image pixels rounded as in result files.
 
-    Args:
-        scene: with its labelled words.
-        polygons_xy: detections, (P, 2) each or (N, 4, 2), source image pixels.
-        scores: (N,); without them the detections count in their order, and there is no average precision.
-        protocol: one of `PROTOCOLS`.
+    Without (N,) `scores` the detections count in their order, and there is no average precision.
     """
     return score_polygons(scene, [round_detections(polygon) for polygon in polygons_xy], scores, protocol=protocol)
 

@@ -25,19 +25,12 @@ _WANTED = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultFile:
-    """The detections of one image.
+    """The detections of one image."""
 
-    Attributes:
-        name: of the file, without folders.
-        polygons_xy: (P, 2) float64 each, in source image pixels, in the order of the file.
-        lines: line number of each detection, counted from 1.
-        scores: (N,) float64, None if the files hold no scores.
-    """
-
-    name: str
-    polygons_xy: list[NDArray[np.float64]]
-    lines: tuple[int, ...]
-    scores: NDArray[np.float64] | None
+    name: str  # of the file, without folders
+    polygons_xy: list[NDArray[np.float64]]  # (P, 2) each, in source image pixels, in the order of the file
+    lines: tuple[int, ...]  # line number of each detection, counted from 1
+    scores: NDArray[np.float64] | None  # (N,) None if the files hold no scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +43,7 @@ class _Line:
 
 
 def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
-    """Read every .txt file of a folder or zip.
+    """Read every .txt file of a folder or zip, in numerical order: res_img_10 follows res_img_9.
 
     Fields are separated by commas, or by white space in lines without a comma; empty lines, a byte order mark and
     Windows line ends are skipped. The number after the corners is a score if every line of every file has one;
@@ -59,9 +52,6 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
     Args:
         path: folder or .zip with one .txt file per image.
         layout: "quads" for 8 coordinates, "boxes" for 4 (two opposite corners) or 8, "polygons" for any even number.
-
-    Returns:
-        The files by name, with numbers in numerical order: res_img_10 follows res_img_9.
 
     Raises:
         ValueError: the path cannot be read or holds no .txt file, or lines do not fit; they are named as file:line.
@@ -91,11 +81,7 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
 
 
 def parse_line(line: str, *, layout: Layout) -> tuple[NDArray[np.float64], float | None]:
-    """Read one detection: its corners (P, 2) float64, and the number after them, None if there is none.
-
-    Raises:
-        ValueError: the line does not fit the layout.
-    """
+    """Read one detection: its corners (P, 2), and the number after them, if any; ValueError if it does not fit."""
     fields = [field.strip() for field in (line.split(",") if "," in line else line.split())]
     count = 0
     while count < len(fields) and _NUMBER.fullmatch(fields[count]):

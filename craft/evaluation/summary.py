@@ -14,35 +14,20 @@ from craft.evaluation.precision_recall import dataset_average_precision
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The score of a dataset: totals over all words and detections, not means over images.
+    """The score of a dataset: totals over all words and detections, not means over images."""
 
-    Attributes:
-        precision: credit of the detections over their number, 0 if there are none.
-        recall: credit of the words over their number, 0 if there are none.
-        hmean: harmonic mean of the two.
-        average_precision: over all detections by falling score; None if some had no scores.
-        num_matched: sum of the words' credits: matched words in the IoU protocol, partial credits in DetEval.
-        num_truth: cared-for words.
-        num_detections: counted detections.
-        num_images: images.
-        num_dont_care: don't-care words.
-        num_ignored: detections that lie in a don't-care word and count neither way.
-        num_repaired_truth: words whose polygon crossed itself or had no area.
-        num_repaired_detections: detections whose polygon crossed itself or had no area.
-    """
-
-    precision: float
-    recall: float
+    precision: float  # credit of the detections over their number, 0 if there are none
+    recall: float  # credit of the words over their number, 0 if there are none
     hmean: float
-    average_precision: float | None
-    num_matched: float
-    num_truth: int
+    average_precision: float | None  # over all detections by falling score; None if some had no scores
+    num_matched: float  # sum of the words' credits: matched words in the IoU protocol, partial credits in DetEval
+    num_truth: int  # cared-for words
     num_detections: int
     num_images: int
     num_dont_care: int
-    num_ignored: int
-    num_repaired_truth: int
-    num_repaired_detections: int
+    num_ignored: int  # detections that lie in a don't-care word and count neither way
+    num_repaired_truth: int  # words whose polygon crossed itself or had no area
+    num_repaired_detections: int  # detections whose polygon crossed itself or had no area
 
 
 def summarise(image_scores: Sequence[ImageScore]) -> Scores:

@@ -52,19 +52,12 @@ class SearchRow:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdSearch:
-    """The scores at all combinations that were tried.
+    """The scores at all combinations that were tried."""
 
-    Attributes:
-        split: the scenes on which the best was chosen, as a person would name them.
-        protocol: used for scoring.
-        rows: one per combination, in the order of trying.
-        best: the row with the highest H-mean, the first of equals.
-    """
-
-    split: str
+    split: str  # the scenes on which the best was chosen, as a person would name them
     protocol: Protocol
-    rows: tuple[SearchRow, ...]
-    best: SearchRow
+    rows: tuple[SearchRow, ...]  # one per combination, in the order of trying
+    best: SearchRow  # the row with the highest H-mean, the first of equals
 
 
 def threshold_grid(
@@ -103,7 +96,6 @@ def search_scores(
         scenes: of the split, with their labelled words.
         detections: folder or .zip of result files with scores.
         split: name of the scenes.
-        protocol: used for scoring.
         num_thresholds: quantiles of the scores that are tried.
 
     Raises:
@@ -131,7 +123,7 @@ def choose_best(
     split: str,
     protocol: Protocol,
 ) -> ThresholdSearch:
-    """Add up the scores of each combination (one per image of the split) and choose the best by H-mean.
+    """Choose the best combination by H-mean over its scores, one per image of the split.
 
     Raises:
         ValueError: the split is empty or has no name.
