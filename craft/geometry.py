@@ -34,10 +34,7 @@ def signed_area(polygon_xy: ArrayLike) -> NDArray[np.float64]:
 
 
 def clockwise(polygon_xy: ArrayLike) -> NDArray[np.float32]:
-    """Return the (P, 2) polygon clockwise on the screen, float32, reversed around its first corner if it was not.
-
-    The first corner stays first, since the text starts there.
-    """
+    """Return the (P, 2) polygon clockwise on the screen, float32, reversed around its first corner if it was not."""
     points = np.asarray(polygon_xy, dtype=np.float32)
     if signed_area(points) < 0:
         points = np.concatenate([points[:1], points[:0:-1]])
@@ -52,10 +49,7 @@ def quad_sides(quads_xy: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def diagonal_crossings(quads_xy: ArrayLike) -> NDArray[np.float64]:
-    """Where the diagonals of (..., 4, 2) quads cross, as lines if a quad is not convex; (..., 2) float64.
-
-    The mean of the corners where the diagonals are parallel.
-    """
+    """Where the diagonals of (..., 4, 2) quads cross, as lines; their mean corner if parallel; (..., 2) float64."""
     quads = np.asarray(quads_xy, dtype=np.float64)
     start, other = quads[..., 0, :], quads[..., 1, :]
     down, across = quads[..., 2, :] - start, quads[..., 3, :] - other
@@ -80,9 +74,8 @@ def enlarge_quads(quads_xy: ArrayLike, *, factor: float) -> NDArray[np.float64]:
 def grow_quads(quads_xy: ArrayLike, *, share: float) -> NDArray[np.float64]:
     """Move every side of clockwise (..., 4, 2) quads outwards by `share` of the smaller of mean width and mean height.
 
-    Returns:
-        (..., 4, 2) float64: where the moved sides cross. Where two neighbouring sides are nearly parallel, a corner
-        moves by at most three times the distance, so that slivers do not reach across the image.
+    Where two neighbouring sides are nearly parallel, a corner moves by at most three times the distance, so that
+    slivers do not reach across the image.
     """
     quads = np.asarray(quads_xy, dtype=np.float64)
     width, height = quad_sides(quads)
@@ -148,11 +141,9 @@ def is_simple(polygon_xy: ArrayLike) -> bool:
 
 
 def convex_turn(corners: list[list[float]]) -> int:
-    """Which way a quad of four finite corners [x, y] turns, in plain Python since that is fast for one quad.
+    """Return 1 for a convex quad of finite corners [x, y] that runs clockwise on the screen, -1 for the other way.
 
-    Returns:
-        1 for a convex quad that runs clockwise on the screen, -1 for one that runs the other way, 0 for any other and
-        where a corner is so flat that rounding decides.
+    Others give 0, also where rounding decides whether a corner is flat. Plain Python is fast for one quad.
     """
     turns = []
     for (ax, ay), (bx, by), (cx, cy) in zip(corners, corners[1:] + corners[:1], corners[2:] + corners[:2], strict=True):
@@ -163,10 +154,7 @@ def convex_turn(corners: list[list[float]]) -> int:
 
 
 def are_convex_and_clockwise(quads_xy: ArrayLike) -> bool:
-    """Whether every quad of (N, 4, 2) turns clearly to the right at every corner: simple, with an area, clockwise.
-
-    False also where a corner is so flat that rounding decides.
-    """
+    """Whether every quad of (N, 4, 2) turns clearly to the right at every corner: simple, with an area, clockwise."""
     quads = np.asarray(quads_xy, dtype=np.float64)
     sides = np.concatenate([quads[:, 1:], quads[:, :1]], axis=1) - quads
     following = np.concatenate([sides[:, 1:], sides[:, :1]], axis=1)
@@ -175,10 +163,7 @@ def are_convex_and_clockwise(quads_xy: ArrayLike) -> bool:
 
 
 def valid_polygon(polygon_xy: ArrayLike) -> BaseGeometry:
-    """Build a valid shapely geometry from a (P, 2) polygon, repaired where its sides cross.
-
-    A bow-tie becomes its two wings; a line has area 0.
-    """
+    """Build a valid shapely geometry from a (P, 2) polygon: a bow-tie becomes its two wings, a line has area 0."""
     polygon = Polygon(np.asarray(polygon_xy, dtype=np.float64))
     return polygon if polygon.is_valid else make_valid(polygon)
 
@@ -188,8 +173,8 @@ def shared_areas(
 ) -> NDArray[np.float64]:
     """Area in square pixels that (N,) valid shapely geometries share, pair by pair; (N,) float64.
 
-    For outlines that differ by rounding alone, GEOS sometimes reports no overlap (1 pair in 10,000 of such). A result of
-    0 is therefore computed again with corners on a grid of a millionth of a pixel.
+    For outlines that differ by rounding alone, GEOS sometimes reports no overlap (1 pair in 10,000 of such). A result
+    of 0 is therefore computed again with corners on a grid of a millionth of a pixel.
     """
     one, other = np.asarray(first, dtype=object), np.asarray(second, dtype=object)
     areas = np.asarray(shapely.area(shapely.intersection(one, other)))
@@ -248,17 +233,10 @@ def clip_to_rectangle(polygon_xy: ArrayLike, *, size_hw: tuple[int, int]) -> NDA
 
 
 def polygon_to_strips(polygon_xy: ArrayLike) -> NDArray[np.float32]:
-    """Cut a polygon along its two long chains into a row of quads that follow the text.
+    """Cut a clockwise (P, 2) polygon along its two long chains into (ceil(P / 2) - 1, 4, 2) quads that follow the text.
 
     The first half of the corners is the upper chain in reading order, the second half the lower chain backwards, as
-    Total-Text and CTW1500 label curved words.
-
-    Args:
-        polygon_xy: (P, 2), clockwise, first corner at the start of the text. An odd P gets a corner in the middle of its
-            longest lower side.
-
-    Returns:
-        (ceil(P / 2) - 1, 4, 2) float32; one quad for a quad.
+    Total-Text and CTW1500 label curved words. An odd P gets a corner in the middle of its longest lower side.
     """
     points = np.asarray(polygon_xy, dtype=np.float32)
     if len(points) % 2:

@@ -16,13 +16,8 @@ def component_boxes(
 ) -> NDArray[np.float32]:
     """Put boxes around the components of (region > t) or (affinity > t) in maps (H, W), for several t.
 
-    Boxes are widened as decoding widens words, since a map falls off before the character ends.
-
-    Args:
-        region: region scores.
-        affinity: affinity scores.
-        thresholds: values of t.
-        count: most boxes; those with the highest peaks are kept.
+    Boxes are widened as decoding widens words, since a map falls off before the character ends. The `count` with the
+    highest peaks are kept.
 
     Returns:
         (K, 4) float32, xyxy in network input pixels, clipped to the map; components under 10 map pixels are left out.

@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 # Columns of the integer table of runs. Plain numbers, since numba compiles them faster than a record type.
+# They are: row, first column, last column + 1, first and last column above the low threshold, number of these.
 ROW, START, STOP, FIRST_TEXT, LAST_TEXT, NUM_TEXT = range(6)
 _NO_TEXT = -1
 LEAST_AREA = 10
@@ -20,26 +21,15 @@ LEAST_AREA = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Components:
-    """The 4-connected components of a pair of score maps, in the order of their first pixels, row by row.
+    """The 4-connected components of a pair of score maps, in the order of their first pixels, row by row."""
 
-    Attributes:
-        runs: (R, 6) int32, grouped by component, top to bottom: row, first column, last column + 1, first and last
-            column with a region score above the low threshold (-1 if none), number of such columns.
-        offsets: (C + 1,) int64, component c has the runs offsets[c] to offsets[c + 1].
-        areas: (C,) int64, pixels.
-        boxes_xyxy: (C, 4) int32, first column and row, last column and row + 1.
-        peaks: (C,) float32, peak region score of the pixels above the low threshold; 0 if there are none.
-        sums: (C,) float64, sum of their region scores.
-        num_text: (C,) int64, their number.
-    """
-
-    runs: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    areas: NDArray[np.int64]
-    boxes_xyxy: NDArray[np.int32]
-    peaks: NDArray[np.float32]
-    sums: NDArray[np.float64]
-    num_text: NDArray[np.int64]
+    runs: NDArray[np.int32]  # (R, 6) columns ROW to NUM_TEXT, grouped by component, top to bottom
+    offsets: NDArray[np.int64]  # (C + 1,) component c has the runs offsets[c] to offsets[c + 1]
+    areas: NDArray[np.int64]  # (C,) pixels
+    boxes_xyxy: NDArray[np.int32]  # (C, 4) first column and row, last column and row + 1
+    peaks: NDArray[np.float32]  # (C,) peak region score of the pixels above the low threshold, else 0
+    sums: NDArray[np.float64]  # (C,) sum of their region scores
+    num_text: NDArray[np.int64]  # (C,) their number
 
 
 def find_components(
@@ -113,7 +103,7 @@ def _paint(labels, runs, offsets, kept):
 def _scan(region, affinity, low_text, link_threshold, mask, mask_words, runs, values):
     """Fill in the runs of both maps, as many as there is room for, and return how many there are.
 
-    `mask` has room for a row and zeros behind it, `mask_words` is the same memory as 64-bit words.
+    `mask_words` is the memory of `mask`, a row and zeros behind it, as 64-bit words.
     """
     height, width = region.shape
     num_runs = np.int64(0)  # with a plain 0 the kernels below would be compiled twice, once for the constant

@@ -20,23 +20,14 @@ _DEFAULTS = DetectionSettings()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedWords:
-    """Words found in a pair of score maps, in map indices, in the order of their first pixels, row by row.
+    """Words found in a pair of score maps, in map indices, in the order of their first pixels, row by row."""
 
-    Attributes:
-        quads: (N, 4, 2) float32, clockwise on the screen, starting at the smallest x + y.
-        scores: (N,) float32, mean region score of the pixels above the low threshold.
-        boxes_xyxy: (N, 4) int32, first column and row, last column and row + 1 of the component.
-        size_hw: height and width of the map.
-        components: all components of the maps.
-        component: (N,) int64, index of each word's component.
-    """
-
-    quads: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    boxes_xyxy: NDArray[np.int32]
-    size_hw: tuple[int, int]
-    components: Components
-    component: NDArray[np.int64]
+    quads: NDArray[np.float32]  # (N, 4, 2) clockwise on the screen, starting at the smallest x + y
+    scores: NDArray[np.float32]  # (N,) mean region score of the pixels above the low threshold
+    boxes_xyxy: NDArray[np.int32]  # (N, 4) first column and row, last column and row + 1 of the component
+    size_hw: tuple[int, int]  # height and width of the map
+    components: Components  # all components of the maps
+    component: NDArray[np.int64]  # (N,) index of each word's component
 
     def __len__(self) -> int:
         return len(self.quads)
@@ -117,14 +108,8 @@ def label_map(words: DecodedWords) -> NDArray[np.int32]:
 def to_pixels(points_map: ArrayLike, *, rule: PixelRule, scale_xy: ArrayLike = (1.0, 1.0)) -> NDArray[np.float32]:
     """Turn map indices (..., 2) into source image pixels (..., 2) float32.
 
-    Args:
-        points_map: map indices.
-        rule: "corner" sends index i to input coordinate 2 i, as in the original; "centre" to 2 (i + 0.5), the centre of
-            the map pixel.
-        scale_xy: source pixels per network input pixel, (x, y); (1, 1) gives network input pixels.
-
-    Raises:
-        ValueError: the rule is unknown.
+    Rule "corner" sends index i to input coordinate 2 i, as in the original; "centre" to 2 (i + 0.5), the centre of the
+    map pixel. `scale_xy` is source pixels per network input pixel.
     """
     if rule not in ("corner", "centre"):
         raise ValueError(f"pixel rule {rule!r} is unknown; use corner or centre")

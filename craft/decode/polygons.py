@@ -34,12 +34,12 @@ def word_polygons(words: DecodedWords, *, low_text: float) -> list[NDArray[np.fl
     """Put a polygon around each word, decoded with `low_text`, that follows its curve.
 
     Returns:
-        (P, 2) float32 per word, map indices, clockwise, the side above the text first: 14 corners for a curved word; the
-        quad itself for a straight or tiny one.
+        (P, 2) float32 per word, map indices, clockwise, the side above the text first: 14 corners for a curved word;
+        the quad itself for a straight or tiny one.
 
-    Source: the released decoder of CRAFT, Baek et al., CVPR 2019 (section 3.3), for the idea of a centre line with
-        local heights. Ours fits one cubic to all columns instead of joining the pivots of five sections, and widens by
-        the target's Gaussian instead of by 1.45.
+    Source: the released decoder of CRAFT, Baek et al., CVPR 2019 (section 3.3), for a centre line with local heights.
+        Ours fits one cubic to all columns instead of joining five pivots, and widens by the target's Gaussian, not by
+        1.45.
     """
     labels = label_map(words) if len(words) else np.zeros(words.size_hw, np.int32)
     expansion = 1 / gaussian_reach(min(max(low_text, 0.05), 0.95))
@@ -116,8 +116,8 @@ def character_quads(region: NDArray[np.float32], words: DecodedWords) -> list[ND
     """Find the characters of each word as separate peaks of the region map (H, W) that it was decoded from.
 
     Returns:
-        (C, 4, 2) float32 per word, map indices, in reading order along the word's longer sides: left to right, or top to
-        bottom if it is more than 1.5 times as high as wide.
+        (C, 4, 2) float32 per word, map indices, in reading order along the word's longer sides: left to right, or top
+        to bottom if it is more than 1.5 times as high as wide.
 
     Source: the watershed of CRAFT, Baek et al., CVPR 2019, section 3.2.2. Peaks are told from ripples by their
         prominence, and a box is measured at half its own peak and widened by the target's Gaussian.

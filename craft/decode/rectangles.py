@@ -23,22 +23,17 @@ _ROLLED = np.array([[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]])
 def component_quads(
     components: Components, kept: NDArray[np.int64], *, size_hw: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Put the original's box around each component.
+    """Put the original's box around each component of `kept`, which all have a pixel above the low threshold.
 
     The pixels above the low threshold are dilated by a rectangle of side 1 + int(2 sqrt(area min(w, h) / (w h))),
     clipped to the map. The box is the rectangle of least area around them, or the axis-aligned one if the sides are
     nearly equal, starting at the corner with the smallest x + y.
 
-    Args:
-        components: as found.
-        kept: (N,) int64, components to box, each with a pixel above the low threshold.
-        size_hw: height and width of the map.
-
     Returns:
         (N, 4, 2) float32, map indices, clockwise on the screen.
 
-    Source: CRAFT's released decoder. Dilation is a Minkowski sum with a rectangle, so the hull of the rows' shifted ends
-        is the hull of the dilated mask; a side of the rectangle lies on an edge of the hull.
+    Source: CRAFT's released decoder. Dilation is a Minkowski sum with a rectangle, so the hull of the rows' shifted
+        ends is the hull of the dilated mask; a side of the rectangle lies on an edge of the hull.
     """
     num_words, height = len(kept), size_hw[0]
     boxes = components.boxes_xyxy
@@ -72,10 +67,7 @@ def _fit_with_opencv(hull_xy: NDArray[np.int32]) -> NDArray[np.float32]:
 
 @njit(cache=True, nogil=True)
 def _fit_all(components, kept, sides, size_hw, found, rectangle_areas):
-    """Fill in hulls and boxes of the kept components, and which boxes are settled without OpenCV.
-
-    `sides` and `rectangle_areas` are scratch memory.
-    """
+    """Fill in hulls and boxes, and which boxes are settled without OpenCV, with scratch memory for a word."""
     runs, offsets, areas, boxes_xyxy = components
     hulls, hull_offsets, quads, settled = found
     for word in range(len(kept)):
@@ -99,10 +91,9 @@ def _rows_reached(box_xyxy, reach, height):
 
 @njit(cache=True, nogil=True)
 def _dilate(runs, reach, size_hw, sides, box_xyxy):
-    """Fill in the first and last column of the dilated pixels above the low threshold in each row that can matter.
+    """Fill in the first and last column of the dilated pixels in each row that can matter for the hull.
 
     OpenCV anchors a rectangle of side n at n // 2: a pixel spreads that far right and down, and the rest left and up.
-    Only the highest and the lowest row that a run spreads to matter: between them the hull is no wider.
     """
     height, width = size_hw
     forward = (reach + 1) // 2

@@ -20,16 +20,7 @@ def words_from_maps(
     polygons: bool = False,
     characters: bool = False,
 ) -> Detections:
-    """Decode score maps (H, W) into words in source image pixels.
-
-    Args:
-        region: region scores.
-        affinity: affinity scores.
-        scale_xy: (2,) source pixels per network input pixel.
-        settings: thresholds and the pixel rule.
-        polygons: fill in `Detections.polygons_xy`.
-        characters: fill in `Detections.character_quads_xy`.
-    """
+    """Decode score maps (H, W) into words in source image pixels, `scale_xy` of them per network input pixel."""
     words = decode_maps(
         region,
         affinity,

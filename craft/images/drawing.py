@@ -39,14 +39,7 @@ def draw_polygons(
     colour: Colour = WORD_COLOUR,
     thickness: int | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw closed outlines.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        polygons_xy: (P, 2) each, or (N, P, 2), in pixels of the image.
-        colour: red, green, blue, 0 to 255.
-        thickness: line thickness in pixels; chosen by the image's size where None.
-    """
+    """Draw closed outlines (P, 2), in pixels of the image; `thickness` follows the image's size where None."""
     drawn = np.ascontiguousarray(image).copy()
     thickness = thickness or line_thickness(image)
     outlines = [_fixed_point(polygon) for polygon in polygons_xy if len(polygon)]
@@ -93,13 +86,7 @@ def heat_map(scores: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def overlay_map(image: NDArray[np.uint8], scores: NDArray[np.floating], *, opacity: float = 0.6) -> NDArray[np.uint8]:
-    """Lay a score map over its image, the more opaque the higher the score.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        scores: (h, w), 0 to 1, of any size; it covers the whole image.
-        opacity: of a score of 1, 0 to 1.
-    """
+    """Lay a score map (h, w), 0 to 1, of any size over a whole image; a score of 1 has the full `opacity`."""
     clipped = np.clip(np.nan_to_num(scores), 0, 1).astype(np.float32)
     resized = cv2.resize(clipped, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     weight = opacity * resized[:, :, None]
@@ -129,18 +116,7 @@ def fit_long_side(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def text_bar(
     width: int, texts: Sequence[tuple[int, str]], *, height: int = 18, font_scale: float = 0.42, ground: int = DARK
 ) -> NDArray[np.uint8]:
-    """Write texts on one line of a grey bar; letters outside ASCII become question marks.
-
-    Args:
-        width: of the bar, pixels.
-        texts: left edge in pixels and text of each.
-        height: of the bar, pixels.
-        font_scale: size of the letters, OpenCV's factor.
-        ground: grey level of the bar.
-
-    Returns:
-        (height, width, 3) uint8.
-    """
+    """Write texts, each from its left edge in pixels, on a line of a grey bar; letters outside ASCII become "?"."""
     bar = np.full((height, width, 3), ground, dtype=np.uint8)
     ink = (255, 255, 255) if ground < 128 else (0, 0, 0)
     for left, text in texts:
@@ -166,14 +142,7 @@ def add_caption(
 def tile_images(
     images: Sequence[NDArray[np.uint8]], *, columns: int, gap: int = 0, ground: int = WHITE
 ) -> NDArray[np.uint8]:
-    """Lay images out in rows, each at the top left of its cell; cells are as large as the largest image.
-
-    Args:
-        images: (H, W, 3) uint8 each, of any sizes, at least one.
-        columns: images in a row.
-        gap: pixels between cells.
-        ground: grey level between and behind the images.
-    """
+    """Lay images out in rows, each at the top left of its cell; cells are as large as the largest image."""
     height, width = (max(image.shape[axis] for image in images) + gap for axis in (0, 1))
     rows, columns = -(-len(images) // columns), min(columns, len(images))
     sheet = np.full((rows * height - gap, columns * width - gap, 3), ground, np.uint8)
@@ -184,28 +153,13 @@ def tile_images(
 
 
 def encode_image(image: NDArray[np.uint8], *, ending: str = ".jpg", quality: int = 90) -> bytes:
-    """Encode an image as the content of a file.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        ending: ".jpg", ".png" or ".webp".
-        quality: of JPEG (1 to 100) and WebP (1 to 100; 101 is lossless).
-    """
+    """Encode an image as .jpg, .png or .webp; `quality` is of JPEG and WebP, 1 to 100 (101 is lossless WebP)."""
     flags = [_QUALITY_FLAGS[ending.lower()], quality] if ending.lower() in _QUALITY_FLAGS else []
     return cv2.imencode(ending, np.ascontiguousarray(image[..., ::-1]), flags)[1].tobytes()
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8], *, quality: int = 90) -> Path:
-    """Write an image file, complete or not at all.
-
-    Args:
-        path: its ending says the format: .jpg, .png or .webp.
-        image: (H, W, 3) uint8, RGB.
-        quality: as in `encode_image`.
-
-    Raises:
-        ValueError: the ending is unknown or the file cannot be written.
-    """
+    """Write a .jpg, .png or .webp file, complete or not at all; ValueError if it is another or cannot be written."""
     try:
         return write_atomic(path, encode_image(image, ending=Path(path).suffix, quality=quality), durable=False)
     except (cv2.error, OSError):
