@@ -12,23 +12,14 @@ from craft.ohem.pixel import POSITIVE_TARGET, PixelSelection, select_pixels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelLoss:
-    """A loss and what it was made from.
+    """A loss and what it was made from."""
 
-    Attributes:
-        loss: () float32, differentiable once: region + affinity.
-        region: () float32, loss of the region maps.
-        affinity: () float32, loss of the affinity maps.
-        kept_positives: (B, 2) int64, text pixels per image and map.
-        kept_negatives: (B, 2) int64, background pixels kept per image and map.
-        weights: (B, 2, H, W) float32, detached, weight of each pixel's error in the loss of its map.
-    """
-
-    loss: Tensor
-    region: Tensor
-    affinity: Tensor
-    kept_positives: Tensor
-    kept_negatives: Tensor
-    weights: Tensor
+    loss: Tensor  # () float32, differentiable once: region + affinity
+    region: Tensor  # () float32, loss of the region maps
+    affinity: Tensor  # () float32, loss of the affinity maps
+    kept_positives: Tensor  # (B, 2) int64, text pixels per image and map
+    kept_negatives: Tensor  # (B, 2) int64, background pixels kept per image and map
+    weights: Tensor  # (B, 2, H, W) float32, detached, weight of each pixel's error in the loss of its map
 
 
 def pixel_loss(
@@ -45,18 +36,16 @@ def pixel_loss(
     """Compare score maps with their targets, with pixel-level hard example mining per image and map.
 
     The error of a pixel is confidence x squared difference. The loss of a map is the mean error of the kept text pixels
-    plus the mean error of the kept background pixels (rule none: one mean over both), averaged over the batch. A map with
-    nothing cared for gives 0 with a gradient of 0. The host never waits for the device.
+    plus the mean error of the kept background pixels (rule none: one mean over both), averaged over the batch. A map
+    with nothing cared for gives 0 with a gradient of 0. The host never waits for the device.
 
     Args:
         scores: (B, 2, H, W) any floating dtype, region and affinity score maps; computed with in float32.
         maps: (B, 2, H, W) float32, 0 to 1, the targets.
         confidence: (B, 2, H, W) float32, 0 to 1; 0 is "don't care".
         seeds: (B,) int64, one per image, for rule random.
-        rule: a key of `craft.ohem.pixel.RULES`: hardest, or another rule to compare it with.
-        ratio: background pixels kept per text pixel.
-        min_negatives: fewest background pixels kept per image and map.
-        scope: "image", or "batch" to rank and average a map over all images of this process's batch, as other trainers do.
+        rule: as in `select_pixels`, like `ratio` and `min_negatives`, which are per image and map.
+        scope: "image", or "batch" to rank and average a map over all images of this process's batch.
 
     Raises:
         ValueError: wrong shape or dtype, an empty batch, an unknown rule or scope, or a number out of range.
@@ -98,11 +87,7 @@ def _select_per_image(
 def _select_over_batch(
     rule: str, error: Tensor, positive: Tensor, care: Tensor, map_seeds: Tensor, ratio: float, min_negatives: int
 ) -> PixelSelection:
-    """Rank the images of a batch as one long image; arguments and result as in `_select_per_image`.
-
-    Weights are B times those of the long image, because the loss is a mean over B images. An image's count of negatives
-    includes every one that ties at the cut-off.
-    """
+    """Rank the images of a batch as one long image; an image's negatives include every one that ties at the cut-off."""
     num_images, _, height, width = care.shape
     error, positive, care = (
         tensor.transpose(0, 1).reshape(2, num_images * height, width) for tensor in (error, positive, care)

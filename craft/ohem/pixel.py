@@ -20,16 +20,12 @@ POSITIVE_TARGET = 0.1  # a map pixel whose target is above this is a text pixel
 class PixelSelection:
     """The pixels that a rule keeps.
 
-    Attributes:
-        weights: (B, H, W) float32, detached, 0 where a pixel is left out. Per map, the weights of the positives sum to 1
-            and those of the negatives to 1; under rule none, all of them together sum to 1.
-        num_positives: (B,) int64; every rule keeps all cared-for positives.
-        num_negatives: (B,) int64, negatives kept: k of them, however many tie at the cut-off.
+    Per map, the weights of the positives sum to 1 and those of the negatives to 1; under rule none, all together do.
     """
 
-    weights: Tensor
-    num_positives: Tensor
-    num_negatives: Tensor
+    weights: Tensor  # (B, H, W) float32, detached, 0 where a pixel is left out
+    num_positives: Tensor  # (B,) int64; every rule keeps all cared-for positives
+    num_negatives: Tensor  # (B,) int64, negatives kept: k of them, however many tie at the cut-off
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +59,9 @@ def select_pixels(
     Raises:
         ValueError: unknown rule, wrong shape or dtype, `ratio` not above 0 and finite, or `min_negatives` below 0.
 
-    Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3), after OHEM, Shrivastava et al., CVPR 2016. Ranking per map,
-        leaving "don't care" pixels out of the ranking, and equal shares for pixels that tie at the cut-off are ours.
+    Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3), after OHEM, Shrivastava et al., CVPR 2016. Ranking per
+        map, leaving "don't care" pixels out of the ranking, and equal shares for pixels that tie at the cut-off are
+        ours.
     """
     if rule not in RULES:
         raise ValueError(f"unknown OHEM rule {rule!r}; use one of {', '.join(RULES)}")

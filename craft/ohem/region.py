@@ -29,17 +29,14 @@ def sample_rois(
 ) -> Tensor:
     """Choose the RoIs of one image that a step trains on: (K,) int64 indices.
 
-    Both ohem and ohem-zeroed choose `hardest_rois`; they differ in how the loss of the chosen is computed. The heuristic
-    chooses `random_rois`; bootstrap does so from all background, and the caller adds collected false positives. The
-    sampler all takes every counted RoI.
+    Both ohem and ohem-zeroed choose `hardest_rois`; they differ in how the loss of the chosen is computed. The
+    heuristic chooses `random_rois`; bootstrap does so from all background, and the caller adds collected false
+    positives. The sampler all takes every counted RoI.
 
     Args:
-        sampler: a name in `craft.config.RoiSampler`.
         losses: (R,) float32, for the samplers in MINING; otherwise None.
-        boxes_xyxy: (R, 4) float32.
-        foreground: (R,) bool, IoU with a cared-for word at least 0.5.
-        best_iou: (R,) float32, largest IoU with a cared-for word.
-        counted: (R,) bool, False for RoIs that are left out of everything.
+        boxes_xyxy: (R, 4) float32, network input pixels.
+        foreground: (R,) bool, like `best_iou` (R,) float32 and `counted` (R,) bool as in `RoiLabels`.
         seed: () int64 of the image, for the samplers that choose at random.
         count: RoIs asked for, by every sampler but all.
         background_low: smallest IoU of a background RoI with a word, for heuristic.
@@ -63,8 +60,7 @@ def hardest_rois(losses: Tensor, boxes_xyxy: Tensor, counted: Tensor, *, count: 
     """Choose up to `count` RoIs with the largest losses, one for each spot: (K,) int64 indices by falling loss.
 
     From the largest loss down, an RoI that overlaps one chosen before by more than `nms_iou` is suppressed: RoIs on the
-    same spot have similar losses and would be counted many times. Ties in loss go to the lower index. Losses, not NaN, are
-    not differentiated here; the arguments are those of `sample_rois`.
+    same spot have similar losses and would be counted many times. Ties in loss go to the lower index.
 
     Raises:
         ValueError: shapes differ, or a number is out of range.

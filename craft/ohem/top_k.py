@@ -25,7 +25,7 @@ def count_true(masks: Tensor) -> Tensor:
 
 
 def top_k_weights(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> Tensor:
-    """Give the candidates with the highest keys of each row equal weights that sum to 1.
+    """Give the candidates with the highest keys of each row equal weights that sum to 1: (N, P) float32, 0 elsewhere.
 
     Candidates that tie at the k-th key share equally what is left for them, so the result does not depend on how one
     sorts. The CPU runs a compiled radix selection, CUDA a Triton kernel where triton is installed, and other devices a
@@ -35,9 +35,6 @@ def top_k_weights(keys: Tensor, candidates: Tensor, num_kept: Tensor) -> Tensor:
         keys: (N, P) int32; the sign bit is ignored. The bits of float32 numbers >= 0 sort as the numbers do.
         candidates: (N, P) bool, the pixels that may be kept.
         num_kept: (N,) int64, how many are kept; at most as many as there are candidates.
-
-    Returns:
-        (N, P) float32, 0 outside the kept pixels; a row sums to 1, or to 0 where nothing is kept.
     """
     if keys.device.type == "cpu":
         weights = torch.empty(keys.shape, dtype=torch.float32)

@@ -29,10 +29,7 @@ _NMS_IOU = 0.7
 
 
 class FalsePositives:
-    """Pooled features of background RoIs that the head took for text when they were collected.
-
-    They are features, not boxes, as in classic bootstrapping: the network below the head must not change.
-    """
+    """Pooled features of background RoIs that the head took for text; the network below the head must not change."""
 
     def __init__(self) -> None:
         self._features: Tensor | None = None
@@ -55,8 +52,7 @@ class FalsePositives:
 def draw_negatives(bank: FalsePositives | None, count: int, *, images: int, seed: int) -> tuple[int, Tensor | None]:
     """Draw a quarter of the `count` RoIs per image of a step from the bank, if it holds any.
 
-    Returns:
-        RoIs left to choose per image, and (N, F) float32, pooled features of the drawn RoIs, on the CPU.
+    Returns the RoIs left to choose per image, and (N, F) float32 pooled features of the drawn RoIs, on the CPU.
     """
     if bank is None or not len(bank):
         return count, None
@@ -78,13 +74,7 @@ def collect_false_positives(
     """Run the network, frozen, over crops, and add background that the head takes for text to this process's bank.
 
     The new features are also written into the run folder, where a resumed run finds them. The model's mode is restored.
-
-    Args:
-        batches: crops, at least `region.bootstrap_crops`.
-        step: optimizer steps done.
-
-    Returns:
-        For the log: crops seen, false positives found, size of the bank, seconds, and CPU seconds of this process.
+    Returns what to log: crops seen, false positives found, size of the bank, seconds, and CPU seconds of this process.
     """
     start, processor = time.perf_counter(), time.process_time()
     precision = choose_precision(config.training.precision, processes.device)
@@ -111,10 +101,7 @@ def collect_false_positives(
 
 
 def load_collections(bank: FalsePositives, folder: Path, *, before_step: int, rank: int) -> None:
-    """Fill the empty bank of a resumed run with this rank's collections from before a step.
-
-    A collection that is due at `before_step` itself is left out, because the resumed run makes it again.
-    """
+    """Fill a resumed run's empty bank with this rank's collections from before a step; that step's is made again."""
     for path in sorted((folder / FOLDER).glob(f"step_*_rank_{rank}.pt")):
         if int(path.name.split("_")[1]) < before_step:
             bank.add(torch.load(str(path), weights_only=True))

@@ -49,8 +49,7 @@ def write_roi_figure(
 ) -> Path:
     """Draw the RoIs that mining would choose now, whichever sampler trains, into a JPEG file named by the step.
 
-    Text RoIs are green, others yellow to red; the fuller the colour, the larger the loss that mining ranks by. The model
-    has a region path; it runs in evaluation mode, and its own mode is restored.
+    Text RoIs are green, others yellow to red; the fuller the colour, the larger the loss that mining ranks by.
     """
     assert isinstance(model, CRAFT)
     path = region_path(model)

@@ -20,19 +20,12 @@ from craft.region.proposals import ImageRois
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadLoss:
-    """The head's loss over the RoIs that a sampler chose.
+    """The head's loss over the RoIs that a sampler chose."""
 
-    Attributes:
-        loss: () float32, differentiable: sum over the chosen RoIs, divided by the number of RoIs asked for.
-        chosen: (K_b,) int64 for each image, indices of its chosen RoIs.
-        chosen_losses: (K,) float32, detached, image after image.
-        all_losses: (R_b,) float32 for each image, detached, before the step; None for samplers that do not compute them.
-    """
-
-    loss: Tensor
-    chosen: list[Tensor]
-    chosen_losses: Tensor
-    all_losses: list[Tensor] | None
+    loss: Tensor  # () float32, differentiable: sum over the chosen RoIs, divided by the number of RoIs asked for
+    chosen: list[Tensor]  # (K_b,) int64 for each image, indices of its chosen RoIs
+    chosen_losses: Tensor  # (K,) float32, detached, image after image
+    all_losses: list[Tensor] | None  # (R_b,) float32 for each image, detached; None for samplers without them
 
 
 def head_loss(
@@ -55,19 +48,14 @@ def head_loss(
     differentiated pass over all; the others run one over the chosen.
 
     Args:
-        head: the region head.
-        levels: features by level, with or without gradients.
-        rois: of each image.
         seeds: (B,) int64, one per image.
         sampler: as in `craft.ohem.region.sample_rois`, like `background_low` and `nms_iou`.
         count: RoIs asked for per image; sampler all asks for all there are.
-        background_low: smallest IoU of background RoIs.
-        nms_iou: IoU above which two RoIs are the same spot.
-        times: told how long the passes take.
         rank_by: what mining ranks by: "loss", log loss plus box loss, as in the paper; or "text", log loss alone.
         negatives: (N, F) float32, pooled features of collected background RoIs to train on as well, for bootstrap.
 
-    Source: OHEM, Shrivastava, Gupta and Girshick, CVPR 2016, section 4. Dividing by the number of RoIs asked for is ours.
+    Source: OHEM, Shrivastava, Gupta and Girshick, CVPR 2016, section 4. Dividing by the number of RoIs asked for is
+        ours.
     """
     losses = all_losses = None
     ranked: Sequence[Tensor | None] = [None] * len(rois)
@@ -93,10 +81,7 @@ def head_loss(
 def roi_losses(logits: Tensor, deltas: Tensor, rois: Sequence[ImageRois]) -> Tensor:
     """Compute the loss of each RoI, (R,) float32: log loss, plus smooth L1 of the box deltas for foreground.
 
-    Args:
-        logits: (R,) float32, of text, image after image.
-        deltas: (R, 4) float32, box deltas for `BOX_CODER`.
-        rois: of each image, R in all.
+    `logits` (R,) of text and `deltas` (R, 4) for `BOX_CODER` come image after image.
 
     Source: Fast R-CNN, Girshick, ICCV 2015, section 2.3.
     """

@@ -15,11 +15,7 @@ _SUMS = ("head", "proposals", "rois", "chosen", "chosen_foreground", "chosen_los
 
 
 class RegionMeter:
-    """Means since the last reading, over all processes.
-
-    Attributes:
-        times: of the passes over RoIs.
-    """
+    """Means since the last reading, over all processes."""
 
     def __init__(self, processes: Processes) -> None:
         self.times = PassTimes(processes.device)
@@ -47,10 +43,7 @@ class RegionMeter:
         self._images += len(rois)
 
     def read(self) -> dict[str, float | None]:
-        """Return means since the last reading, by name of the log; None where nothing was measured.
-
-        Waits for the device. Only samplers that look at all RoIs measure their mean loss.
-        """
+        """Return means since the last reading, by name of the log; None where nothing was measured."""
         sums = mean_over_processes(self._sums, self._processes).tolist()
         named = dict(zip(_SUMS, sums, strict=False))
         batches, images = max(1, self._batches), max(1, self._images)

@@ -10,11 +10,7 @@ import torch
 
 
 class PassTimes:
-    """Sums durations by name: CUDA events on a GPU, the host's clock elsewhere.
-
-    Args:
-        device: where the measured work runs.
-    """
+    """Sums durations by name: CUDA events on a GPU, the host's clock elsewhere."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"

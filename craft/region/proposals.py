@@ -27,19 +27,12 @@ _ANCHOR_BETA = 1 / 9  # where smooth L1 turns from a square into a line, for anc
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageRois:
-    """The RoIs of one image; those in don't-care words are left out already.
+    """The RoIs of one image; those in don't-care words are left out already."""
 
-    Attributes:
-        boxes_xyxy: (R, 4) float32, network input pixels.
-        labels: of each RoI; `counted` is True throughout.
-        words: of the image.
-        source: (R,) int64, index into SOURCES.
-    """
-
-    boxes_xyxy: Tensor
-    labels: RoiLabels
-    words: WordBoxes
-    source: Tensor
+    boxes_xyxy: Tensor  # (R, 4) float32, network input pixels
+    labels: RoiLabels  # of each RoI; `counted` is True throughout
+    words: WordBoxes  # of the image
+    source: Tensor  # (R,) int64, index into SOURCES
 
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
@@ -58,15 +51,9 @@ def batch_rois(
     *,
     learn: bool,
 ) -> tuple[list[ImageRois], Tensor]:
-    """Collect the RoIs of each image of a batch, and compute the () float32 loss of the network that proposes some of them.
+    """Collect the RoIs of each image, and compute the () loss of the network that proposes some, 0 unless `learn`.
 
-    Args:
-        path: head and proposal network.
-        maps: (B, 2, H, W), score maps; not differentiated. The host waits for them.
-        levels: features by level.
-        batch: the crops.
-        settings: of the region path.
-        learn: compute the proposal network's loss; otherwise it is 0.
+    Maps (B, 2, H, W) are not differentiated; the host waits for them.
     """
     size_hw = (batch.images.shape[2], batch.images.shape[3])
     words = word_boxes(
@@ -110,15 +97,10 @@ def proposal_loss(
 ) -> Tensor:
     """Compute the proposal network's loss over ANCHORS_PER_IMAGE anchors of each image, chosen at random.
 
-    Args:
-        anchors_xyxy: (A, 4) float32, network input pixels.
-        logits: (B, A) float32, that an anchor holds a word.
-        deltas: (B, A, 4) float32, box deltas.
-        words: of each image.
-        seeds: (B,) int64, one per image.
+    Anchors are (A, 4) network input pixels, logits (B, A) of a word, deltas (B, A, 4), seeds (B,) int64.
 
-    Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.2: log loss plus smooth L1 of the positives, both divided
-        by the number of anchors asked for, as in torchvision.
+    Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.2: log loss plus smooth L1 of the positives, both
+        divided by the number of anchors asked for, as in torchvision.
     """
     total = logits.new_zeros(())
     for index, image_words in enumerate(words):

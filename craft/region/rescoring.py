@@ -22,19 +22,12 @@ _AXIS_ALIGNED = 1.02  # the bounding box of an axis-aligned quad has at most thi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedWords:
-    """The region head's judgement of words, in their order.
+    """The region head's judgement of words, in their order."""
 
-    Attributes:
-        quads_xy: (N, 4, 2) float32, source image pixels, refined where `region_refine` is on.
-        scores: (N,) float32, maps^(1 - weight) * head^weight.
-        text: (N,) float32, the head's probability that the word's axis-aligned box is text.
-        kept: (N,) bool, False where `text` is under `region_threshold`.
-    """
-
-    quads_xy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    text: NDArray[np.float32]
-    kept: NDArray[np.bool_]
+    quads_xy: NDArray[np.float32]  # (N, 4, 2) source image pixels, refined where `region_refine` is on
+    scores: NDArray[np.float32]  # (N,) maps^(1 - weight) * head^weight
+    text: NDArray[np.float32]  # (N,) the head's probability that the word's axis-aligned box is text
+    kept: NDArray[np.bool_]  # (N,) False where `text` is under `region_threshold`
 
 
 def judge_words(
@@ -50,13 +43,11 @@ def judge_words(
     """Let the region head judge the words of an image.
 
     Args:
-        head: the region head.
         levels: features (1, C, h, w) of the image, by level.
         quads_xy: (N, 4, 2) float32, words from the maps, source image pixels.
         scores: (N,) float32, their scores by the maps.
         scale_xy: (2,) source pixels per network input pixel.
         size_hw: of the source image, to which refined boxes are clipped.
-        settings: `region_weight`, `region_threshold` and `region_refine`.
     """
     if len(quads_xy) == 0:
         return JudgedWords(quads_xy, scores, np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.bool_))

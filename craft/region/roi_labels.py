@@ -19,32 +19,20 @@ _CHUNK_ANCHORS = 1 << 16  # anchors compared with the words at a time, so that m
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordBoxes:
-    """Axis-aligned boxes of the words of one image, in network input pixels, clipped to the image.
+    """Axis-aligned boxes of the words of one image, in network input pixels, clipped to the image."""
 
-    Attributes:
-        cared_xyxy: (W, 4) float32, cared-for words.
-        dont_care_xyxy: (D, 4) float32, don't-care words.
-    """
-
-    cared_xyxy: Tensor
-    dont_care_xyxy: Tensor
+    cared_xyxy: Tensor  # (W, 4) float32, cared-for words
+    dont_care_xyxy: Tensor  # (D, 4) float32, don't-care words
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoiLabels:
-    """Labels of the R RoIs of one image.
+    """Labels of the R RoIs of one image."""
 
-    Attributes:
-        foreground: (R,) bool, IoU with a cared-for word at least 0.5.
-        counted: (R,) bool, False for RoIs that are left out of everything.
-        best_iou: (R,) float32, largest IoU with a cared-for word, 0 where there is none.
-        word: (R,) int64, the cared-for word of that IoU, the first of several; 0 where there is none.
-    """
-
-    foreground: Tensor
-    counted: Tensor
-    best_iou: Tensor
-    word: Tensor
+    foreground: Tensor  # (R,) bool, IoU with a cared-for word at least 0.5
+    counted: Tensor  # (R,) bool, False for RoIs that are left out of everything
+    best_iou: Tensor  # (R,) float32, largest IoU with a cared-for word, 0 where there is none
+    word: Tensor  # (R,) int64, the cared-for word of that IoU, the first of several; 0 where there is none
 
     def take(self, index: Tensor) -> RoiLabels:
         """Select RoIs by (K,) int64 indices or an (R,) bool mask."""
@@ -53,17 +41,11 @@ class RoiLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnchorLabels:
-    """Labels of the A anchors of one image; those that are neither positive nor negative are in no loss.
+    """Labels of the A anchors of one image; those that are neither positive nor negative are in no loss."""
 
-    Attributes:
-        positive: (A,) bool.
-        negative: (A,) bool.
-        word: (A,) int64, the cared-for word that each overlaps most; 0 where there is none.
-    """
-
-    positive: Tensor
-    negative: Tensor
-    word: Tensor
+    positive: Tensor  # (A,) bool
+    negative: Tensor  # (A,) bool
+    word: Tensor  # (A,) int64, the cared-for word that each overlaps most; 0 where there is none
 
 
 def word_boxes(
@@ -78,14 +60,7 @@ def word_boxes(
 ) -> list[WordBoxes]:
     """Put an axis-aligned box around each word of a batch, image by image; words outside their image have none.
 
-    Args:
-        strip_quads_xy: (S, 4, 2), quads that together cover the words, network input pixels.
-        strip_word: (S,), the word of each strip.
-        word_image: (N,), the image of each word.
-        word_confidence: (N,), 0 for "don't care".
-        batch_size: number of images.
-        size_hw: of the network input.
-        device: of the result.
+    Takes strips, words and confidences as in `craft.datasets.batch.Batch`, network input pixels.
     """
     quads = np.asarray(strip_quads_xy, dtype=np.float32).reshape(-1, 4, 2)
     words = np.asarray(strip_word, dtype=np.int64)
@@ -107,7 +82,8 @@ def word_boxes(
 def label_rois(boxes_xyxy: Tensor, words: WordBoxes) -> RoiLabels:
     """Label (R, 4) float32 RoIs of an image, each with an area.
 
-    An RoI with more than half its area in one don't-care word and an IoU under 0.5 with every cared-for word is left out.
+    An RoI with more than half its area in one don't-care word and an IoU under 0.5 with every cared-for word is left
+    out.
     """
     best_iou, word = _best_words(boxes_xyxy, words.cared_xyxy)
     foreground = best_iou >= FOREGROUND_IOU
@@ -118,8 +94,8 @@ def label_rois(boxes_xyxy: Tensor, words: WordBoxes) -> RoiLabels:
 def label_anchors(anchors_xyxy: Tensor, words: WordBoxes) -> AnchorLabels:
     """Label (A, 4) float32 anchors of an image, each with an area.
 
-    Positive are anchors with an IoU of at least 0.7 and, for each word, those of its largest IoU, ties included. Negative
-    are the others with an IoU under 0.3 with every word, unless left out by the rule of `label_rois`.
+    Positive are anchors with an IoU of at least 0.7 and, for each word, those of its largest IoU, ties included.
+    Negative are the others with an IoU under 0.3 with every word, unless left out by the rule of `label_rois`.
 
     Source: Faster R-CNN, Ren et al., NeurIPS 2015, section 3.1.2. torchvision's labelling is not used, because it calls
         anchors in don't-care words negative.

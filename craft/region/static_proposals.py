@@ -17,16 +17,10 @@ _GRID_STEP = 0.5  # of the box's sides
 
 
 def jittered_boxes(boxes_xyxy: ArrayLike, *, count: int, seed: int, size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Copy the boxes of words, shifted and scaled at random; the first copy of each word is the word itself.
+    """Copy the (W, 4) boxes of words, shifted and scaled at random; the first copy of each word is the word itself.
 
-    Args:
-        boxes_xyxy: (W, 4), cared-for words inside the image, network input pixels.
-        count: boxes asked for; every word gets the same number of copies, at most 32.
-        seed: of the image.
-        size_hw: of the image, to which boxes are clipped.
-
-    Returns:
-        (K, 4) float32, K <= count, sides at least LEAST_SIDE.
+    Every word gets the same number of copies, at most 32 and together at most `count`: (K, 4) float32, clipped to the
+    image, sides at least LEAST_SIDE.
     """
     words = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
     if len(words) == 0 or count <= 0:

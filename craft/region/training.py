@@ -34,14 +34,7 @@ def architecture_of(settings: RegionSettings) -> RegionArchitecture:
 
 
 class RegionTraining:
-    """The region path of a run.
-
-    Attributes:
-        settings: of the region path.
-        path: head and proposal network that are trained.
-        meter: what the log says.
-        bank: collected false positives, for bootstrap; None for other samplers.
-    """
+    """The region path of a run."""
 
     def __init__(
         self, config: Config, model: CRAFT, sets: Sequence[WeightedScenes], folder: Path, processes: Processes
@@ -60,10 +53,7 @@ class RegionTraining:
         self.bank = FalsePositives() if config.region.sampler == "bootstrap" else None
 
     def loss(self, maps: Tensor, levels: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """Compute the region path's () float32 loss over a batch from (B, 2, H, W) score maps and features by level.
-
-        Gradients flow into the features that have any. The meter takes note of the loss.
-        """
+        """Compute and meter the () loss over a batch from (B, 2, H, W) score maps and features by level."""
         settings = self.settings
         seeds = batch.seeds.to(maps.device)
         rois, proposals = batch_rois(self.path, maps, levels, batch, settings, learn=True)
