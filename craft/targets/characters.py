@@ -33,16 +33,11 @@ def num_missing_characters(word: Word) -> int:
 
 
 def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
-    """Split a word into as many quads of equal length as its text has characters.
+    """Split a word into as many quads of equal length as its text has characters, spaces not counted.
 
     The word is split along its top and bottom sides, unless its height is more than 1.5 times its width and it has at
-    least 2 characters: then along its left and right sides, downwards. The sides of a polygon are its two chains of
-    corners, measured along the chain.
-
-    Args:
-        polygon_xy: (P, 2) corners, P >= 4, clockwise from the start of the text: the upper chain, then the lower one
-            backwards.
-        text: the transcription; spaces take no room.
+    least 2 characters: then along its left and right sides, downwards. The sides of a polygon (P, 2), clockwise from
+    the start of the text, are its two chains of corners, measured along the chain.
 
     Returns:
         (C, 4, 2) float32 in reading order, each quad starting at its top-left; C is 0 for a text without characters.
@@ -70,11 +65,7 @@ def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
 
 
 def with_characters(scene: Scene) -> Scene:
-    """Split the cared-for words of a scene evenly where their characters are unknown.
-
-    A word without characters, because its text is missing or only spaces, becomes don't care; otherwise the network
-    would learn it as background.
-    """
+    """Split the cared-for words of a scene evenly where characters are unknown; words without any become don't care."""
     return replace(scene, words=tuple(_word_with_characters(word) for word in scene.words))
 
 

@@ -21,15 +21,10 @@ Painter = Literal["auto", "cpu", "torch", "triton"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """What a batch's score maps should be, on the device.
+    """What a batch's score maps should be, on the device."""
 
-    Attributes:
-        maps: (B, 2, H, W) float32, 0 to 1: region, then affinity.
-        confidence: (B, 2, H, W) float32, 0 to 1: how far each target is trusted; 0 is don't care.
-    """
-
-    maps: Tensor
-    confidence: Tensor
+    maps: Tensor  # (B, 2, H, W) float32, 0 to 1: region, then affinity
+    confidence: Tensor  # (B, 2, H, W) float32, 0 to 1: how far each target is trusted; 0 is don't care
 
 
 def draw_targets(
@@ -58,18 +53,10 @@ def draw_targets(
     no pixel centre colours nothing. Characters of don't-care words are not drawn.
 
     Args:
-        character_quads_xy: (C, 4, 2) input pixels, characters of the batch, neighbours in a word next to each other.
-        character_word: (C,) integers below N, the word of each.
-        strip_quads_xy: (S, 4, 2) input pixels, quads that together cover the words: one for a quad, several for a polygon.
-        strip_word: (S,) integers below N, the word of each.
-        word_image: (N,) integers below batch_size, the image of each word.
-        word_confidence: (N,) from 0 to 1; 0 for a don't-care word.
+        character_quads_xy: as in `Batch`, like the other arrays; input pixels.
         map_size_hw: height and width of the maps, half those of the network's input.
         painter: "cpu" paints on one core of the host and copies the maps; "torch" paints on any device, "triton" on
             CUDA. "auto" takes the fastest. Targets of any two differ by less than 1e-5.
-
-    Returns:
-        The targets on `device`. The host does not wait for it.
 
     Raises:
         ValueError: a coordinate is not finite, or a confidence is outside 0 to 1.

@@ -24,11 +24,7 @@ _SERIES = tuple(np.float32(math.exp(0.5 * _RATE) * _RATE**n / math.factorial(n))
 def paint(
     shapes: Shapes, covers: Shapes, *, batch_size: int, map_size_hw: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Paint ellipses on the (B, 2) maps and grown strips that cover the (B,) images, then copy to the device.
-
-    Returns:
-        Maps and confidence, (B, 2, H, W) float32 each.
-    """
+    """Paint (B, 2, H, W) maps and confidence from ellipses and from strips that cover the (B,) images."""
     height, width = map_size_hw
     padded_width = -(-width // _LANES) * _LANES
     # One array for both: from 4 MiB on numpy asks for huge pages, without which fresh memory costs more than painting.
@@ -73,10 +69,9 @@ def _paint_batch(maps, confidence, shapes, covers, series, positive_target):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _paint_ellipse(squared_radius, trust_map, box, function, trusted):
-    """Keep the smallest squared radius, and the trust of its word, in all pixels of an ellipse.
+    """Keep the smallest squared radius, and the trust of its word, in an ellipse's pixels; the first of equal ones.
 
-    Of equal ones the first painted, least trusted one stays. Outside the ellipse squared radii are above 1 and change
-    nothing, so that rows can be painted in whole groups.
+    Outside the ellipse squared radii are above 1 and change nothing, so that rows can be painted in whole groups.
     """
     left, top, width, height = box
     groups = (width + _LANES - 1) // _LANES
@@ -118,10 +113,7 @@ def _to_targets(squared_radius, series):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _cover(targets, trust_map, box, function, trusted, positive_target):
-    """Lower the trust in the pixels whose centres are in a strip: in each row, from side to side.
-
-    A trust of 0, don't care, holds up to the target that counts as positive; any other holds where nothing is painted.
-    """
+    """Lower the trust in a strip's pixels where nothing is painted, or, for don't care, no positive target."""
     left, top, width, height = box
     limit = positive_target if trusted == _ZERO else _ZERO
     for row in range(top, top + height):

@@ -19,23 +19,14 @@ PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of shapes and pixels, in R rows: runs of neighbouring pixels of one shape. On the device.
+    """Pairs of shapes and pixels, in R rows: runs of neighbouring pixels of one shape. On the device."""
 
-    Attributes:
-        pixel: (N,) int64, index into the flattened stack of maps.
-        row: (N,) int64, the row each pair is in.
-        column: (N,) float32, which pixel of its row, from 0.
-        slope: (K, R) float32, how much the shape's linear functions grow from one pixel of a row to the next.
-        start: (K, R) float32, the linear functions at the centre of a row's first pixel.
-        payload: (R,) int64, of each row's shape.
-    """
-
-    pixel: Tensor
-    row: Tensor
-    column: Tensor
-    slope: Tensor
-    start: Tensor
-    payload: Tensor
+    pixel: Tensor  # (N,) int64, index into the flattened stack of maps
+    row: Tensor  # (N,) int64, the row each pair is in
+    column: Tensor  # (N,) float32, which pixel of its row, from 0
+    slope: Tensor  # (K, R) float32, how much the shape's linear functions grow from one pixel of a row to the next
+    start: Tensor  # (K, R) float32, the linear functions at the centre of a row's first pixel
+    payload: Tensor  # (R,) int64, of each row's shape
 
     def of_rows(self, values: Tensor) -> Tensor:
         """Give each of the N pairs its row's value of (R,)."""

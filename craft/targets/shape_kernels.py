@@ -67,7 +67,7 @@ def grow_strips(quads, growth, height, width, scratch, box, function, kept):
     """Fill in box, sides and quad of every grown strip's convex pieces that touch the map; return how many do.
 
     A quad that is not convex is cut at its most inward corner into two triangles, written as quads with one corner
-    twice; those of a bow-tie cover both its wings and what lies between. Pieces without area are left out.
+    twice; those of a bow-tie cover both its wings and what lies between.
     """
     count = 0
     grown, piece, turned = scratch[0], scratch[1], scratch[2]
@@ -147,8 +147,7 @@ def _share_along(step_x, step_y, axis_x, axis_y):
 def _convex_or_parallelogram(quad, out):
     """Fill in the quad, or, where it is not convex, the parallelogram with its middle, its mean sides and its area.
 
-    A nearly straight corner counts as not convex, since the horizon of the homography comes too near. A bow-tie may
-    become a parallelogram without area.
+    A nearly straight corner counts as not convex, since the horizon of the homography comes too near.
     """
     area = _area(quad)
     sign = 1.0 if area > 0 else -1.0

@@ -20,19 +20,12 @@ ONE_BITS = 0x3F800000  # the bits of 1.0 in float32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shapes:
-    """Shapes on a stack of maps, each with the pixels that it may touch. On the host.
+    """Shapes on a stack of maps, each with the pixels that it may touch. On the host."""
 
-    Attributes:
-        box: (S, 4) int64: left, top, width and height in map pixels, within the map; none is empty.
-        plane: (S,) int64, which map of the stack.
-        function: (S, K, 3) float64, linear functions a x + b y + c of the map coordinates that tell what is inside.
-        payload: (S,) int64, `distrust` of its word, which each of its pixels carries along.
-    """
-
-    box: NDArray[np.int64]
-    plane: NDArray[np.int64]
-    function: NDArray[np.floating]
-    payload: NDArray[np.int64]
+    box: NDArray[np.int64]  # (S, 4): left, top, width and height in map pixels, within the map; none is empty
+    plane: NDArray[np.int64]  # (S,) which map of the stack
+    function: NDArray[np.floating]  # (S, K, 3) linear functions a x + b y + c that tell what is inside
+    payload: NDArray[np.int64]  # (S,) `distrust` of its word, which each of its pixels carries along
 
     def __len__(self) -> int:
         return len(self.box)
@@ -40,9 +33,8 @@ class Shapes:
     def from_first_pixels(self, map_size_hw: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Express the shapes relative to the first pixel of their boxes: there float32 loses no digits.
 
-        Returns:
-            (S,) int64, that pixel in the flattened stack of maps; and (3 K, S) float32: per pixel to the right and per
-            pixel down the growth of the functions, then their values at that pixel's centre.
+        Returns that pixel (S,) in the flattened stack of maps; and (3 K, S) float32: growth per pixel to the right and
+        per pixel down of the functions, then their values at that pixel's centre.
         """
         left, top = self.box[:, 0], self.box[:, 1]
         origin = np.stack([left + 0.5, top + 0.5, np.ones(len(self))], axis=1)
@@ -60,12 +52,7 @@ def affinity_quads(
     The upper and lower triangles are used; the left and right ones where the step from one character's centre to the
     next runs more along the characters' vertical axis than along their horizontal one, as in a vertical word.
 
-    Args:
-        character_quads_xy: (C, 4, 2), neighbours in a word next to each other.
-        character_word: (C,) integers.
-
-    Returns:
-        (A, 4, 2) float64 quads, and (A,) int64, the word of each.
+    Returns (A, 4, 2) float64 quads, and (A,) int64, the word of each.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.1. Left and right triangles are ours.
     """
@@ -83,11 +70,10 @@ def ellipses(
     *,
     map_size_hw: tuple[int, int],
 ) -> Shapes:
-    """Enlarge quads (Q, 4, 2), in map pixels, and fit the ellipses that the unit disc becomes in them.
+    """Enlarge quads (Q, 4, 2), in map pixels, and fit the ellipses on the maps that the unit disc becomes in them.
 
-    Returns:
-        The ellipses that touch the maps. The three functions of each are the homogeneous coordinates (u, v, w) that
-        the inverse homography gives, up to a common factor; inside is u^2 + v^2 <= w^2.
+    The three functions of each are the homogeneous coordinates (u, v, w) that the inverse homography gives, up to a
+    common factor; inside is u^2 + v^2 <= w^2.
     """
     box, function = np.empty((len(quads_xy), 4), dtype=np.int64), np.empty((len(quads_xy), 3, 3))
     kept = np.empty(len(quads_xy), dtype=np.int64)
@@ -105,9 +91,7 @@ def grown_strips(
 ) -> Shapes:
     """Grow strips (S, 4, 2), in map pixels, by a quarter of their shorter side and cut them into convex pieces.
 
-    Returns:
-        The pieces that touch the maps. The four functions of each are the distances from its sides; inside, none is
-        negative.
+    The four functions of each piece are the distances from its sides; inside, none is negative.
     """
     room = 2 * len(strips_xy)
     box, function = np.empty((room, 4), dtype=np.int64), np.empty((room, 4, 3))

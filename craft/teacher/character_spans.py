@@ -120,8 +120,8 @@ def count_peaks(profile, least_peak, prominence):
 def best_spans(profile, length, least, most, targets, faintest, gap_cost, evenness):
     """Spans (length, 2), in bins, of the characters whose targets fit a profile best, by least squares.
 
-    A bin in no character should score 0. A character is `least` to `most` bins wide; `targets` as in `target_table`.
-    The loops run along bins, so that they become vector instructions.
+    A bin in no character should score 0; `targets` as in `target_table`. The loops run along bins, so that they become
+    vector instructions.
     """
     num_bins = len(profile)
     fits = np.empty((most + 1, num_bins), np.float32)  # what a character of some width costs, by its first bin

@@ -27,22 +27,14 @@ _BATCH_PIXELS = {"cpu": 1 << 17, "cuda": 1 << 21}  # crop pixels in a batch, abo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordCrop:
-    """A word crop in one of the directions in which the word may read.
+    """A word crop in one of the directions in which the word may read."""
 
-    Attributes:
-        scene: index of its scene.
-        word: index of the word in the scene.
-        rank: 0 for the most likely direction, then 1, 2, ...
-        length: characters to find.
-        pixels: (height, width, 3) uint8 array, or (3, height, width) uint8 tensor on the device.
-    """
-
-    scene: int
-    word: int
-    rank: int
-    length: int
+    scene: int  # index of its scene
+    word: int  # index of the word in the scene
+    rank: int  # 0 for the most likely direction, then 1, 2, ..
+    length: int  # characters to find
     frame: CropFrame
-    pixels: NDArray[np.uint8] | Tensor
+    pixels: NDArray[np.uint8] | Tensor  # (height, width, 3), or a (3, height, width) uint8 tensor on the device
 
 
 class InlineExecutor(Executor):
@@ -56,14 +48,10 @@ class InlineExecutor(Executor):
 
 
 def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int) -> list[CropFrame]:
-    """List the directions in which a word may read as crop frames, the most likely first.
+    """List the directions in which a word (P, 2), clockwise from the start of its text, may read, most likely first.
 
     A word wider than tall, or of one character, has one frame. Others may also read downwards, and one more than 1.5
     times taller than wide may be turned either way, since labels of sideways text often start at the image's top-left.
-
-    Args:
-        polygon_xy: (P, 2) corners, source pixels, clockwise from the start of the text.
-        length: characters of the word.
     """
     wide, tall = mean_sides(polygon_to_strips(polygon_xy).astype(np.float64))
     frames = [word_frame(polygon_xy, height=height)]
@@ -80,13 +68,7 @@ def gather_batches(
 ) -> Iterator[list[WordCrop]]:
     """Gather the crops of words whose characters are missing, one size per batch, across scenes.
 
-    Which crops are together depends on the scenes alone.
-
-    Args:
-        pool: reads images and, for the CPU, crops words.
-        device: where the crops are wanted.
-        ahead: scenes read before they are needed.
-        bar: advances with every scene.
+    Which crops are together depends on the scenes alone. The pool reads images and, for the CPU, crops words.
 
     Raises:
         ValueError: an image cannot be read.

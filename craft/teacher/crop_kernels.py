@@ -42,8 +42,7 @@ def strip_matrices(strips_xy, left, top, bottom, scale, size_hw):
     """Matrices (S, 3, 3) from crop to source pixels, and first columns (S,), of the strips that have a width.
 
     They send rectangles side by side from `left` on, `scale` times as wide as the strips, to the strips. A matrix
-    becomes affine where its denominator at a corner falls too far below that in the middle; a word of
-    one strip is tested at the crop's own corners.
+    becomes affine where its denominator at a corner falls too far below that in the middle.
     """
     matrices = np.empty((len(strips_xy), 3, 3))
     starts = np.empty(len(strips_xy), np.int64)
@@ -130,10 +129,7 @@ def least_source_step(matrix, left, right, height):
 
 @njit(cache=True, nogil=True)
 def warp_columns(image, matrix, crop):
-    """Fill in columns of a crop (h, w, 3) uint8 from an image, bilinear in 64ths of a pixel, black outside.
-
-    `matrix` (3, 3) sends points of the crop to the image, with positive denominators everywhere in the crop.
-    """
+    """Fill in columns of a crop (h, w, 3), bilinear in 64ths of a pixel, black outside, by a crop-to-image matrix."""
     left, top, right, bottom = _source_bounds(matrix, crop.shape[0], crop.shape[1], image.shape[0], image.shape[1])
     packed = _packed_region(image, left, top, right, bottom)
     _interpolate(packed.ravel(), packed.shape[0], packed.shape[1], matrix, left, top, crop)
@@ -176,8 +172,7 @@ def _packed_region(image, left, top, right, bottom):
 def _interpolate(packed, rows, columns, matrix, left, top, crop):
     """Fill in a crop from packed pixels (rows * columns,) whose first is pixel (left, top) of the image.
 
-    Positions are computed a line at a time, in float32 from the region's own corner, so that the compiler uses vector
-    instructions; then the pixels are gathered. Positions beyond the region are black, as its outermost pixels are.
+    Positions are computed a line at a time, in float32 from the region's own corner, for vector instructions.
     """
     height, width = crop.shape[:2]
     one = np.float32(1 << _FRACTION_BITS)

@@ -28,16 +28,11 @@ _REMEDY = "run craft label again"
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """How many words a teacher labelled, how confidently, and in what time.
-
-    Attributes:
-        confidence_sum: sum of the words' confidences, before those below 0.5 were raised to it.
-        under_half: words of confidence below 0.5, which are split evenly.
-    """
+    """How many words a teacher labelled, how confidently, and in what time."""
 
     words: int = 0
-    confidence_sum: float = 0.0
-    under_half: int = 0
+    confidence_sum: float = 0.0  # sum of the words' confidences, before those below 0.5 were raised to it
+    under_half: int = 0  # words of confidence below 0.5, which are split evenly
     seconds: float = 0.0
 
     @property
@@ -53,25 +48,16 @@ class LabelCounts:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the labels of a file came from, and how confident the teacher was.
+    """Where the labels of a file came from, and how confident the teacher was."""
 
-    Attributes:
-        craft: version that wrote the file.
-        weights: the teacher's file, or the step of the run whose moving average it was.
-        weights_digest: see `craft.models.digest`.
-        height: of the word crops, pixels.
-        mean_confidence: of the words, before those below 0.5 were raised to it.
-        share_under_half: share of the words that is split evenly.
-    """
-
-    craft: str
-    weights: str
-    weights_digest: str
+    craft: str  # version that wrote the file
+    weights: str  # the teacher's file, or the step of the run whose moving average it was
+    weights_digest: str  # see `craft.models.digest`
     splitter: str
-    height: int
+    height: int  # of the word crops, pixels
     words: int
-    mean_confidence: float
-    share_under_half: float
+    mean_confidence: float  # of the words, before those below 0.5 were raised to it
+    share_under_half: float  # share of the words that is split evenly
     seconds: float
 
 
@@ -96,15 +82,9 @@ def write_labels(path: Path, scenes: Sequence[Scene], labelled: Sequence[Scene],
 
 
 def read_labels(path: Path, scenes: Sequence[Scene], *, weights: str | None = None) -> tuple[list[Scene], Origin]:
-    """Give scenes the characters that a label file has for them.
+    """Give scenes the characters and confidences that a label file, which may hold more scenes, has for their words.
 
-    Args:
-        path: the label file.
-        scenes: as read from their dataset; the file may hold more.
-        weights: digest of the weights that must have made the file; None for any.
-
-    Returns:
-        The scenes, with characters and confidences of all words that the teacher labelled, and the file's origin.
+    `weights` is the digest of the weights that must have made the file; None for any.
 
     Raises:
         Problem: the file cannot be read, was made with other weights, lacks a scene, or a scene's words or image
@@ -128,11 +108,7 @@ def read_labels(path: Path, scenes: Sequence[Scene], *, weights: str | None = No
 
 
 def scene_digest(scene: Scene) -> str:
-    """Digest what a teacher's labels of a scene depend on, its words and the size of its image file: 16 hex digits.
-
-    Raises:
-        Problem: the image file is missing.
-    """
+    """Digest a scene's words and the size of its image file, which must exist: 16 hex digits."""
     digest = hashlib.blake2b(digest_size=8)
     try:
         member = parse_member(scene.image_path)

@@ -33,21 +33,13 @@ _SCENES_AHEAD = 4  # read before they are needed, per worker
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundCharacters:
-    """The characters found in a word crop, without its pixels: those of all words would not fit in memory.
+    """The characters found in a word crop, without its pixels: those of all words would not fit in memory."""
 
-    Attributes:
-        word: index of its scene, and of the word in the scene.
-        rank: of the crop's direction, 0 for the most likely.
-        quads_xy: (C, 4, 2) float32, source pixels, in reading order.
-        num_found: characters counted without knowing how many there are.
-        confidence: how far they are trusted, 0 to 1.
-    """
-
-    word: tuple[int, int]
-    rank: int
-    quads_xy: NDArray[np.float32]
-    num_found: int
-    confidence: float
+    word: tuple[int, int]  # index of its scene, and of the word in the scene
+    rank: int  # of the crop's direction, 0 for the most likely
+    quads_xy: NDArray[np.float32]  # (C, 4, 2) source pixels, in reading order
+    num_found: int  # characters counted without knowing how many there are
+    confidence: float  # how far they are trusted, 0 to 1
 
     @property
     def preference(self) -> tuple[float, int]:
@@ -66,14 +58,9 @@ def label_dataset(
     workers: int = 1,
     echo: Callable[[str], None] = print,
 ) -> Origin:
-    """Label the characters of a dataset with given weights and write them to a label file.
+    """Label the characters of a dataset with given weights, as `label_scenes` does, and write them to a label file.
 
-    Args:
-        settings: the dataset; scenes with errors are left out.
-        device: "auto", "cpu", "cuda" or "mps".
-        echo: told what was read and left out.
-
-    Other arguments are those of `label_scenes`.
+    Scenes with errors are left out.
 
     Raises:
         ValueError: dataset or weights cannot be read, or no word of the dataset needs a teacher.
@@ -112,18 +99,14 @@ def label_scenes(
 ) -> tuple[list[Scene], LabelCounts]:
     """Give every cared-for word that has a text but no characters its characters and their confidence.
 
+    A word of confidence below 0.5 is split evenly and gets 0.5.
+
     Args:
         model: the network on `device`, in evaluation mode.
-        device: where the network runs, and where words are cropped.
         precision: of autocast: torch.float32 or torch.bfloat16.
         splitter: how region maps are split, see `split_map`.
         height: of the word crops, pixels, a multiple of 32.
-        workers: threads that read images, crop words and split maps while the network runs; 0 does everything in the
-            calling thread.
-        progress: show a progress bar.
-
-    Returns:
-        The scenes with these words labelled, and counts. A word of confidence below 0.5 is split evenly and gets 0.5.
+        workers: threads that read images, crop words and split maps while the network runs; 0 for none.
 
     Raises:
         ValueError: an image cannot be read, or `height` is not a multiple of 32.
@@ -165,10 +148,7 @@ def region_maps(
 
 
 def split_crop(crop: WordCrop, levels: NDArray[np.uint8], splitter: Splitter) -> FoundCharacters:
-    """Split the map of one crop, (H/2, W/2) region scores in 255ths, into characters in source pixels.
-
-    A quad without area or turned over, which a word that is not convex may give, makes the confidence 0.
-    """
+    """Split the map of one crop, (H/2, W/2) region scores in 255ths; confidence 0 if a quad is empty or turned over."""
     left, top, right, bottom = (side / MAP_STRIDE for side in crop.frame.box_xyxy)
     downwards = crop.frame.downwards
     box = (top, left, bottom, right) if downwards else (left, top, right, bottom)

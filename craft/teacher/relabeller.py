@@ -43,19 +43,12 @@ class _Labels:
 
 
 class Relabeller:
-    """The training datasets with the characters in effect, and the labels that will replace them.
-
-    Attributes:
-        datasets: what to train on now.
-    """
+    """The training datasets with the characters in effect, `datasets`, and the labels that will replace them."""
 
     def __init__(self, config: Config, datasets: Sequence[WeightedScenes], folder: Path, processes: Processes) -> None:
         """Start with the datasets as read: words are split evenly until the first labels take effect.
 
-        Label files go to labels/ in the run folder. Every process gives the same datasets.
-
-        Raises:
-            ValueError: the settings let no teacher ever label.
+        Label files go to labels/ in the run folder. ValueError if the settings let no teacher ever label.
         """
         self.datasets = list(datasets)
         self._characters = config.data.characters
@@ -77,11 +70,7 @@ class Relabeller:
         self._last_step = config.training.steps
 
     def resume(self, step: int) -> None:
-        """Read the labels that the run had at a step from its files; nothing at step 0.
-
-        Raises:
-            ValueError: the files are missing or of other scenes.
-        """
+        """Read the labels that the run had at a step; ValueError if their files are missing or of other scenes."""
         in_effect = self._in_effect(step - 1)
         if step > 0 and in_effect is not None:
             self.datasets = self._read_files(in_effect).datasets or self.datasets
@@ -98,10 +87,8 @@ class Relabeller:
     def advance(self, step: int, teacher: nn.Module, *, log: Callable[[str, int, dict[str, Any]], None]) -> bool:
         """Put due labels into effect, and begin labelling with a copy of the moving average when it is time.
 
-        Every process calls it. `log` is told of labels under the first step that is trained with them.
-
-        Returns:
-            True where `datasets` has changed, so that loading must restart.
+        Every process calls it. `log` is told of labels under the first step that is trained with them. True where
+        `datasets` has changed, so that loading must restart.
         """
         changed = self._put_into_effect(step, log)
         if self._is_made_at(step):

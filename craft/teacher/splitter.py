@@ -22,17 +22,11 @@ _WIDEST_CLOSED_GAP = 0.5  # between two characters, as a share of the mean chara
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """The characters of one word.
+    """The characters of one word."""
 
-    Attributes:
-        boxes_xyxy: (C, 4) float64, map pixels, from left to right; C is the given length, or what the watershed found.
-        num_found: characters counted without knowing the length.
-        confidence: how well that count fits the length, 0 to 1.
-    """
-
-    boxes_xyxy: NDArray[np.float64]
-    num_found: int
-    confidence: float
+    boxes_xyxy: NDArray[np.float64]  # (C, 4) map pixels, left to right; C is the length, or what the watershed found
+    num_found: int  # characters counted without knowing the length
+    confidence: float  # how well that count fits the length, 0 to 1
 
 
 def count_confidence(length: int, num_found: int) -> float:
@@ -57,9 +51,6 @@ def split_map(
             confidence. "cuts": the same characters, but as tall as the word and extended to the middle of the gaps
             between them and to the word's ends, so that they fill the word, except for spaces. People label words
             higher than their ink, and these agree with such labels.
-
-    Raises:
-        ValueError: `length` is not positive, or `splitter` is unknown.
     """
     if length < 1:
         raise ValueError(f"cannot split a word of {length} characters; leave out words without text")

@@ -17,11 +17,7 @@ _BORDER = 2  # pixels of background around a word: OpenCV's watershed assigns th
 
 
 def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
-    """Find the characters of a word as the basins of OpenCV's watershed.
-
-    Args:
-        levels: (H, W) uint8, region scores around the word, in 255ths.
-        box_xyxy: the word's own rectangle in map pixels; everything outside is background.
+    """Find the characters of a word as the basins of OpenCV's watershed; arguments as in `split_map`.
 
     Returns:
         (C, 4) float64 boxes, map pixels, from left to right, clipped to the word's rectangle.
@@ -55,11 +51,7 @@ def inner_pixels(box_xyxy: tuple[float, float, float, float], shape: tuple[int, 
 
 
 def _widened(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sort the boxes (C, 4) of basins and make them as large as their characters; neighbours may touch, not overlap.
-
-    OpenCV's watershed compares neighbouring pixels: basin and background meet where scores fall most steeply, which is
-    one sigma from the middle.
-    """
+    """Sort basins' boxes (C, 4), which end one sigma from the middle, and widen them; neighbours do not overlap."""
     middles = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
     halves = 0.5 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) * (1.0 / ENLARGEMENT / SIGMA)
     boxes = np.concatenate([middles - halves, middles + halves], axis=1)[np.argsort(middles[:, 0], kind="stable")]

@@ -23,21 +23,13 @@ _LONGEST = 4096  # crop pixels; a word that would be longer is shrunk as a whole
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CropFrame:
-    """Where the upright crop of a word lies in its scene.
+    """Where the upright crop of a word lies in its scene."""
 
-    Attributes:
-        matrices: (S, 3, 3) float64, crop pixels to source pixels, one for each strip of the word; 1 for a quad.
-        starts: (S,) int64, the crop's column from which on each matrix holds; the first is 0.
-        size_hw: height and width of the crop, multiples of 32.
-        box_xyxy: the word's own rectangle in the crop.
-        downwards: True where the text is read from top to bottom in the crop.
-    """
-
-    matrices: NDArray[np.float64]
-    starts: NDArray[np.int64]
-    size_hw: tuple[int, int]
-    box_xyxy: tuple[float, float, float, float]
-    downwards: bool
+    matrices: NDArray[np.float64]  # (S, 3, 3) crop to source pixels, one for each strip of the word; 1 for a quad
+    starts: NDArray[np.int64]  # (S,) the crop's column from which on each matrix holds; the first is 0
+    size_hw: tuple[int, int]  # height and width of the crop, multiples of 32
+    box_xyxy: tuple[float, float, float, float]  # the word's own rectangle in the crop
+    downwards: bool  # True where the text is read from top to bottom in the crop
 
     def to_source(self, points_xy: NDArray[np.float64]) -> NDArray[np.float32]:
         """Send points (..., 2) of the crop to the scene."""
@@ -50,23 +42,19 @@ class CropFrame:
         return moved
 
     def characters(self, boxes_xyxy: NDArray[np.float64]) -> tuple[NDArray[np.float32], bool]:
-        """Send (C, 4) boxes of the crop's map, transposed where the text is read downwards, to the scene.
+        """Send (C, 4) boxes of the map to source quads (C, 4, 2), and tell whether all have an area and run clockwise.
 
-        Returns:
-            (C, 4, 2) float32 quads in source pixels, and whether each of them has an area and runs clockwise.
+        The map is transposed where the text is read downwards.
         """
         quads, usable = boxes_to_quads(boxes_xyxy, float(MAP_STRIDE), self.downwards, self.matrices, self.starts)
         return quads, bool(usable)
 
 
 def word_frame(polygon_xy: NDArray[np.float32], *, height: int, downwards: bool = False) -> CropFrame | None:
-    """Place an upright crop over a word and its surroundings; None for a word without extent.
+    """Place an upright crop over a word (P, 2) and its surroundings; None for a word without extent.
 
-    Sizes are multiples of 32, so that crops of one size make a batch without padding.
-
-    Args:
-        polygon_xy: (P, 2) corners, source pixels, clockwise from the start of the text.
-        height: of the crop, a multiple of 32; its width for text read downwards, along the left and right sides.
+    Sizes are multiples of 32, so that crops of one size make a batch without padding. `height` is the crop's width for
+    text read downwards, along the left and right sides.
     """
     strips = polygon_to_strips(polygon_xy).astype(np.float64)
     wide, tall = mean_sides(strips)
@@ -100,10 +88,7 @@ def crop_word(image: NDArray[np.uint8], frame: CropFrame) -> NDArray[np.uint8]:
 
 
 def crop_words_on_device(image: Tensor, frames: Sequence[CropFrame]) -> list[Tensor]:
-    """Crop words out of a (3, H, W) uint8 image on its device: (3, height, width) each, as `crop_word` up to rounding.
-
-    A word that shrinks is read from a copy of the image reduced by a power of two.
-    """
+    """Crop words out of a (3, H, W) image on its device, from a copy reduced by a power of two where they shrink."""
     levels = [image.float()[None]]  # each half as large as the one before
     by_size: dict[tuple[int, tuple[int, int]], list[int]] = {}
     for index, frame in enumerate(frames):
