@@ -29,19 +29,11 @@ def make_sample(
     settings: AugmentSettings | None,
     name: str = "",
 ) -> Sample:
-    """Cut a crop out of an image and move its words along.
+    """Cut a crop out of an image and move its words along; the same seed gives the same sample.
 
-    Args:
-        image: (H, W, 3) uint8, RGB; or an image file, decoded as finely as the crop needs it.
-        words: in the image's pixels; cared-for ones with their characters.
-        seed: >= 0; the same seed gives the same sample.
-        crop_size: side of the square crop, or its height and width, in pixels.
-        settings: the random changes; None for a plain crop at the image's own scale around its words.
-        name: of the scene, for messages and figures.
-
-    Returns:
-        The crop and every word that is visible in it. A word with less than half its area in the crop is don't care:
-        confidence 0, no characters. Mirrored quads are clockwise again.
+    An image file is decoded as finely as the crop needs it. Without `settings` it is a plain crop at the image's own
+    scale around its words. A word with less than half its area in the crop is don't care: confidence 0, no characters.
+    Mirrored quads are clockwise again.
 
     Raises:
         ValueError: a cared-for word without characters, or a file that cannot be decoded.

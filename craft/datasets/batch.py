@@ -16,29 +16,17 @@ from craft.scene import Sample
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Crops of one step and the words in them; all coordinates are pixels of the crops.
+    """Crops of one step and the words in them; all coordinates are pixels of the crops."""
 
-    Attributes:
-        images: (B, 3, H, W) uint8, RGB, on the CPU, in channels-last memory.
-        character_quads_xy: (C, 4, 2) float32, characters of cared-for words, neighbours next to each other.
-        character_word: (C,) int64, the word of each character.
-        strip_quads_xy: (S, 4, 2) float32, quads that together cover the words.
-        strip_word: (S,) int64, the word of each strip.
-        word_image: (N,) int64, the crop of each word.
-        word_confidence: (N,) float32, 0 to 1, and 0 for a don't-care word.
-        seeds: (B,) int64, each crop's own number.
-        names: the crops' scenes.
-    """
-
-    images: Tensor
-    character_quads_xy: NDArray[np.float32]
-    character_word: NDArray[np.int64]
-    strip_quads_xy: NDArray[np.float32]
-    strip_word: NDArray[np.int64]
-    word_image: NDArray[np.int64]
-    word_confidence: NDArray[np.float32]
-    seeds: Tensor
-    names: list[str]
+    images: Tensor  # (B, 3, H, W) uint8, RGB, on the CPU, in channels-last memory
+    character_quads_xy: NDArray[np.float32]  # (C, 4, 2) of cared-for words, neighbours in a word side by side
+    character_word: NDArray[np.int64]  # (C,) the word of each character
+    strip_quads_xy: NDArray[np.float32]  # (S, 4, 2) quads that together cover the words
+    strip_word: NDArray[np.int64]  # (S,) the word of each strip
+    word_image: NDArray[np.int64]  # (N,) the crop of each word
+    word_confidence: NDArray[np.float32]  # (N,) 0 to 1, and 0 for a don't-care word
+    seeds: Tensor  # (B,) int64, each crop's own number
+    names: list[str]  # the crops' scenes
 
     def pin_memory(self) -> Batch:
         """The same batch with its tensors in page-locked memory, for copies that the host does not wait for."""

@@ -24,34 +24,23 @@ _BAR_WIDTH = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckReport:
-    """Counts of a dataset and its problems.
-
-    Attributes:
-        num_bad_scenes: names with an error, with or without a scene.
-        num_unreadable_scenes: scenes with words, all of them don't care.
-        num_readable: words that are not don't care; the counts below are of these.
-        num_with_characters: words whose label has character quads.
-        num_characters: grapheme clusters of the texts, white space left out.
-        scripts: words per script; "" is no script.
-        height_counts: words per class of HEIGHT_EDGES, the last class without an upper end.
-        median_height: source pixels; None without any word.
-    """
+    """Counts of a dataset and its problems."""
 
     title: str
     format: str
     num_scenes: int
-    num_bad_scenes: int
+    num_bad_scenes: int  # names with an error, with or without a scene
     num_empty_scenes: int
-    num_unreadable_scenes: int
+    num_unreadable_scenes: int  # scenes with words, all of them don't care
     num_words: int
-    num_readable: int
+    num_readable: int  # words that are not don't care; the counts below are of these
     num_dont_care: int
     num_polygons: int
-    num_with_characters: int
-    num_characters: int
-    scripts: dict[str, int]
-    height_counts: tuple[int, ...]
-    median_height: float | None
+    num_with_characters: int  # words whose label has character quads
+    num_characters: int  # grapheme clusters of the texts, white space left out
+    scripts: dict[str, int]  # words per script; "" is no script
+    height_counts: tuple[int, ...]  # words per class of HEIGHT_EDGES, the last class without an upper end
+    median_height: float | None  # source pixels; None without any word
     problems: tuple[Problem, ...]
 
     @property
@@ -66,11 +55,7 @@ class CheckReport:
 
 
 def check_dataset(settings: DatasetSettings, *, decode: bool = False) -> CheckReport:
-    """Read a dataset and count what is in it; `decode` reads every image's pixels, which finds truncated files.
-
-    Raises:
-        ValueError: the dataset as a whole cannot be read: no such folder, unknown format.
-    """
+    """Read a dataset and count what is in it; `decode` reads every image's pixels, which finds truncated files."""
     return report_on(read_dataset(settings, decode=decode), title=settings.path, format=format_of(settings).name)
 
 

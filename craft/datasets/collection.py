@@ -15,30 +15,18 @@ from craft.scene import Scene
 
 @dataclass(frozen=True, slots=True)
 class WeightedScenes:
-    """One dataset's scenes and its share in the mix.
+    """One dataset's scenes and its share in the mix."""
 
-    Attributes:
-        scenes: scenes without errors, with character quads.
-        weight: share relative to the other datasets.
-        as_read: the same scenes with those characters only that their labels gave; none where scenes are rendered or
-            read on the fly.
-    """
-
-    scenes: Sequence[Scene]
-    weight: float
-    as_read: tuple[Scene, ...] = ()
+    scenes: Sequence[Scene]  # scenes without errors, with character quads
+    weight: float  # share relative to the other datasets
+    as_read: tuple[Scene, ...] = ()  # the same, with characters from labels alone; none if scenes are read on the fly
 
 
 def read_scenes(settings: DatasetSettings, *, on_error: str, echo: Callable[[str], None]) -> list[Scene]:
     """Read one dataset, refusing it or leaving scenes out where its labels or images have errors.
 
-    Args:
-        settings: of the dataset.
-        on_error: "fail" or "skip".
-        echo: told what was read and what was left out.
-
     Raises:
-        ValueError: there are errors and `on_error` is "fail", or no scene is left.
+        ValueError: there are errors and `on_error` is "fail" instead of "skip", or no scene is left.
     """
     path = settings.path
     reading = read_dataset(settings)

@@ -31,9 +31,9 @@ _LIBRARY_KINDS = ("grey", "blur", "jpeg")
 
 
 def change_colours(image: NDArray[np.uint8], seed: int, settings: AugmentSettings) -> NDArray[np.uint8]:
-    """Change colour, grey, blur, noise and JPEG quality of an image, each with its own probability.
+    """Change colour, grey, blur, noise and JPEG quality of an image, each with its own probability, by a seed >= 0.
 
-    The same seed, >= 0, gives the same changes. Where nothing changes, `image` itself is returned.
+    Where nothing changes, `image` itself is returned.
     """
     generator = np.random.default_rng(seed)
     chances = generator.random(len(_KINDS))
@@ -58,12 +58,8 @@ def jitter_colours(
 ) -> NDArray[np.uint8]:
     """Change brightness, then contrast, saturation and hue, and round once, at the end.
 
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        brightness: > 0, factor of all levels.
-        contrast: > 0, factor of the distance from the image's mean luma.
-        saturation: > 0, factor of the distance from each pixel's luma.
-        hue: turns around the axis of greys, red towards yellow; luma stays.
+    The first three are factors > 0: of all levels, of the distance from the image's mean luma, and of that from each
+    pixel's luma. Hue is in turns around the axis of greys, red towards yellow; luma stays.
 
     Source: the first three as in torchvision's ColorJitter, without its clipping in between. It turns hue in HSV; here
         it is a rotation of the plane of chroma (YIQ), which is linear, so that all four are one matrix.

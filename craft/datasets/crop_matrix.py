@@ -22,15 +22,7 @@ def sample_matrix(
     readable: NDArray[np.bool_],
     settings: AugmentSettings,
 ) -> NDArray[np.float64]:
-    """Draw the homography of a random crop.
-
-    Args:
-        generator: of everything random here.
-        image_size_hw: of the source image.
-        crop_size_hw: of the crop.
-        word_polygons_xy: (P, 2) float32 each, all words, source pixels.
-        readable: (number of words,) bool, the words that crops are placed around.
-        settings: ranges and probabilities.
+    """Draw the homography of a random crop, placed around one of the `readable` of all words (P, 2).
 
     Returns:
         (3, 3) float64, source pixels to crop pixels, origin at the corner of the first pixel in both. Its denominator
@@ -66,8 +58,8 @@ def plain_matrix(
 ) -> NDArray[np.float64]:
     """The shift by whole pixels that brings the middle of an image's readable words into a crop.
 
-    The crop stays inside the image where it fits; a smaller image starts at the crop's top-left corner. Takes and returns
-    what `sample_matrix` does.
+    The crop stays inside the image where it fits; a smaller image starts at the crop's top-left corner. Takes and
+    returns what `sample_matrix` does.
     """
     centres = [
         polygon.mean(axis=0, dtype=np.float64)
@@ -99,10 +91,7 @@ def _sample_offset(
     image_size_hw: tuple[int, int],
     anchor_xy: NDArray[np.float32] | None,
 ) -> NDArray[np.float64]:
-    """A shift that keeps the crop in the image (or the image in the crop), with the anchor word inside it.
-
-    The shift is by whole pixels where nothing else changes, so that these are copied as they are.
-    """
+    """A shift that keeps the crop in the image, or the reverse, and the anchor word inside it."""
     height, width = image_size_hw
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     low, high = _shifts_inside(corners @ linear.T, crop_xy)

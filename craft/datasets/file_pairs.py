@@ -39,13 +39,12 @@ def pair_files(
     """Find each image's label: for img_12.jpg it is gt_img_12.txt, poly_gt_img_12.txt or img_12.txt.
 
     Args:
-        folders: where images and labels are.
         numbers: of the scenes wanted; nothing is reported of the others.
         label_endings: of label files, lower case, the preferred one first.
 
     Returns:
-        The pairs in the order of their numbers; and, without scenes, a problem for every image or label without a partner
-        and every name that two files share, and a remark on files that are neither.
+        The pairs in the order of their numbers; and, without scenes, a problem for every image or label without a
+        partner and every name that two files share, and a remark on files that are neither.
     """
     pairs: list[Pair] = []
     faults = ReadingBuilder()

@@ -28,32 +28,20 @@ class OfficialFolders:
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """How a dataset with one label file per image is laid out.
-
-    Attributes:
-        name: of the format.
-        read_label_file: gives an image's words and what is wrong with the others.
-        parts: "train" and "validation", where they exist.
-        label_endings: lower case, the preferred one first.
-        remark: remarks on all words of a dataset together, or None.
-    """
+    """How a dataset with one label file per image is laid out."""
 
     name: str
-    read_label_file: Callable[[Path], Words]
-    parts: Mapping[str, OfficialFolders]
-    label_endings: tuple[str, ...] = (".txt",)
-    remark: Callable[[list[Word]], list[Problem]] | None = None
+    read_label_file: Callable[[Path], Words]  # gives an image's words and what is wrong with the others
+    parts: Mapping[str, OfficialFolders]  # "train" and "validation", where they exist
+    label_endings: tuple[str, ...] = (".txt",)  # lower case, the preferred one first
+    remark: Callable[[list[Word]], list[Problem]] | None = None  # remarks on all words of a dataset together, or None
 
     def is_at(self, path: Path) -> bool:
         """Whether any of the official folders is there."""
         return any(any(part.found_in(path)) for part in self.parts.values())
 
     def read(self, settings: DatasetSettings) -> DatasetReading:
-        """Read the official folders, or those that the settings name.
-
-        Raises:
-            ValueError: a folder is missing.
-        """
+        """Read the official folders, or those that the settings name; ValueError if one is missing."""
         path, numbers = Path(settings.path), settings.numbers
         remarks: list[Problem] = []
         if settings.images is None and settings.labels is None:

@@ -23,8 +23,7 @@ def format_of(settings: DatasetSettings) -> LabelFormat:
     """The format of a dataset: as named, or as the names of its files and folders show it.
 
     Raises:
-        ValueError: the path does not exist, or the format is not named and the names are those of no official dataset,
-            or of several.
+        ValueError: the path does not exist, or the names are those of no official dataset, or of several.
     """
     path = Path(settings.path)
     if not path.exists():

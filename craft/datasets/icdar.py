@@ -56,12 +56,9 @@ _FIELDS = {
 
 
 def parse_line(line: str, *, format: str, source: str = "") -> Word:
-    """Read one line of a label file.
+    """Read one line of a label file; `source`, "file:line", is kept in the word.
 
-    Args:
-        line: without its line end; not blank.
-        format: "icdar2013", ... Never guessed: a 2017 line is also a 2015 line with commas in the text.
-        source: "file:line", kept in the word.
+    The format is never guessed: a 2017 line is also a 2015 line with commas in the text.
 
     Raises:
         Problem: too few fields, a coordinate that is not a number, or a box or quad without area or crossing itself.
@@ -100,8 +97,7 @@ def read_label_file(path: Path, *, format: str) -> Words:
 def script_remarks(words: list[Word], *, format: str) -> list[Problem]:
     """Remark on signs that a whole dataset was read in the wrong one of the 2015 and 2017 formats.
 
-    An unknown script gets one remark, at its first word. So do 2015 labels whose every transcription starts with the name
-    of a script and a comma.
+    They are an unknown script, or 2015 labels whose every transcription starts with the name of a script and a comma.
     """
     if format == "icdar2015":
         starts = [word.text.partition(",") for word in words if word.text is not None]

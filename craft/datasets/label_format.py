@@ -23,19 +23,12 @@ class Match(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelFormat:
-    """One entry of the registry in formats.py.
+    """One entry of the registry in formats.py."""
 
-    Attributes:
-        name: as settings name it.
-        recognise: tells from what lies at a path, which exists, whether it is a dataset of this format.
-        read: reads the dataset at a path that exists; raises ValueError only where all of it is unreadable.
-        layout: of a format with one label file per image.
-    """
-
-    name: DatasetFormat
-    recognise: Callable[[Path], Match]
-    read: Callable[[DatasetSettings], DatasetReading]
-    layout: FolderLayout | None = None
+    name: DatasetFormat  # as settings name it
+    recognise: Callable[[Path], Match]  # whether what lies at an existing path is a dataset of this format
+    read: Callable[[DatasetSettings], DatasetReading]  # raises ValueError only where all is unreadable
+    layout: FolderLayout | None = None  # of a format with one label file per image
 
 
 def folder_format(name: DatasetFormat, layout: FolderLayout) -> LabelFormat:

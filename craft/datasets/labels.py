@@ -23,17 +23,11 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetReading:
-    """A labelled dataset as read.
+    """A labelled dataset as read."""
 
-    Attributes:
-        scenes: those whose image has a label, in the order of their numbers or of the file, without unreadable words.
-        problems: everything wrong or worth a remark, in the order it was found.
-        bad_scenes: names of the scenes with a fatal problem, also of those that could not become a scene at all.
-    """
-
-    scenes: tuple[Scene, ...]
-    problems: tuple[Problem, ...] = ()
-    bad_scenes: frozenset[str] = frozenset()
+    scenes: tuple[Scene, ...]  # those whose image has a label, in order, without unreadable words
+    problems: tuple[Problem, ...] = ()  # everything wrong or worth a remark, in the order it was found
+    bad_scenes: frozenset[str] = frozenset()  # names with a fatal problem, even if no scene came of them
 
     @property
     def good_scenes(self) -> tuple[Scene, ...]:
@@ -88,13 +82,7 @@ Words = tuple[tuple[Word, ...], tuple[Problem, ...]]
 def read_words(
     path: Path, split: Callable[[Path], list[tuple[str, Record]]], parse: Callable[[Record, str], Word]
 ) -> Words:
-    """Read the words of one image's label file.
-
-    Args:
-        path: of the label file.
-        split: gives the file's records with their locations, "file:line".
-        parse: makes a word of a record and its location; its Problem leaves the word out.
-    """
+    """Read a label file's words: `split` gives its records with their "file:line", and `parse` makes words of them."""
     words: list[Word] = []
     problems: list[Problem] = []
     try:
@@ -121,14 +109,7 @@ def make_word(
 ) -> Word:
     """Check a label and make it a word, don't care if it has neither a transcription nor characters.
 
-    Args:
-        polygon_xy: (P, 2) corners in source pixels, P >= 4; see `check_polygon`.
-        text: the transcription; None, "" and "###" mean that there is none.
-        script: as the label says; "None" counts as none.
-        dont_care: True where the label says so by other means than the text.
-        character_quads_xy: (C, 4, 2) in source pixels and reading order, or None.
-        confidence: of the characters, 0 to 1.
-        source: "file:line".
+    The texts None, "" and "###" mean no transcription; the script "None" counts as none.
 
     Raises:
         Problem: as `check_polygon`, without a location.
@@ -162,14 +143,7 @@ def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:
 
 
 def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
-    """Check a polygon, and reverse a counter-clockwise one around its first corner.
-
-    Args:
-        polygon_xy: (P, 2) corners in pixels.
-        what: its name in messages.
-
-    Returns:
-        (P, 2) float32, clockwise.
+    """Check a polygon (P, 2), called `what` in messages, and reverse a counter-clockwise one around its first corner.
 
     Raises:
         Problem: a coordinate is not finite or beyond a million pixels, the polygon has no area, or its sides cross.
@@ -205,11 +179,7 @@ def _plain_quad(points: NDArray[np.float64]) -> NDArray[np.float32] | None:
 
 
 def read_label_text(path: Path) -> str:
-    """Read a label file as UTF-8, without the byte order mark that it may begin with.
-
-    Raises:
-        Problem: the file cannot be read or is not UTF-8; the location includes the line.
-    """
+    """Read a label file as UTF-8, without a byte order mark; a Problem says at which line it is not."""
     try:
         buffer = path.read_bytes()
     except OSError as error:

@@ -47,19 +47,17 @@ def build_loader(
 
     Args:
         datasets: scenes, with the characters of their cared-for words, and weights.
-        seed: >= 0, seed of the run.
         crop_size: side of the crops, pixels.
         augment: the random changes; None for plain crops.
         batch_size: crops per process and batch.
         workers: loader processes; 0 loads in this process, when a batch is asked for.
         start_position: samples that all processes together have used before, counted from the first epoch.
-        world_size: number of training processes.
-        rank: of this process.
         epoch_length: samples in an epoch; None as for `SceneDataset`.
         cache_bytes: most bytes of image files kept in memory on behalf of this process.
 
     Raises:
-        ValueError: no dataset, an empty one, or a number out of range; later, from `next`, an image that cannot be read.
+        ValueError: no dataset, an empty one, or a number out of range; later, from `next`, an image that cannot be
+            read.
     """
     share = cache_bytes // max(1, workers)
     dataset = SceneDataset(
@@ -142,10 +140,7 @@ def _start_worker(worker_id: int) -> None:
 
 
 def _exit_with(parent: int) -> None:
-    """End this process once its parent is gone.
-
-    torch's own watch waits until the finished batches are read, which nobody does any more.
-    """
+    """End this process once its parent is gone; torch's own watch waits for somebody to read the finished batches."""
     while os.getppid() == parent:
         time.sleep(_PARENT_CHECK_SECONDS)
     os._exit(1)

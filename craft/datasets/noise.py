@@ -15,12 +15,9 @@ _SHIFT = 8
 
 
 def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, deviation: float) -> NDArray[np.uint8]:
-    """Add normal noise to every value of a uint8 image, rounded and clipped.
+    """Add normal noise of a standard deviation from 0 to 28 levels to every value of an image, rounded and clipped.
 
-    Args:
-        image: (H, W, 3) uint8.
-        generator: draws where in the pool of numbers each stretch of values begins; two stretches may share numbers.
-        deviation: standard deviation of the noise, levels, 0 to 28.
+    Stretches of values begin at random in one pool of numbers, and may share some.
     """
     flat = np.ascontiguousarray(image).reshape(-1)
     noisy = np.empty_like(flat)

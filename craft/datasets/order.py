@@ -14,10 +14,7 @@ IN_ORDER_PER_EPOCH = 10_000
 
 
 def epoch_shares(weights: Sequence[float], *, epoch_length: int) -> NDArray[np.int64]:
-    """Number of samples that each dataset gives to every epoch: the weights' shares rounded by largest remainder.
-
-    Returns:
-        (number of datasets,) int64, at least 1 each, that sum to `epoch_length`.
+    """Number of samples, at least 1, that each dataset gives to an epoch: the weights' shares by largest remainder.
 
     Raises:
         ValueError: fewer samples than datasets, or a weight that is not positive.
@@ -43,21 +40,11 @@ def epoch_order(
     *,
     in_order: Sequence[bool] | None = None,
 ) -> NDArray[np.int64]:
-    """The scenes of an epoch in their order.
+    """The scenes of an epoch in their order: (epoch_length, 2) int64, dataset and scene in the dataset.
 
     Every dataset is walked through in one random permutation after another, each begun only when the one before is used
     up, across epochs: between two appearances of a scene lies on average the whole dataset, whatever the weights.
-
-    Args:
-        seed: >= 0, seed of the run.
-        epoch: >= 0.
-        sizes: scenes in each dataset, > 0.
-        weights: > 0, one per dataset.
-        epoch_length: samples in an epoch.
-        in_order: datasets whose scenes come in the order of their numbers instead, whatever their size at no cost.
-
-    Returns:
-        (epoch_length, 2) int64: dataset, scene in the dataset.
+    Datasets `in_order` come in the order of their numbers instead, whatever their size at no cost.
 
     Raises:
         ValueError: an empty dataset, a weight that is not positive, or fewer samples than datasets.
@@ -98,18 +85,7 @@ class StreamSampler:
     def __init__(
         self, *, epoch_length: int, start_position: int, batch_size: int, world_size: int = 1, rank: int = 0
     ) -> None:
-        """Prepare the stream.
-
-        Args:
-            epoch_length: samples in an epoch, > 0.
-            start_position: samples that all processes together have already used, counted from the first epoch.
-            batch_size: samples per process and batch, > 0.
-            world_size: number of processes.
-            rank: of this process.
-
-        Raises:
-            ValueError: a number out of range.
-        """
+        """Prepare the stream; `start_position` samples of all processes, from the first epoch on, were used before."""
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} is not one of {world_size} processes")
         if epoch_length <= 0 or batch_size <= 0 or start_position < 0:

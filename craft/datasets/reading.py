@@ -30,8 +30,7 @@ def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode
         decode: read every image's pixels instead of its header alone.
 
     Raises:
-        ValueError: the whole dataset is unreadable: the path or a folder does not exist, the format does not follow
-            from the folders' names, or it is synth, which has no files.
+        ValueError: the whole dataset is unreadable, or its format is synth, which has no files.
     """
     if settings.format == "synth":
         raise ValueError(
@@ -48,14 +47,11 @@ def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode
 
 
 def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
-    """Read the ground truth of an evaluation, which needs labels but no images.
+    """Read the ground truth of an evaluation, in the order of its numbers, which needs labels but no images.
 
     Args:
         settings: of a labelled dataset, or `path` is a folder of label files alone (gt_img_12.txt or img_12.txt), or a
             .jsonl file, whatever `format` says.
-
-    Returns:
-        The scenes in the order of their numbers, with an empty image path where there are label files alone.
 
     Raises:
         ValueError: there is no such folder, it holds no labels, or a label is wrong; the message says where.
@@ -81,10 +77,7 @@ def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
 
 
 def with_image_problems(reading: DatasetReading, *, decode: bool = False) -> DatasetReading:
-    """Add a problem for each unreadable image, whose scene is bad, and a remark for each word outside its image.
-
-    `decode` reads the pixels, which finds truncated files; otherwise only headers are read.
-    """
+    """Add a problem for each unreadable image, whose scene is bad, and a remark for each word outside its image."""
     problems = list(reading.problems)
     bad_names = set(reading.bad_scenes)
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:

@@ -36,19 +36,10 @@ class SceneDataset(Dataset[Sample]):
         epoch_length: int | None = None,
         cache_bytes: int = 0,
     ) -> None:
-        """Pack the scenes that are in memory.
+        """Pack the scenes that are in memory; arguments as in `build_loader`.
 
-        Args:
-            datasets: scenes and weights.
-            seed: >= 0, seed of the run.
-            crop_size: side of the crops, pixels.
-            augment: the random changes; None for plain crops.
-            epoch_length: samples in an epoch; None for as many as there are scenes, at most IN_ORDER_PER_EPOCH of a
-                synthetic dataset.
-            cache_bytes: most bytes of image files kept in memory in each loader process.
-
-        Raises:
-            ValueError: no dataset, an empty dataset, or a weight that is not positive.
+        Without `epoch_length` an epoch has as many samples as there are scenes, at most IN_ORDER_PER_EPOCH of a
+        synthetic dataset.
         """
         if not datasets:
             raise ValueError("no training dataset; name at least one")
@@ -75,11 +66,7 @@ class SceneDataset(Dataset[Sample]):
         return self._datasets[dataset][int(scene)]
 
     def __getitem__(self, index: tuple[int, int]) -> Sample:
-        """Read or render the scene at (epoch, position) and cut its crop.
-
-        Raises:
-            ValueError: the image cannot be read; the message names the file.
-        """
+        """Read or render the scene at (epoch, position) and cut its crop; ValueError names an unreadable file."""
         epoch, position = index
         scene = self.scene(epoch, position)
         image: NDArray[np.uint8] | EncodedImage

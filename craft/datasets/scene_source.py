@@ -63,9 +63,5 @@ class JoinedScenes(SceneSource):
 
 
 def read_scene_image(scene: Scene) -> NDArray[np.uint8]:
-    """Give the pixels of a scene, those it holds in memory or those of its file, as (H, W, 3) uint8 RGB.
-
-    Raises:
-        ValueError: the file cannot be read; the message names it.
-    """
+    """Give the pixels of a scene, its own or those of its file, as (H, W, 3) RGB; ValueError names a bad file."""
     return read_image(scene.image_path) if scene.image is None else scene.image

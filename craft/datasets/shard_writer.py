@@ -43,12 +43,8 @@ def pack_dataset(
 ) -> PackSummary:
     """Pack a labelled dataset. Images are copied bit for bit; labels keep everything, characters too.
 
-    Args:
-        settings: of the dataset.
-        out: folder for the shards; until all is written its name ends in ".partial".
-        shard_bytes: size that a shard does not exceed, unless a single scene does.
-        skip_errors: leave scenes with errors out, instead of refusing the dataset.
-        progress: show a bar.
+    The name of `out` ends in ".partial" until all is written. A shard exceeds `shard_bytes` only if a single scene
+    does.
 
     Raises:
         ValueError: the folder exists, the dataset has errors and `skip_errors` is False, no scene is left, or an
@@ -72,11 +68,7 @@ def pack_dataset(
 
 
 def parse_size(text: str) -> int:
-    """Read a number of bytes such as 256M, with K, M or G for powers of 1024.
-
-    Raises:
-        ValueError: anything else, or 0.
-    """
+    """Read a number of bytes above 0 such as 256M, with K, M or G for powers of 1024."""
     match = re.fullmatch(r"([0-9]+)([KMG]?)", text.strip().upper())
     if match is None or int(match[1]) == 0:
         raise ValueError(f"size {text!r} is not a size; give bytes, or a number with K, M or G, such as 256M")

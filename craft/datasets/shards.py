@@ -1,8 +1,8 @@
 """Datasets packed into tar files and read in place: any scene at any time, without unpacking. No torch.
 
 Shards follow WebDataset's convention: NAME.json and NAME.jpg (or .png, ...) next to each other, the label one scene in
-the JSON Lines format (jsonlines.py). Beside them lie shards.json, which lists the shards and their sizes, and shards.npy,
-which says where each scene's members lie, so that order and resuming are those of a folder of files.
+the JSON Lines format (jsonlines.py). Beside them lie shards.json, which lists the shards and their sizes, and
+shards.npy, which says where each scene's members lie, so that order and resuming are those of a folder of files.
 """
 
 from __future__ import annotations
@@ -41,14 +41,7 @@ class ShardScenes(SceneSource):
         *,
         prepare: Callable[[Scene], Scene] | None = None,
     ) -> None:
-        """Read nothing yet.
-
-        Args:
-            folder: of the shards.
-            shards: their file names.
-            index: (N, 7) int64, the scenes' rows of the index.
-            prepare: done to each scene that is read, such as giving words their characters.
-        """
+        """Read nothing yet; `index` is (N, 7), the scenes' rows of the index; `prepare` is done to each scene read."""
         super().__init__(range(len(index)))
         self._folder = folder
         self._shards = list(shards)
@@ -63,11 +56,7 @@ class ShardScenes(SceneSource):
         return scene if self._prepare is None else self._prepare(scene)
 
     def read(self, number: int) -> tuple[Scene, list[Problem]]:
-        """Read one scene's label without preparing it, and what is wrong with those of its words that are left out.
-
-        Raises:
-            Problem: the label cannot be read.
-        """
+        """Read one scene's label without preparing it, and what is wrong with those of its words that are left out."""
         shard, *label, start, size, checksum = self._index[number].tolist()
         path = str(self._folder / self._shards[shard])
         line = read_member(Member(path, *label)).decode("utf-8")
@@ -77,11 +66,7 @@ class ShardScenes(SceneSource):
 
 
 def open_shards(settings: DatasetSettings, *, prepare: Callable[[Scene], Scene] | None = None) -> ShardScenes:
-    """Open a packed dataset.
-
-    Args:
-        settings: of the dataset; `numbers` are positions in it, counted from 1.
-        prepare: done to each scene that is read; None for nothing.
+    """Open a packed dataset, whose `numbers` are positions, counted from 1, to `prepare` each scene that is read.
 
     Raises:
         ValueError: the folder holds no packed dataset, or one of another version; or a shard is missing or has another

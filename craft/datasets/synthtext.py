@@ -29,12 +29,8 @@ _KEYS = ("imnames", "wordBB", "charBB", "txt")
 def read_synthtext(settings: DatasetSettings) -> DatasetReading:
     """Read SynthText's ground truth; the whole of it, 858,750 images, takes several GiB of memory as scenes.
 
-    A scene of which words, characters and text do not go together has no words; a word that is bad or has a bad character
-    is left out of its scene.
-
-    Args:
-        settings: `path` is `gt.mat` or its folder; `labels` is another name of the file, and `numbers` are positions in
-            it, counted from 1.
+    A scene of which words, characters and text do not go together has no words; a word that is bad or has a bad
+    character is left out of its scene. The settings' `path` is `gt.mat` or its folder.
 
     Raises:
         Problem: scipy is missing, or the file cannot be read or lacks a field.
@@ -66,11 +62,7 @@ def read_synthtext(settings: DatasetSettings) -> DatasetReading:
 
 
 def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Read a MATLAB file that must hold the fields `keys`.
-
-    Raises:
-        Problem: scipy is missing, the file cannot be read, or a field is missing.
-    """
+    """Read a MATLAB file; a Problem says that scipy, the file or one of the fields `keys` is missing."""
     where = str(path)
     try:
         from scipy.io import loadmat

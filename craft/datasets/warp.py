@@ -11,15 +11,10 @@ from craft.images.reader import EncodedImage
 
 
 def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Warp an image by a homography, black where nothing of it arrives.
+    """Warp an image by a homography of source to target pixels, black where nothing of it arrives.
 
-    Bilinear; where the image shrinks to a half or less, whole blocks of source pixels are averaged first, by the largest
-    whole factor that loses nothing anywhere in the target.
-
-    Args:
-        image: (H, W, 3) uint8.
-        matrix: (3, 3), source pixels to target pixels, both with the origin at the corner of the first pixel.
-        size_hw: of the target.
+    Bilinear; where the image shrinks to a half or less, whole blocks of source pixels are averaged first, by the
+    largest whole factor that loses nothing anywhere in the target. The origin is the corner of the first pixel.
     """
     full = np.asarray(matrix, dtype=np.float64)
     offset = _whole_translation(full)
@@ -45,10 +40,9 @@ def warp_image(image: NDArray[np.uint8], matrix: ArrayLike, *, size_hw: tuple[in
 
 
 def warp_encoded(image: EncodedImage, matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Decode an image file as finely as a homography needs it, and warp it.
+    """Decode an image file as finely as a homography needs it, and warp it as `warp_image` does.
 
-    Takes and returns what `warp_image` does, within a few levels where the image shrinks to a half or less: averages of
-    blocks of pixels then come from the decoder.
+    Results differ by a few levels where the image shrinks to a half or less: the decoder then averages the blocks.
     """
     full = np.asarray(matrix, dtype=np.float64)
     pixels, reduction = image.decode(coarsest=_whole_factor(full, source_quad(full, size_hw=size_hw)))
@@ -56,11 +50,7 @@ def warp_encoded(image: EncodedImage, matrix: ArrayLike, *, size_hw: tuple[int, 
 
 
 def source_quad(matrix: ArrayLike, *, size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Send the corners of a target of `size_hw` pixels back to the source.
-
-    Returns:
-        (4, 2) float32, source pixels: where the target's top-left, top-right, bottom-right and bottom-left come from.
-    """
+    """Where a target's corners, clockwise from its top-left, come from: (4, 2) float32 source pixels."""
     height, width = size_hw
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     return transform_points(corners, np.linalg.inv(np.asarray(matrix, dtype=np.float64)))

@@ -9,11 +9,7 @@ class Backbone(nn.Module):
     """Stages that run one after the other: the module's children, in order.
 
     The first four give features at strides 2, 4, 8 and 16, the fifth at 16 or more. CRAFT runs each on its own, so that
-    it can be compiled and recomputed alone.
-
-    Attributes:
-        width: factor on every channel count.
-        channels: of the features of the five stages.
+    it can be compiled and recomputed alone. `channels` are those of the features of the five stages.
     """
 
     channels: tuple[int, int, int, int, int]
@@ -25,11 +21,7 @@ class Backbone(nn.Module):
         self.width = width
 
     def load_imagenet(self) -> None:
-        """Start from ImageNet weights.
-
-        Raises:
-            ValueError: there are none for this width, or they cannot be fetched.
-        """
+        """Start from ImageNet weights; ValueError if there are none for this width, or they cannot be fetched."""
         raise NotImplementedError
 
 

@@ -68,9 +68,6 @@ class CRAFT(nn.Module):
             backbone: a name in `BACKBONES`.
             gradient_checkpointing: less memory and more time in training; the same gradients.
             generator: where the parameters are drawn from; torch's own where None.
-
-        Raises:
-            ValueError: `width` is not a positive number.
         """
         super().__init__()
         if not 0 < width < float("inf"):

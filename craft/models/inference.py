@@ -15,16 +15,7 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 
 def run_network(network: nn.Module, images: Tensor, *, precision: torch.dtype) -> tuple[Tensor, Any]:
-    """Run a network over uint8 images, in its present mode; gradients follow the caller's mode.
-
-    Args:
-        network: a CRAFT, wrapped or not.
-        images: (B, 3, H, W) uint8, RGB, on the network's device.
-        precision: what autocast computes in, torch.float32 or torch.bfloat16.
-
-    Returns:
-        Maps and features, as `CRAFT.forward` gives them.
-    """
+    """Run a network, in its present mode, over (B, 3, H, W) uint8 images: maps and features as of `CRAFT.forward`."""
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
         return network(normalise_images(images).contiguous(memory_format=torch.channels_last))
 

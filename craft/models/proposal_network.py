@@ -41,11 +41,9 @@ class ProposalNetwork(nn.Module):
                 nn.init.normal_(layer.weight, std=0.01, generator=generator)
 
     def forward(self, levels: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Score anchors by the features (B, C, h, w) that `CRAFT.forward` gives.
+        """Score anchors by the features (B, C, h, w) that `CRAFT.forward` gives, in the order of `anchors`.
 
-        Returns:
-            Logits (B, A) float32 that an anchor holds a word, and box deltas (B, A, 4) float32 for `ANCHOR_CODER`, in the
-            order of `anchors`.
+        Returns logits (B, A) float32 that an anchor holds a word, and box deltas (B, A, 4) float32 for `ANCHOR_CODER`.
         """
         odds, corrections = [], []
         for level, head in zip(_LEVELS, self.heads, strict=True):
@@ -57,10 +55,7 @@ class ProposalNetwork(nn.Module):
         return torch.cat(odds, dim=1), torch.cat(corrections, dim=1)
 
     def anchors(self, levels: Mapping[str, Tensor]) -> list[Tensor]:
-        """Boxes (A_l, 4) float32 for each level, network input pixels, for features of these sizes.
-
-        They may extend beyond the image.
-        """
+        """Boxes (A_l, 4) float32 for each level, network input pixels; they may extend beyond the image."""
         self.anchor_generator.set_cell_anchors(torch.float32, levels[_LEVELS[0]].device)
         sizes_hw = [list(levels[level].shape[2:]) for level in _LEVELS]
         strides = [[LEVEL_STRIDES[level]] * 2 for level in _LEVELS]
@@ -80,16 +75,10 @@ class ProposalNetwork(nn.Module):
     ) -> list[Tensor]:
         """Turn scored anchors, from `anchors` and `forward`, into the boxes most likely to hold a word.
 
-        Args:
-            anchors: (A_l, 4) float32 for each level.
-            odds: (B, A) logits.
-            corrections: (B, A, 4) box deltas.
-            size_hw: of the network input; boxes are clipped to it.
-            count: most boxes per image.
-            nms_iou: IoU above which the less likely of two boxes of a level is dropped.
+        Of boxes of a level that overlap by more than `nms_iou` the less likely is dropped.
 
         Returns:
-            (P_b, 4) float32 for each image, most likely first, sides at least LEAST_SIDE.
+            (P_b, 4) float32 for each image, P_b <= count, most likely first, clipped, sides at least LEAST_SIDE.
         """
         proposals = []
         for image_odds, image_corrections in zip(odds, corrections, strict=True):

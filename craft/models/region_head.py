@@ -26,19 +26,12 @@ _SAMPLES_PER_CELL = 2  # points along each side of an RoIAlign cell
 
 @dataclass(frozen=True, slots=True)
 class RegionArchitecture:
-    """What the shape of a region path depends on, beside the network's channels.
+    """What the shape of a region path depends on, beside the network's channels."""
 
-    Attributes:
-        levels: features that the head reads, names in `LEVEL_STRIDES`.
-        pool_hw: RoIAlign cells, down and across.
-        hidden: width of both fully connected layers.
-        proposal_network: whether there is a region proposal network.
-    """
-
-    levels: tuple[str, ...] = ("decoder2",)
-    pool_hw: tuple[int, int] = (7, 7)
-    hidden: int = 256
-    proposal_network: bool = True
+    levels: tuple[str, ...] = ("decoder2",)  # features that the head reads, names in `LEVEL_STRIDES`
+    pool_hw: tuple[int, int] = (7, 7)  # RoIAlign cells, down and across
+    hidden: int = 256  # width of both fully connected layers
+    proposal_network: bool = True  # whether there is a region proposal network
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as they travel with weights."""
@@ -46,11 +39,7 @@ class RegionArchitecture:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RegionArchitecture:
-        """Restore what `as_dict` gave, from JSON or YAML, where tuples have become lists.
-
-        Raises:
-            ValueError: a field is missing or of the wrong type.
-        """
+        """Restore what `as_dict` gave, from JSON or YAML, where tuples are lists; ValueError if it is incomplete."""
         try:
             rows, columns = values["pool_hw"]
             return cls(
@@ -73,11 +62,7 @@ class RegionHead(nn.Module):
     def __init__(
         self, architecture: RegionArchitecture, level_channels: Mapping[str, int], *, generator: torch.Generator
     ) -> None:
-        """Build the head with parameters drawn from `generator`, for a CRAFT of these `level_channels`.
-
-        Raises:
-            ValueError: a level is unknown, or there is none.
-        """
+        """Build the head for a CRAFT of these `level_channels`; ValueError if a level is unknown, or there is none."""
         super().__init__()
         unknown = [level for level in architecture.levels if level not in level_channels]
         if unknown or not architecture.levels:
@@ -101,15 +86,7 @@ class RegionHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def pool(self, levels: Mapping[str, Tensor], boxes_xyxy: Sequence[Tensor]) -> Tensor:
-        """Pool the features of boxes.
-
-        Args:
-            levels: features (B, C, h, w) of any floating type, as `CRAFT.forward` gives them.
-            boxes_xyxy: (R_b, 4) float32 for each of the B images, network input pixels.
-
-        Returns:
-            (R, F) float32, one row per box, image after image.
-        """
+        """Pool the features of each image's boxes (R_b, 4), network input pixels: (R, F) float32, image after image."""
         pooled = [
             roi_align(
                 levels[level].float(),
@@ -124,11 +101,7 @@ class RegionHead(nn.Module):
         return torch.cat(pooled, dim=1)
 
     def judge(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify pooled features (R, F).
-
-        Returns:
-            Logits (R,) float32 that a box is a word, and box deltas (R, 4) float32 for `BOX_CODER`.
-        """
+        """Classify pooled features (R, F): logits (R,) of text and box deltas (R, 4) for `BOX_CODER`, float32."""
         with torch.autocast(pooled.device.type, enabled=False):
             hidden = functional.relu(self.second(functional.relu(self.first(pooled))))
             return self.text(hidden).squeeze(1), self.correction(hidden)
@@ -151,11 +124,7 @@ class RegionPath(nn.Module):
 
 
 def add_region_path(model: CRAFT, architecture: RegionArchitecture, *, seed: int) -> RegionPath:
-    """Give a network a region path, its `region`, with parameters drawn from `seed`.
-
-    Raises:
-        ValueError: a level is unknown.
-    """
+    """Give a network a region path with parameters drawn from `seed`; ValueError if a level is unknown."""
     path = RegionPath(architecture, model.level_channels, generator=torch.Generator().manual_seed(seed))
     model.region = path
     return path
