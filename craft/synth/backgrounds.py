@@ -23,11 +23,7 @@ from craft.synth.textures import add_texture, texture_patch
 def photograph_background(
     generator: Generator, folder: str, size_hw: tuple[int, int], *, labelled: bool
 ) -> tuple[Image, list[NDArray[np.float32]]]:
-    """Crop a random photograph of a folder, or of a labelled dataset; ValueError if it has none.
-
-    Returns:
-        (H, W, 3) uint8 and the polygons of the words on it, in its pixels.
-    """
+    """Crop a random photograph of a folder or labelled dataset, with its words' polygons; ValueError if it has none."""
     entries = _entries(folder, labelled)
     path, polygons = entries[int(generator.integers(len(entries)))]
     image = read_image(path)

@@ -22,16 +22,11 @@ _TRIES = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Text laid out around the origin of a plane, perhaps with a symbol beside it; all in plane pixels.
-
-    Attributes:
-        bounds: (4,) float64, x1, y1, x2, y2 of everything.
-        cap_height: of the main text.
-    """
+    """Text laid out around the origin of a plane, perhaps with a symbol beside it; all in plane pixels."""
 
     items: list[Item]
-    bounds: NDArray[np.float64]
-    cap_height: float
+    bounds: NDArray[np.float64]  # (4,), x1, y1, x2, y2 of everything
+    cap_height: float  # of the main text
     symbol: Outline | None
 
 

@@ -17,32 +17,19 @@ from craft.synth.textures import texture
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What the camera will do; chosen before text is rendered, since it decides what can be read.
+    """What the camera will do; chosen before text is rendered, since it decides what can be read."""
 
-    Attributes:
-        shrink: factor by which the scene is captured smaller and enlarged again, >= 1.
-        blur: standard deviation of defocus, pixels.
-        motion: length of motion blur, pixels; 0 for none.
-        direction: of the motion, degrees.
-        level: mean luminance that automatic exposure aims for.
-        gain: factor of over- or underexposure.
-        noise: standard deviation of sensor noise, levels.
-        tint: gains of red, green and blue.
-        light: whether light is uneven.
-        jpeg: quality of compression, 0 for none.
-    """
-
-    shrink: float
-    blur: float
-    motion: int
-    direction: float
-    level: float
-    gain: float
-    noise: float
-    tint: tuple[float, float, float]
-    light: bool
+    shrink: float  # factor by which the scene is captured smaller and enlarged again, >= 1
+    blur: float  # standard deviation of defocus, pixels
+    motion: int  # length of motion blur, pixels; 0 for none
+    direction: float  # of the motion, degrees
+    level: float  # mean luminance that automatic exposure aims for
+    gain: float  # factor of over- or underexposure
+    noise: float  # standard deviation of sensor noise, levels
+    tint: tuple[float, float, float]  # gains of red, green and blue
+    light: bool  # whether light is uneven
     grey: bool
-    jpeg: int
+    jpeg: int  # quality of compression, 0 for none
 
 
 def choose_shot(generator: Generator, settings: CameraSettings) -> Shot:

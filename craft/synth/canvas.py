@@ -30,25 +30,16 @@ class PaintedWord:
 
 @dataclass(slots=True, eq=False)
 class Canvas:
-    """A scene while it is rendered.
+    """A scene while it is rendered."""
 
-    Attributes:
-        generator: source of all randomness of this scene.
-        image: (H, W, 3) uint8, painted over in place.
-        wall: homography of the scene's main plane.
-        inverse_wall: image pixels to pixels of that plane.
-        taken: (H / 8, W / 8) uint8, 1 where text is.
-        words: those painted so far.
-    """
-
-    generator: Generator
+    generator: Generator  # source of all randomness of this scene
     settings: FullSettings
     pool: FontPool
-    image: Image
-    wall: Matrix
-    inverse_wall: Matrix
-    taken: Image
-    words: list[PaintedWord] = field(default_factory=list)
+    image: Image  # (H, W, 3) uint8, painted over in place
+    wall: Matrix  # homography of the scene's main plane
+    inverse_wall: Matrix  # image pixels to pixels of that plane
+    taken: Image  # (H / 8, W / 8) uint8, 1 where text is
+    words: list[PaintedWord] = field(default_factory=list)  # those painted so far
 
     def reserve(self, polygon_xy: NDArray[np.floating], *, slack: float = 0.0) -> bool:
         """Reserve a convex polygon, (P, 2) image pixels, unless it is taken or exceeds the image by over `slack`."""
@@ -69,10 +60,7 @@ class Canvas:
 
 
 def new_pose(generator: Generator, settings: FullSettings, target_xy: Point, *, strength: float = 1.0) -> Matrix:
-    """Choose a plane in space, usually upright and nearly facing the camera, with its origin seen at `target_xy`.
-
-    `strength` multiplies the perspective of the settings.
-    """
+    """Choose a plane in space, usually upright and nearly facing the camera, with its origin seen at `target_xy`."""
     tilt = settings.perspective * strength
     yaw, pitch = np.clip(generator.normal(0, 1, 2) * [22 * tilt, 12 * tilt], -55, 55)
     turned = generator.random() < settings.turned

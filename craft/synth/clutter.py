@@ -85,10 +85,7 @@ def add_occluder(canvas: Canvas) -> Image:
 
 
 def symbol_outline(canvas: Canvas, *, size: float) -> Outline | None:
-    """Outline a symbol to stand beside text, around the origin, or return None where negatives are turned off.
-
-    `size` is its larger side in plane pixels.
-    """
+    """Outline a symbol of `size` plane pixels around the origin, to stand beside text; None if negatives are off."""
     symbols = ("icons", "dingbats", "arrows", "figures")
     weights = {kind: weight for kind, weight in canvas.settings.negatives.items() if kind in symbols and weight}
     return _outline(canvas, weighted_choice(canvas.generator, weights), size) if weights else None

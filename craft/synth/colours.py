@@ -134,10 +134,7 @@ def _mixed(below, above, share):
 def ink_contrast(image, mask, top, left, y1, x1, y2, x2):
     """Return the mean luminance of a word's ink minus that of its surroundings; 0 if either is empty.
 
-    Args:
-        image: (H, W, 3) uint8.
-        mask: (h, w) uint8, ink, its first pixel at row `top` and column `left` of the image.
-        y1: first row of the word's box, x1 its first column; y2 and x2 come after the last.
+    `mask` (h, w), ink, starts at row `top` and column `left` of the image; the word's box ends before y2 and x2.
     """
     ink, around, ink_count, around_count = 0.0, 0.0, 0, 0
     for row in range(max(y1, top), min(y2, top + mask.shape[0])):

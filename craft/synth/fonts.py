@@ -43,34 +43,22 @@ _WEIGHT_WORDS = re.compile(r"\b(Thin|(Extra ?)?Light|Medium|(Semi|Extra) ?bold|B
 
 @dataclass(frozen=True, slots=True)
 class FaceRecord:
-    """A face of a font file and what is recorded about it.
-
-    Attributes:
-        index: number of the face inside a collection.
-        family: its name without weights.
-        licence: as the font states it, shortened; or "not stated".
-        scripts: scripts it is used for; "icons" for one of symbols.
-    """
+    """A face of a font file and what is recorded about it."""
 
     path: str
-    index: int
-    family: str
+    index: int  # number of the face inside a collection
+    family: str  # its name without weights
     name: str
-    licence: str
-    scripts: frozenset[str]
+    licence: str  # as the font states it, shortened; or "not stated"
+    scripts: frozenset[str]  # scripts it is used for; "icons" for one of symbols
 
 
 @dataclass(frozen=True, slots=True)
 class FontPool:
-    """Faces by script; within a script all families are equally likely.
+    """Faces by script; within a script all families are equally likely."""
 
-    Attributes:
-        families: per script, per family (sorted), its faces.
-        icons: faces that have icons and arrows rather than letters, for hard negatives.
-    """
-
-    families: dict[str, tuple[tuple[FaceRecord, ...], ...]]
-    icons: tuple[FaceRecord, ...]
+    families: dict[str, tuple[tuple[FaceRecord, ...], ...]]  # per script, per family (sorted), its faces
+    icons: tuple[FaceRecord, ...]  # faces that have icons and arrows rather than letters, for hard negatives
 
     def choose(self, generator: Generator, script: str) -> Typeface:
         """Choose and open a face for a script in `families`."""
@@ -84,12 +72,8 @@ class FontPool:
 def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] = ()) -> FontPool:
     """Find the fonts to render with, in an order that depends on their names only.
 
-    Fonts from packages (matplotlib's and any with the entry points of `fonts`) are always included.
-
-    Args:
-        folders: searched recursively.
-        system: search the system's font folders too.
-        only: beginnings of the family names to use; empty for all.
+    Fonts from packages (matplotlib's and any with the entry points of `fonts`) are always included. `only` lists
+    beginnings of the family names to use; empty for all.
 
     Raises:
         ValueError: a named folder is missing or holds no font, or no font is left.

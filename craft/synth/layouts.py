@@ -17,30 +17,18 @@ _MOST_SHRUNK = 0.7  # share that the side of bent letters towards the centre of 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One label on its plane.
-
-    Attributes:
-        script: script of the word list that it came from.
-        size: plane pixels per em.
-        origin_xy: where its pen starts, plane pixels.
-        bend: curvature of its baseline, 1 / plane pixels.
-    """
+    """One label on its plane."""
 
     shaped: ShapedText
     typeface: Typeface
-    script: str
-    size: float
-    origin_xy: tuple[float, float]
-    bend: float = 0.0
+    script: str  # script of the word list that it came from
+    size: float  # plane pixels per em
+    origin_xy: tuple[float, float]  # where its pen starts, plane pixels
+    bend: float = 0.0  # curvature of its baseline, 1 / plane pixels
 
 
 def arrange(kind: str, sampler: TextSampler, *, size: float) -> list[Item]:
-    """Lay out text around the plane's origin; no items where nothing could be shaped.
-
-    Args:
-        kind: a key of `LAYOUTS`.
-        size: plane pixels per em of the main text.
-    """
+    """Lay out text by a key of `LAYOUTS` around the plane's origin; no items where nothing could be shaped."""
     items = LAYOUTS[kind](sampler, size)
     if not items or any(item.bend for item in items):
         return items

@@ -14,15 +14,10 @@ from craft.geometry import signed_area
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """Closed contours of corners, y DOWN; in em for glyphs (baseline at y = 0), else in plane or image pixels.
+    """Closed contours of corners, y DOWN; in em for glyphs (baseline at y = 0), else in plane or image pixels."""
 
-    Attributes:
-        points_xy: (P, 2) float64, the corners of all contours one after another.
-        contour_ends: (K,) int64, index after the last corner of each contour.
-    """
-
-    points_xy: NDArray[np.float64]
-    contour_ends: NDArray[np.int64]
+    points_xy: NDArray[np.float64]  # (P, 2) the corners of all contours one after another
+    contour_ends: NDArray[np.int64]  # (K,) index after the last corner of each contour
 
 
 def polygons(corners_xy: ArrayLike) -> Outline:
@@ -102,13 +97,9 @@ def extent(points):
 def coverage(
     points_xy: NDArray[np.float64], contour_ends: NDArray[np.int64], *, size_hw: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Rasterize contours: how much of each pixel lies inside, 255 for all of it.
+    """Rasterize contours, clipped to the mask: how much of each pixel lies inside, 255 for all of it.
 
     Contours that run the same way around and overlap are joined; contours that run the other way are holes.
-
-    Args:
-        points_xy: (P, 2) float64, mask pixels, (0, 0) the top-left corner of the top-left pixel; clipped to the mask.
-        contour_ends: (K,) int64, as in `Outline`.
 
     Source: R. Levien's font-rs describes the signed-area accumulation; written anew here.
     """

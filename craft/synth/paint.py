@@ -26,27 +26,17 @@ from craft.synth.textures import add_texture, texture_patch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Style:
-    """How one block is painted. Lengths are shares of the letters' height.
+    """How one block is painted. Lengths are shares of the letters' height."""
 
-    Attributes:
-        colour: of the fill.
-        second: colour at the other end of a gradient.
-        shadow_xy: how far a shadow falls.
-        glow: whether the fill shines on what is around it.
-        emboss: strength of relief; below 0 carved.
-        texture: strength of texture inside.
-        wear: share of the paint that is rubbed off.
-    """
-
-    colour: Colour
-    second: Colour | None = None
+    colour: Colour  # of the fill
+    second: Colour | None = None  # colour at the other end of a gradient
     edge: Colour | None = None
     edge_width: float = 0.06
-    shadow_xy: tuple[float, float] | None = None
-    glow: bool = False
-    emboss: float = 0.0
-    texture: float = 0.0
-    wear: float = 0.0
+    shadow_xy: tuple[float, float] | None = None  # how far a shadow falls
+    glow: bool = False  # whether the fill shines on what is around it
+    emboss: float = 0.0  # strength of relief; below 0 carved
+    texture: float = 0.0  # strength of texture inside
+    wear: float = 0.0  # share of the paint that is rubbed off
     opacity: float = 1.0
 
 
@@ -93,15 +83,7 @@ def effect_contrast(style: Style, behind: Colour) -> float:
 
 
 def paint(generator: Generator, image: Image, outline: Outline, style: Style, *, height: float) -> Painted:
-    """Paint an outline over an image, in place.
-
-    Args:
-        outline: contours in image pixels.
-        height: height of the letters, image pixels.
-
-    Returns:
-        Where the ink is, without edge, shadow and glow.
-    """
+    """Paint an outline over an image, in place, and return where the ink is, without edge, shadow and glow."""
     spread = (style.glow or style.shadow_xy is not None or style.edge is not None) * 0.35 * height
     rows, columns = pixel_window(outline.points_xy, margin=2 + spread, size_hw=image.shape[:2])
     patch = image[rows, columns]

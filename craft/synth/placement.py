@@ -22,19 +22,12 @@ _CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedText:
-    """A word in the image.
+    """A word in the image."""
 
-    Attributes:
-        outline: its contours, image pixels.
-        character_quads_xy: (C, 4, 2) float32, image pixels, in reading order; characters without ink have none.
-        polygon_xy: (P, 2) float32, the word's ink box, projected onto the image; a quad unless bent.
-        text: the characters that have a quad, in reading order.
-    """
-
-    outline: Outline
-    character_quads_xy: NDArray[np.float32]
-    polygon_xy: NDArray[np.float32]
-    text: str
+    outline: Outline  # its contours, image pixels
+    character_quads_xy: NDArray[np.float32]  # (C, 4, 2) image pixels, in reading order; of characters with ink
+    polygon_xy: NDArray[np.float32]  # (P, 2) the word's ink box, projected onto the image; a quad unless bent
+    text: str  # the characters that have a quad, in reading order
 
 
 def box_corners(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -52,16 +45,15 @@ def place_text(
     bend: float = 0.0,
     word_height: bool = False,
 ) -> PlacedText:
-    """Bend shaped text and project it onto the image.
+    """Bend shaped text that has ink and project it onto the image.
 
-    Character boxes are ink boxes, none narrower or lower than half the x-height.
+    Character boxes are ink boxes, none narrower or lower than half the x-height; with `word_height` as high as the
+    word.
 
     Args:
-        shaped: text with at least one character that has ink.
         size: plane pixels per em.
         origin_xy: where the pen starts, plane pixels.
         bend: curvature of the baseline, 1 / plane pixels, around the plane's x = 0; above 0 its middle is highest.
-        word_height: make character boxes as high as the word, for comparison.
     """
     boxes = _character_boxes(shaped.boxes_xyxy, 0.5 * typeface.x_height, word_height) * size
     whole = np.array([*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)])
@@ -116,11 +108,7 @@ def quad_around(polygon_xy: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def letter_height(polygon_xy: NDArray[np.float32]) -> float:
-    """Return the smaller of a word's height and width, image pixels.
-
-    Args:
-        polygon_xy: (P, 2), P even, upper chain and then the lower one backwards.
-    """
+    """Return the smaller of a word's height and width, of two chains of corners (P, 2), image pixels."""
     if len(polygon_xy) == 4:
         return float(_quad_height(polygon_xy))
     half = len(polygon_xy) // 2
@@ -146,13 +134,9 @@ def rotation(radians: float) -> NDArray[np.float64]:
 
 
 def plane_matrix(centre_xy: Point, *, target_xy: Point, degrees: float, tilt: Point) -> Matrix:
-    """Return the homography that turns and tilts a plane around one of its points.
+    """Return the homography that turns a plane clockwise around a point, tilts it, and moves that point to `target_xy`.
 
-    Args:
-        centre_xy: the point of the plane that stays the middle, plane pixels.
-        target_xy: where it goes, image pixels.
-        degrees: rotation, clockwise on the screen.
-        tilt: how much the distance grows per plane pixel along x and y; 0 keeps parallels parallel.
+    `tilt` is how much the distance grows per plane pixel along x and y; 0 keeps parallels parallel.
     """
     angle = np.deg2rad(degrees)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -163,14 +147,10 @@ def plane_matrix(centre_xy: Point, *, target_xy: Point, degrees: float, tilt: Po
 
 
 def plane_in_space(*, target_xy: Point, yaw: float, pitch: float, roll: float, distance: float) -> Matrix:
-    """Return the homography of a plane seen by a camera; its origin is seen at its true size.
+    """Return the homography of a plane seen by a camera; its origin is seen at its true size at `target_xy`.
 
-    Args:
-        target_xy: where the plane's origin is seen, image pixels.
-        yaw: turn around the upright axis, degrees; above 0 the right side is further away.
-        pitch: turn around the level axis, degrees; above 0 the top is further away.
-        roll: turn around the line of sight, degrees, clockwise on the screen.
-        distance: from the camera to the plane's origin, plane pixels; small makes the perspective strong.
+    Angles are in degrees: above 0, yaw moves the right side away and pitch the top, and roll is clockwise on the
+    screen. `distance` is in plane pixels; small makes the perspective strong.
 
     Source: R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, section 8.1 (image of a plane).
     """

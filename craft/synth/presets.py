@@ -160,11 +160,7 @@ PRESETS = get_args(Preset)
 
 
 def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSettings:
-    """Return the settings of a preset.
-
-    Args:
-        name: one of `PRESETS`.
-        changes: settings that differ from the preset's, nested: {"camera": {"noise": 4.0}}.
+    """Return the settings of a preset, with changes that may be nested: {"camera": {"noise": 4.0}}.
 
     Raises:
         ValueError: no such preset, an unknown setting (the nearest known one is named), or a value out of range.

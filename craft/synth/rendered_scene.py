@@ -15,14 +15,8 @@ Image = NDArray[Any]  # (H, W) or (H, W, 3) uint8; OpenCV's type stubs promise l
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedScene:
-    """One synthetic scene.
+    """One synthetic scene."""
 
-    Attributes:
-        image: (H, W, 3) uint8, RGB.
-        words: in image pixels, each with its character quads, don't-care words too.
-        fonts: name of the typeface of each word.
-    """
-
-    image: NDArray[np.uint8]
-    words: tuple[Word, ...]
-    fonts: tuple[str, ...]
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    words: tuple[Word, ...]  # in image pixels, each with its character quads, don't-care words too
+    fonts: tuple[str, ...]  # name of the typeface of each word

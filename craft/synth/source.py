@@ -39,9 +39,6 @@ def synthetic_scenes(settings: DatasetSettings) -> SyntheticScenes:
     """Return the scenes of a dataset with format synth: by default DEFAULT_COUNT of them, with seed 0.
 
     The first is rendered as a trial, which also opens the fonts: loader processes that are forked later share them.
-
-    Raises:
-        ValueError: the preset does not know a setting, a value is out of range, or fonts or photographs are missing.
     """
     assert settings.preset is not None, "settings with format synth name a preset"
     try:

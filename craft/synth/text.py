@@ -49,18 +49,12 @@ def word_list(language: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TextSampler:
-    """Samples text in one script that one typeface covers.
-
-    Attributes:
-        script: a key of `LANGUAGES`.
-        typeface: covers the script.
-        case: "lower", "capital", "upper" or "mixed".
-    """
+    """Samples text in one script that one typeface covers."""
 
     generator: Generator
-    script: str
-    typeface: Typeface
-    case: str
+    script: str  # a key of `LANGUAGES`
+    typeface: Typeface  # covers the script
+    case: str  # "lower", "capital", "upper" or "mixed"
 
     def word(self) -> str:
         """Choose text for one label, without punctuation; a number where the typeface lacks six choices."""

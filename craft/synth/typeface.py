@@ -25,28 +25,16 @@ _NO_INK = (np.nan,) * 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapedText:
-    """A shaped word or line.
+    """A shaped word or line."""
 
-    Attributes:
-        outline: its contours, in em.
-        characters: its grapheme clusters, spaces included, in reading order.
-        boxes_xyxy: (len(characters), 4) float64, ink box of each in em; NaN for one without ink, such as a space.
-        advance: em that the pen moved, to the right (or down, for vertical text).
-    """
-
-    outline: Outline
-    characters: tuple[str, ...]
-    boxes_xyxy: NDArray[np.float64]
-    advance: float
+    outline: Outline  # its contours, in em
+    characters: tuple[str, ...]  # its grapheme clusters, spaces included, in reading order
+    boxes_xyxy: NDArray[np.float64]  # (len(characters), 4), ink box of each in em; NaN without ink
+    advance: float  # em that the pen moved, to the right (or down, for vertical text)
 
 
 class Typeface:
-    """One face of a font file, with its glyph outlines kept once flattened.
-
-    Attributes:
-        path: font file.
-        name: file name without its ending, and "#index" for the later faces of a collection.
-    """
+    """One face of a font file, with its glyph outlines kept once flattened."""
 
     def __init__(self, path: str | Path, index: int = 0):
         self.path = str(path)
@@ -89,12 +77,9 @@ class Typeface:
         return {"family": family, "full": full, "licence": read(identifiers.LICENSE)[:160] or "not stated"}
 
     def shape(self, text: str, *, vertical: bool = False) -> ShapedText:
-        """Shape a text: joining, conjuncts, kerning and direction as its script asks.
+        """Shape a word or line of one direction: joining, conjuncts, kerning and direction as its script asks.
 
-        Args:
-            text: one word or line, of one direction.
-            vertical: set it from top to bottom, with the font's vertical forms; x is then measured from the middle
-                of the column, y from its top.
+        Vertical text has the font's vertical forms; x is measured from the middle of the column, y from its top.
 
         Raises:
             ValueError: the face lacks a glyph that the text needs.

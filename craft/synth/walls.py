@@ -41,13 +41,7 @@ class Plane:
         self.colours.append(np.broadcast_to(np.asarray(colour, dtype=np.float64), (len(boxes), 3)))
 
     def paint(self, image: Image, *, share: float = 1.0, level: int | None = None) -> None:
-        """Paint everything over an image, in place.
-
-        Args:
-            image: (H, W, 3) uint8, or (H, W) where a level is given.
-            share: size of this image as a share of the one that the corners are in.
-            level: what to paint instead of colours.
-        """
+        """Paint everything over an image, in place, at `share` of the corners' size, in its colours or one `level`."""
         boxes = np.concatenate(self.boxes) if self.boxes else np.empty((0, 4))
         if not len(boxes):
             return

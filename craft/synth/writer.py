@@ -65,14 +65,7 @@ def write_dataset(
     """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
 
     `generator.json` records settings, counts, and the fonts and word lists used, with their licences. The bytes do not
-    depend on `workers`, the processes that render.
-
-    Args:
-        out: folder, created if missing; files of the same name are replaced.
-        split: which of the official folders are filled.
-
-    Raises:
-        ValueError: `count` or `workers` is below 1.
+    depend on `workers`, the processes that render. Files of the same name are replaced.
     """
     if count < 1 or workers < 1:
         raise ValueError(f"count and workers must be at least 1, not {count} and {workers}")
