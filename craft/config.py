@@ -330,6 +330,26 @@ class RegionSettings(Settings):
         return self
 
 
+class DistillationSettings(Settings):
+    """A teacher network's score maps of the training crops as targets."""
+
+    weights: UserPath | None = Field(
+        None, description="The teacher: a weights file or the name of shipped weights. Without it, labels alone."
+    )
+    share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of the loss against the teacher's maps; 1 ignores the labels. Needs weights.",
+    )
+
+    @model_validator(mode="after")
+    def _share_needs_weights(self) -> Self:
+        if self.weights is None and "share" in self.model_fields_set:
+            raise ValueError("share has no effect without weights; name the teacher, or remove share")
+        return self
+
+
 class OptimizerSettings(Settings):
     """AdamW, its schedule and the moving average of the weights."""
 
@@ -445,6 +465,7 @@ class Config(Settings):
     model: ModelSettings = ModelSettings()
     ohem: OhemSettings = OhemSettings()
     region: RegionSettings = RegionSettings()
+    distillation: DistillationSettings = DistillationSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     training: TrainingSettings = TrainingSettings()
     detection: DetectionSettings = DetectionSettings()
@@ -547,6 +568,8 @@ def effective_settings(config: Config) -> dict[str, Any]:
             lookup(values, section).pop(name, None)
     if not config.region.enabled:
         del values["region"]
+    if config.distillation.weights is None:
+        del values["distillation"]
     for name in ("train", "validation"):
         values["data"][name] = [_effective_dataset(dataset) for dataset in values["data"][name]]
     return values

@@ -3,6 +3,7 @@
 A file imports only from files above it:
 
     batch         The target maps of a batch, and a digest by which two runs show that they saw the same batch.
+    distillation  A teacher network's score maps of the training crops as targets.
     bench_report  The report of `craft bench`: a table for people and JSON for programs.
     checkpoint    Checkpoints: written atomically, read back bit for bit.
     datasets      The datasets that a configuration names, with characters, ready for the loader or for validation.

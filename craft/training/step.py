@@ -19,6 +19,7 @@ from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.region.training import RegionTraining
 from craft.targets.heatmaps import Targets
 from craft.training.batch import batch_targets
+from craft.training.distillation import teacher_targets
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
 from craft.training.schedule import mining_ratio_at
@@ -55,7 +56,7 @@ def train_step(
         with synchronised, _cudnn_benchmark(processes.device):
             maps, levels = forward_maps(state.network, batch, config, processes.device)
             loss = maps_loss(maps, batch, targets, config, step=state.step)
-            total = loss.loss
+            total = _with_distillation(loss.loss, maps, batch, config, step=state.step)
             if regions is not None:
                 total = total + config.region.weight * regions.loss(maps, levels, batch)
             (total / accumulate).backward()
@@ -87,6 +88,16 @@ def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config, *, s
         min_negatives=config.ohem.min_negatives,
         scope=config.ohem.scope,
     )
+
+
+def _with_distillation(loss: Tensor, maps: Tensor, batch: Batch, config: Config, *, step: int) -> Tensor:
+    """Mix the loss against the labels with that against a teacher's maps, if there is a teacher."""
+    settings = config.distillation
+    if settings.weights is None:
+        return loss
+    precision = choose_precision(config.training.precision, maps.device)
+    targets = teacher_targets(batch.images.to(maps.device, non_blocking=True), settings.weights, precision=precision)
+    return (1 - settings.share) * loss + settings.share * maps_loss(maps, batch, targets, config, step=step).loss
 
 
 def _measures(loss: PixelLoss) -> Tensor:
