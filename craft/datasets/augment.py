@@ -33,10 +33,7 @@ def make_sample(
 
     An image file is decoded as finely as the crop needs it. Without `settings` it is a plain crop at the image's own
     scale around its words. A word with less than half its area in the crop is don't care: confidence 0, no characters.
-    Mirrored quads are clockwise again.
-
-    Raises:
-        ValueError: a cared-for word without characters, or a file that cannot be decoded.
+    Mirrored quads are clockwise again. ValueError for a cared-for word without characters or a bad file.
     """
     size_hw = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     polygons_xy = [word.polygon_xy for word in words]

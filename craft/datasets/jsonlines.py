@@ -110,12 +110,9 @@ def line_of_scene(scene: Scene, *, image: str) -> str:
 
 
 def scene_of_line(line: str, where: str, *, locate: Callable[[str], str]) -> tuple[Scene, list[Problem]]:
-    """Read one scene from a line, and what is wrong with those of its words that are left out.
+    """Read one scene from a line, with problems for words that are left out; raise a Problem if it holds no scene.
 
     `where` locates the line in messages; `locate` gives the path of the image that the line names.
-
-    Raises:
-        Problem: the line does not hold a scene.
     """
     try:
         record = _read_record(line)

@@ -109,10 +109,8 @@ def make_word(
 ) -> Word:
     """Check a label and make it a word, don't care if it has neither a transcription nor characters.
 
-    The texts None, "" and "###" mean no transcription; the script "None" counts as none.
-
-    Raises:
-        Problem: as `check_polygon`, without a location.
+    The texts None, "" and "###" mean no transcription; the script "None" counts as none. Problems are those of
+    `check_polygon`, without a location.
     """
     polygon = check_polygon(polygon_xy, what="word")
     characters: NDArray[np.float32] | None = None

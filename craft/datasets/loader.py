@@ -56,8 +56,7 @@ def build_loader(
         cache_bytes: most bytes of image files kept in memory on behalf of this process.
 
     Raises:
-        ValueError: no dataset, an empty one, or a number out of range; later, from `next`, an image that cannot be
-            read.
+        ValueError: no dataset, an empty one, or a number out of range; later, from `next`, a file that cannot be read.
     """
     share = cache_bytes // max(1, workers)
     dataset = SceneDataset(

@@ -14,11 +14,7 @@ IN_ORDER_PER_EPOCH = 10_000
 
 
 def epoch_shares(weights: Sequence[float], *, epoch_length: int) -> NDArray[np.int64]:
-    """Number of samples, at least 1, that each dataset gives to an epoch: the weights' shares by largest remainder.
-
-    Raises:
-        ValueError: fewer samples than datasets, or a weight that is not positive.
-    """
+    """Number of samples, at least 1, that each dataset gives to an epoch: the weights' shares by largest remainder."""
     if any(not weight > 0 for weight in weights):
         raise ValueError(f"weights of datasets must be positive, not {list(weights)}")
     if epoch_length < len(weights):

@@ -49,12 +49,8 @@ def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode
 def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
     """Read the ground truth of an evaluation, in the order of its numbers, which needs labels but no images.
 
-    Args:
-        settings: of a labelled dataset, or `path` is a folder of label files alone (gt_img_12.txt or img_12.txt), or a
-            .jsonl file, whatever `format` says.
-
-    Raises:
-        ValueError: there is no such folder, it holds no labels, or a label is wrong; the message says where.
+    The path is that of a labelled dataset, of a folder of label files alone (gt_img_12.txt or img_12.txt), or of a .jsonl
+    file, whatever `format` says. ValueError says where a label is missing or wrong.
     """
     path = Path(settings.path)
     if path.is_file() and path.suffix.lower() == ".jsonl":

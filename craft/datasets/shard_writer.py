@@ -41,14 +41,12 @@ class PackSummary:
 def pack_dataset(
     settings: DatasetSettings, out: Path, *, shard_bytes: int, skip_errors: bool = False, progress: bool = False
 ) -> PackSummary:
-    """Pack a labelled dataset. Images are copied bit for bit; labels keep everything, characters too.
+    """Pack a labelled dataset into `out`, whose name ends in ".partial" until all is written.
 
-    The name of `out` ends in ".partial" until all is written. A shard exceeds `shard_bytes` only if a single scene
-    does.
+    Images are copied bit for bit; labels keep everything. A shard exceeds `shard_bytes` only if a single scene does.
 
     Raises:
-        ValueError: the folder exists, the dataset has errors and `skip_errors` is False, no scene is left, or an
-            image cannot be read.
+        ValueError: the folder exists, the dataset has errors and `skip_errors` is False, or no scene is left.
     """
     if out.exists():
         raise ValueError(f"{out}: already exists; remove it, or give another --out")

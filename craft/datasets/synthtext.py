@@ -30,13 +30,9 @@ def read_synthtext(settings: DatasetSettings) -> DatasetReading:
     """Read SynthText's ground truth; the whole of it, 858,750 images, takes several GiB of memory as scenes.
 
     A scene of which words, characters and text do not go together has no words; a word that is bad or has a bad
-    character is left out of its scene. The settings' `path` is `gt.mat` or its folder.
+    character is left out of its scene. The settings' `path` is `gt.mat` or its folder. Problems as in `read_mat`.
 
-    Raises:
-        Problem: scipy is missing, or the file cannot be read or lacks a field.
-
-    Source: Gupta, Vedaldi, Zisserman, Synthetic Data for Text Localisation in Natural Images, CVPR 2016; readme of
-        the dataset.
+    Source: Gupta, Vedaldi, Zisserman, Synthetic Data for Text Localisation in Natural Images, CVPR 2016.
     """
     path = Path(settings.path)
     folder = path if path.is_dir() else path.parent

@@ -78,10 +78,7 @@ def decode_maps(
 
 
 def keep_words(
-    words: DecodedWords,
-    *,
-    least_score: float = _DEFAULTS.least_score,
-    least_side: float = _DEFAULTS.least_side,
+    words: DecodedWords, *, least_score: float = _DEFAULTS.least_score, least_side: float = _DEFAULTS.least_side
 ) -> DecodedWords:
     """Drop words with a low mean region score, or a short side in network input pixels; the original keeps all."""
     kept = (words.scores >= np.float32(least_score)) & (short_sides(words.quads) >= np.float32(least_side))

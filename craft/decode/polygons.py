@@ -38,8 +38,7 @@ def word_polygons(words: DecodedWords, *, low_text: float) -> list[NDArray[np.fl
         the quad itself for a straight or tiny one.
 
     Source: the released decoder of CRAFT, Baek et al., CVPR 2019 (section 3.3), for a centre line with local heights.
-        Ours fits one cubic to all columns instead of joining five pivots, and widens by the target's Gaussian, not by
-        1.45.
+        Ours fits one cubic to all columns, not five pivots, and widens by the target's Gaussian, not by 1.45.
     """
     labels = label_map(words) if len(words) else np.zeros(words.size_hw, np.int32)
     expansion = 1 / gaussian_reach(min(max(low_text, 0.05), 0.95))

@@ -66,8 +66,7 @@ def score_matches(
     """Score an image by its matches, by the official scripts' rule for images with nothing to find.
 
     With no cared-for word the recall is 1, and the precision is 1 if nothing was detected, else 0. With words but no
-    detection both are 0. `dont_care` is (N,) for the words, `ignored` (M,) for the detections; the rest as in
-    `ImageScore`.
+    detection both are 0. `dont_care` is (N,) for the words, `ignored` (M,) for the detections.
     """
     num_truth, num_detections = int((~dont_care).sum()), int((~ignored).sum())
     if num_truth == 0:

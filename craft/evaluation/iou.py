@@ -33,10 +33,7 @@ def evaluate_image(
 
     A detection with more than `ignore_threshold` of its area in one don't-care word is ignored. The others are matched
     one to one: words in their order, each to the first free detection with IoU above `iou_threshold`; detections in
-    their order, or by falling score if there are scores, sorted as in the official script.
-
-    Polygons are (P, 2) each, words and detections in the same pixels; there is one flag per word and one score per
-    detection.
+    their order, or by falling score if there are scores, sorted as in the official script. Polygons are (P, 2) each.
 
     Raises:
         ValueError: numbers of flags and words, or of scores and detections, differ; or a polygon has fewer than three

@@ -94,11 +94,7 @@ def overlay_map(image: NDArray[np.uint8], scores: NDArray[np.floating], *, opaci
 
 
 def overlay_mask(
-    image: NDArray[np.uint8],
-    mask: NDArray[np.floating],
-    *,
-    colour: Colour = DONT_CARE_COLOUR,
-    opacity: float = 0.6,
+    image: NDArray[np.uint8], mask: NDArray[np.floating], *, colour: Colour = DONT_CARE_COLOUR, opacity: float = 0.6
 ) -> NDArray[np.uint8]:
     """Lay one colour over an image, the more opaque the higher the mask (h, w), 0 to 1, of any size."""
     weight = opacity * cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]

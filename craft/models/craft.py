@@ -36,12 +36,8 @@ _FEWEST_HEAD_CHANNELS = 16  # as many as at width 1
 class CRAFT(nn.Module):
     """Character region and affinity maps of images.
 
-    Attributes:
-        width: factor on every channel count, as given; the score head keeps at least 16 channels.
-        backbone: its name in `BACKBONES`.
-        gradient_checkpointing: whether the backward pass recomputes the activations instead of keeping them.
-        level_channels: channels of the features that `forward` gives, by level.
-        region: the region path on this network's features (region_head.py), None where there is none.
+    `level_channels` has the channels of the features that `forward` gives, by level; `region` is the region path on
+    them, None where there is none.
 
     Source: CRAFT, Baek et al., CVPR 2019, figure 2.
     """
@@ -90,10 +86,7 @@ class CRAFT(nn.Module):
         _initialise(self, generator)
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Score the pixels of images.
-
-        Args:
-            images: (B, 3, H, W) floating, from `normalise_images`; H and W at least 16 and of any parity.
+        """Score the pixels of images (B, 3, H, W) from `normalise_images`; H and W at least 16 and of any parity.
 
         Returns:
             Maps (B, 2, H // 2, W // 2), region then affinity, unbounded, about 0 to 1 once trained; and features

@@ -22,12 +22,9 @@ def hold_frozen_statistics(model: nn.Module) -> None:
 
 
 def freeze_parameters(model: nn.Module, prefixes: Sequence[str]) -> list[str]:
-    """Freeze the parameters of a CRAFT whose names start with any of the prefixes, such as "basenet.slice1.".
+    """Freeze parameters of a CRAFT whose names start with a prefix, such as "basenet.slice1.", and return their names.
 
     A batch norm layer whose parameters are all frozen keeps its statistics too, so that frozen parts compute the same.
-
-    Returns:
-        Names of the frozen parameters, in the model's order.
 
     Raises:
         ValueError: a prefix names no parameter.

@@ -48,7 +48,6 @@ def select_pixels(
     """Keep every text pixel of a map and the background pixels that a rule chooses, and weight what is kept.
 
     Args:
-        rule: a key of `RULES`.
         error: (B, H, W) float32, >= 0, confidence x squared error; not differentiated here.
         positive: (B, H, W) bool, target above `POSITIVE_TARGET`.
         care: (B, H, W) bool, False for "don't care": neither ranked nor counted.
@@ -60,8 +59,7 @@ def select_pixels(
         ValueError: unknown rule, wrong shape or dtype, `ratio` not above 0 and finite, or `min_negatives` below 0.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3), after OHEM, Shrivastava et al., CVPR 2016. Ranking per
-        map, leaving "don't care" pixels out of the ranking, and equal shares for pixels that tie at the cut-off are
-        ours.
+        map, leaving "don't care" pixels out of it, and equal shares for pixels that tie at the cut-off are ours.
     """
     if rule not in RULES:
         raise ValueError(f"unknown OHEM rule {rule!r}; use one of {', '.join(RULES)}")

@@ -11,9 +11,9 @@ _BLOCK = 4096  # pixels that a program reads at a time
 
 
 def top_k_weights_triton(ranked: Tensor, num_kept: Tensor) -> Tensor:
-    """Do what `top_k.top_k_weights` does, reading each row 17 times, all but the first from the cache.
+    """Do what `top_k.top_k_weights` does for (N, P) int32, contiguous: keys >= 0 of candidates, and -1 elsewhere.
 
-    `ranked` is (N, P) int32, contiguous: the keys >= 0 of candidates, and -1 elsewhere.
+    A row is read 17 times, all but the first from the cache.
     """
     weights = torch.empty(ranked.shape, dtype=torch.float32, device=ranked.device)
     if ranked.numel():

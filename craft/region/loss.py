@@ -54,8 +54,7 @@ def head_loss(
         rank_by: what mining ranks by: "loss", log loss plus box loss, as in the paper; or "text", log loss alone.
         negatives: (N, F) float32, pooled features of collected background RoIs to train on as well, for bootstrap.
 
-    Source: OHEM, Shrivastava, Gupta and Girshick, CVPR 2016, section 4. Dividing by the number of RoIs asked for is
-        ours.
+    Source: OHEM, Shrivastava, Gupta and Girshick, CVPR 2016, section 4. Dividing by the RoIs asked for is ours.
     """
     losses = all_losses = None
     ranked: Sequence[Tensor | None] = [None] * len(rois)

@@ -43,13 +43,7 @@ class ImageRois:
 
 
 def batch_rois(
-    path: RegionPath,
-    maps: Tensor,
-    levels: Mapping[str, Tensor],
-    batch: Batch,
-    settings: RegionSettings,
-    *,
-    learn: bool,
+    path: RegionPath, maps: Tensor, levels: Mapping[str, Tensor], batch: Batch, settings: RegionSettings, *, learn: bool
 ) -> tuple[list[ImageRois], Tensor]:
     """Collect the RoIs of each image, and compute the () loss of the network that proposes some, 0 unless `learn`.
 
@@ -129,11 +123,7 @@ def source_recall(rois: list[ImageRois]) -> Tensor:
 
 
 def _host_boxes(
-    maps: Tensor,
-    words: list[WordBoxes],
-    seeds: list[int],
-    size_hw: tuple[int, int],
-    settings: RegionProposalSettings,
+    maps: Tensor, words: list[WordBoxes], seeds: list[int], size_hw: tuple[int, int], settings: RegionProposalSettings
 ) -> list[list[Tensor]]:
     """Boxes of each image from the sources that run on the host: components, truth and grid."""
     scores = maps.detach().float().cpu().numpy() if settings.components > 0 else None

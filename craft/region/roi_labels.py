@@ -82,8 +82,7 @@ def word_boxes(
 def label_rois(boxes_xyxy: Tensor, words: WordBoxes) -> RoiLabels:
     """Label (R, 4) float32 RoIs of an image, each with an area.
 
-    An RoI with more than half its area in one don't-care word and an IoU under 0.5 with every cared-for word is left
-    out.
+    One with over half its area in one don't-care word and an IoU under 0.5 with every cared-for word is left out.
     """
     best_iou, word = _best_words(boxes_xyxy, words.cared_xyxy)
     foreground = best_iou >= FOREGROUND_IOU

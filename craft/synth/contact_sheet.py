@@ -19,10 +19,9 @@ _SIDE = 384  # longer side of a scene on the sheet, pixels
 def write_contact_sheet(
     path: str | Path, *, settings: GeneratorSettings, count: int, seed: int, columns: int = 8
 ) -> None:
-    """Render the first `count` scenes of a dataset with their labels and write them as one image.
+    """Render the first `count` scenes of a dataset and write them as one image, in the format of the ending of `path`.
 
-    Words are outlined green, characters yellow, don't-care words red. The ending of `path` chooses the format;
-    ValueError if it cannot be written.
+    Words are outlined green, characters yellow, don't-care words red. ValueError if it cannot be written.
     """
     tiles = [_tile(render_scene(settings, seed, index)) for index in range(count)]
     write_image(path, tile_images(tiles, columns=columns), quality=95)

@@ -70,13 +70,10 @@ class FontPool:
 
 @cache
 def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] = ()) -> FontPool:
-    """Find the fonts to render with, in an order that depends on their names only.
+    """Find the fonts to render with, in an order that depends on their names only; ValueError if there are none.
 
     Fonts from packages (matplotlib's and any with the entry points of `fonts`) are always included. `only` lists
     beginnings of the family names to use; empty for all.
-
-    Raises:
-        ValueError: a named folder is missing or holds no font, or no font is left.
     """
     files = dict.fromkeys(_package_files())
     for folder in folders:

@@ -47,8 +47,7 @@ def place_text(
 ) -> PlacedText:
     """Bend shaped text that has ink and project it onto the image.
 
-    Character boxes are ink boxes, none narrower or lower than half the x-height; with `word_height` as high as the
-    word.
+    Character boxes are ink boxes, none narrower or lower than half the x-height; `word_height` makes them word-high.
 
     Args:
         size: plane pixels per em.

@@ -160,11 +160,7 @@ PRESETS = get_args(Preset)
 
 
 def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSettings:
-    """Return the settings of a preset, with changes that may be nested: {"camera": {"noise": 4.0}}.
-
-    Raises:
-        ValueError: no such preset, an unknown setting (the nearest known one is named), or a value out of range.
-    """
+    """Return a preset with changes, nested like {"camera": {"noise": 4.0}}; ValueError for unknown names and bad values."""
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; use {' or '.join(PRESETS)}")
     values = (_SAMPLE if name == "sample" else {}) | (changes or {})

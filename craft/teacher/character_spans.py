@@ -32,12 +32,7 @@ def likely_boxes(
 ) -> tuple[NDArray[np.float64], int]:
     """Find the `length` most likely characters of a word; count its peaks, which does not depend on `length`.
 
-    Args:
-        levels: (H, W) uint8, region scores around the word, in 255ths.
-        box_xyxy: the word's own rectangle, map pixels, with an area.
-
-    Returns:
-        (length, 4) float64 boxes, map pixels, from left to right; and the number of peaks of the word's profile.
+    Takes and returns levels and boxes as in `craft.teacher.splitter`.
     """
     boxes = np.empty((length, 4))
     left, top, right, bottom = box_xyxy

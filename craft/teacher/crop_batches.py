@@ -69,9 +69,6 @@ def gather_batches(
     """Gather the crops of words whose characters are missing, one size per batch, across scenes.
 
     Which crops are together depends on the scenes alone. The pool reads images and, for the CPU, crops words.
-
-    Raises:
-        ValueError: an image cannot be read.
     """
     limit = _BATCH_PIXELS.get(device.type, _BATCH_PIXELS["cpu"])
     waiting: dict[tuple[int, int], list[WordCrop]] = {}

@@ -108,12 +108,8 @@ def label_scenes(
         height: of the word crops, pixels, a multiple of 32.
         workers: threads that read images, crop words and split maps while the network runs; 0 for none.
 
-    Raises:
-        ValueError: an image cannot be read, or `height` is not a multiple of 32.
-
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. Batches over scenes, splitting into a known number of
-        characters, and reading words taller than wide across, downwards and turned, with the most confident kept, are
-        ours.
+        characters, and reading tall words across, downwards and turned, with the most confident kept, are ours.
     """
     if height < 32 or height % 32:
         raise ValueError(f"the height of word crops is {height}; use a multiple of 32")
