@@ -17,8 +17,7 @@ from shapely.validation import make_valid
 
 FloatArray = NDArray[np.floating]
 
-MAP_STRIDE = 2
-"""Network input pixels per pixel of a score map, in each direction."""
+MAP_STRIDE = 2  # network input pixels per pixel of a score map, in each direction
 
 _GRID = 1e-6  # pixels
 _CLEAR_TURN = 1e-3  # square pixels; below it rounding could tell

@@ -25,8 +25,7 @@ class WeightedScenes:
 def read_scenes(settings: DatasetSettings, *, on_error: str, echo: Callable[[str], None]) -> list[Scene]:
     """Read one dataset, refusing it or leaving scenes out where its labels or images have errors.
 
-    Raises:
-        ValueError: there are errors and `on_error` is "fail" instead of "skip", or no scene is left.
+    Raises ValueError if there are errors and `on_error` is "fail" instead of "skip", or no scene is left.
     """
     path = settings.path
     reading = read_dataset(settings)

@@ -22,8 +22,7 @@ FORMATS: dict[str, LabelFormat] = {entry.name: entry for entry in _ALL}
 def format_of(settings: DatasetSettings) -> LabelFormat:
     """The format of a dataset: as named, or as the names of its files and folders show it.
 
-    Raises:
-        ValueError: the path does not exist, or the names are those of no official dataset, or of several.
+    Raises ValueError if the path does not exist, or the names are those of no official dataset, or of several.
     """
     path = Path(settings.path)
     if not path.exists():

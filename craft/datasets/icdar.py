@@ -56,7 +56,7 @@ _FIELDS = {
 
 
 def parse_line(line: str, *, format: str, source: str = "") -> Word:
-    """Read one line of a label file. The format is never guessed: a 2017 line is also a 2015 line with commas in its text.
+    """Read one line of a label file. The format is never guessed: a 2017 line is also a 2015 line with commas in it.
 
     Raises:
         Problem: too few fields, a coordinate that is not a number, or a box or quad without area or crossing itself.

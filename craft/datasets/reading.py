@@ -29,8 +29,7 @@ def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode
         check_images: read every image's header, and remark on words outside their image.
         decode: read every image's pixels instead of its header alone.
 
-    Raises:
-        ValueError: the whole dataset is unreadable, or its format is synth, which has no files.
+    Raises ValueError if the whole dataset is unreadable, or its format is synth, which has no files.
     """
     if settings.format == "synth":
         raise ValueError(
@@ -49,8 +48,8 @@ def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode
 def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
     """Read the ground truth of an evaluation, in the order of its numbers, which needs labels but no images.
 
-    The path is that of a labelled dataset, of a folder of label files alone (gt_img_12.txt or img_12.txt), or of a .jsonl
-    file, whatever `format` says. ValueError says where a label is missing or wrong.
+    The path is that of a labelled dataset, of a folder of label files alone (gt_img_12.txt or img_12.txt), or of a
+    .jsonl file, whatever `format` says. ValueError says where a label is missing or wrong.
     """
     path = Path(settings.path)
     if path.is_file() and path.suffix.lower() == ".jsonl":

@@ -45,8 +45,7 @@ def pack_dataset(
 
     Images are copied bit for bit; labels keep everything. A shard exceeds `shard_bytes` only if a single scene does.
 
-    Raises:
-        ValueError: the folder exists, the dataset has errors and `skip_errors` is False, or no scene is left.
+    Raises ValueError if the folder exists, the dataset has errors and `skip_errors` is False, or no scene is left.
     """
     if out.exists():
         raise ValueError(f"{out}: already exists; remove it, or give another --out")

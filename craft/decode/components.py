@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 # They are: row, first column, last column + 1, first and last column above the low threshold, number of these.
 ROW, START, STOP, FIRST_TEXT, LAST_TEXT, NUM_TEXT = range(6)
 _NO_TEXT = -1
-LEAST_AREA = 10
-"""Map pixels; smaller components are noise."""
+LEAST_AREA = 10  # map pixels; smaller components are noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,8 +46,7 @@ def decode_maps(
     4-connected components of (region > low_text) or (affinity > link_threshold) become boxes by `component_quads`,
     unless they have under 10 pixels or a peak region score under text_threshold.
 
-    Raises:
-        ValueError: the maps are not two of one shape (H, W).
+    Raises ValueError if the maps are not two of one shape (H, W).
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.3, and its released decoder, whose boxes these are. That decoder
         fails on a component without a pixel above low_text, which exists only if text_threshold is not above low_text;

@@ -29,8 +29,7 @@ def component_quads(
     clipped to the map. The box is the rectangle of least area around them, or the axis-aligned one if the sides are
     nearly equal, starting at the corner with the smallest x + y.
 
-    Returns:
-        (N, 4, 2) float32, map indices, clockwise on the screen.
+    Returns (N, 4, 2) float32, map indices, clockwise on the screen.
 
     Source: CRAFT's released decoder. Dilation is a Minkowski sum with a rectangle, so the hull of the rows' shifted
         ends is the hull of the dilated mask; a side of the rectangle lies on an edge of the hull.

@@ -39,8 +39,7 @@ def bootstrap_interval(
 ) -> Interval:
     """Resample the images of a dataset with replacement, and return the interval of a metric.
 
-    Raises:
-        ValueError: there are no images, or `share` is not between 0 and 1.
+    Raises ValueError if there are no images, or `share` is not between 0 and 1.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. Images, not words, are resampled:
         the words of one image are found or missed together.

@@ -39,8 +39,7 @@ def evaluate_image(
     from 0 to 9 is 10 wide. A detection with more than 0.4 of its area in one don't-care word is ignored. A word or
     detection that is matched one to one or merged gets a credit of 1, 0.8 if split. There is no average precision.
 
-    Raises:
-        ValueError: numbers of flags and words differ, or a coordinate is not finite.
+    Raises ValueError if numbers of flags and words differ, or a coordinate is not finite.
 
     Source: C. Wolf and J.-M. Jolion, Object Count/Area Graphs for the Evaluation of Object Detection and
         Segmentation Algorithms, IJDAR 2006, with the constants and the order of the organisers' DetEval script for

@@ -67,8 +67,7 @@ def pair_results(scenes: Sequence[Scene], files: Sequence[ResultFile]) -> tuple[
 
     `res_` and `img_` at the start of a name do not count: res_img_12.txt, res_12.txt and img_12.txt belong to img_12.
 
-    Raises:
-        ValueError: two files or two scenes share a name, or no file belongs to any scene.
+    Raises ValueError if two files or two scenes share a name, or no file belongs to any scene.
     """
     by_key: dict[str, ResultFile] = {}
     for file in files:

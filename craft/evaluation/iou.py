@@ -76,8 +76,7 @@ def repaired_geometries(
 
     Returns (N,) geometries, and the indices of the repaired ones.
 
-    Raises:
-        ValueError: a polygon, called `what`, has fewer than three corners or a coordinate that is not finite.
+    Raises ValueError if a polygon, called `what`, has fewer than three corners or a coordinate that is not finite.
     """
     arrays = [np.asarray(polygon, dtype=np.float64) for polygon in polygons]
     for index, points in enumerate(arrays):

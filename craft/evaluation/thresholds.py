@@ -70,8 +70,7 @@ def threshold_grid(
 ) -> list[Thresholds]:
     """Combine all values, leaving out `low_text` above `text_threshold`: there every word's peak passes anyway.
 
-    Raises:
-        ValueError: a value is out of range, or no combination is left.
+    Raises ValueError if a value is out of range, or no combination is left.
     """
     values = product(text_thresholds, low_texts, link_thresholds, least_scores, least_sides, region_thresholds)
     grid = [Thresholds(*combination) for combination in values]
@@ -98,8 +97,7 @@ def search_scores(
         split: name of the scenes.
         num_thresholds: quantiles of the scores that are tried.
 
-    Raises:
-        ValueError: the files cannot be read or hold no scores, or the split is empty or has no name.
+    Raises ValueError if the files cannot be read or hold no scores, or the split is empty or has no name.
     """
     paired, _ = read_paired(scenes, detections, protocol=protocol)
     known = [file.scores for file in paired if file.scores is not None and len(file.scores)]
@@ -125,8 +123,7 @@ def choose_best(
 ) -> ThresholdSearch:
     """Choose the best combination by H-mean over its scores, one per image of the split.
 
-    Raises:
-        ValueError: the split is empty or has no name.
+    Raises ValueError if the split is empty or has no name.
     """
     if not split.strip():
         raise ValueError("the split has no name; say which scenes the thresholds are chosen on")

@@ -20,8 +20,7 @@ WORD_COLOUR: Colour = (0, 220, 70)
 POLYGON_COLOUR: Colour = (255, 180, 0)
 CHARACTER_COLOUR: Colour = (0, 150, 255)
 DONT_CARE_COLOUR: Colour = (255, 40, 40)
-DARK, WHITE = 32, 255
-"""Grey levels of the bar that carries a caption. Text on it is white or black, whichever shows."""
+DARK, WHITE = 32, 255  # grey levels of captions' bars, on which text is white or black, whichever shows
 _FRACTION_BITS = 4  # cv2 draws at sixteenths of a pixel
 _LARGEST_COORDINATE = 1e6  # far outside of any image, and inside cv2's 32 bits
 _FONT = cv2.FONT_HERSHEY_SIMPLEX

@@ -23,8 +23,7 @@ from craft.models.vgg16_bn import VGG16BN
 BACKBONES: Mapping[str, type[Backbone]] = {"vgg16_bn": VGG16BN}
 """Backbones by the name in `model.backbone`: built from the width."""
 
-DEFAULT_BACKBONE = "vgg16_bn"
-"""What weights that do not name their backbone have."""
+DEFAULT_BACKBONE = "vgg16_bn"  # what weights that do not name their backbone have
 
 LEVEL_STRIDES = {"vgg4": 4, "vgg8": 8, "decoder8": 8, "decoder4": 4, "decoder2": 2}
 """Features that the region path may read, by name: network input pixels per feature pixel."""

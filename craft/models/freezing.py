@@ -26,8 +26,7 @@ def freeze_parameters(model: nn.Module, prefixes: Sequence[str]) -> list[str]:
 
     A batch norm layer whose parameters are all frozen keeps its statistics too, so that frozen parts compute the same.
 
-    Raises:
-        ValueError: a prefix names no parameter.
+    Raises ValueError if a prefix names no parameter.
     """
     parameters = dict(model.named_parameters())
     for prefix in prefixes:

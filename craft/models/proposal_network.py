@@ -77,8 +77,7 @@ class ProposalNetwork(nn.Module):
 
         Of boxes of a level that overlap by more than `nms_iou` the less likely is dropped.
 
-        Returns:
-            (P_b, 4) float32 for each image, P_b <= count, most likely first, clipped, sides at least LEAST_SIDE.
+        Returns (P_b, 4) float32 for each image, P_b <= count, most likely first, clipped, sides at least LEAST_SIDE.
         """
         proposals = []
         for image_odds, image_corrections in zip(odds, corrections, strict=True):

@@ -47,8 +47,7 @@ def pixel_loss(
         rule: as in `select_pixels`, like `ratio` and `min_negatives`, which are per image and map.
         scope: "image", or "batch" to rank and average a map over all images of this process's batch.
 
-    Raises:
-        ValueError: wrong shape or dtype, an empty batch, an unknown rule or scope, or a number out of range.
+    Raises ValueError for wrong shape or dtype, an empty batch, an unknown rule or scope, or a number out of range.
 
     Source: CRAFT, Baek et al., CVPR 2019, sections 3.2 and 4.2. Counting each map's own text pixels is ours.
     """

@@ -62,8 +62,7 @@ def hardest_rois(losses: Tensor, boxes_xyxy: Tensor, counted: Tensor, *, count: 
     From the largest loss down, an RoI that overlaps one chosen before by more than `nms_iou` is suppressed: RoIs on the
     same spot have similar losses and would be counted many times. Ties in loss go to the lower index.
 
-    Raises:
-        ValueError: shapes differ, or a number is out of range.
+    Raises ValueError if shapes differ, or a number is out of range.
 
     Source: OHEM, Shrivastava, Gupta and Girshick, CVPR 2016, section 4.1. The order of ties is ours.
     """

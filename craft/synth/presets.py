@@ -10,48 +10,18 @@ from craft.config import Preset, Settings
 from craft.config_files import explain_error
 
 SCRIPTS = {
-    "Latin": 10.0,
-    "Chinese": 1.5,
-    "Japanese": 1.5,
-    "Korean": 1.5,
-    "Arabic": 1.5,
-    "Bangla": 1.5,
-    "Hindi": 0.6,
-    "Cyrillic": 0.6,
-    "Greek": 0.3,
-}
+    "Latin": 10.0, "Chinese": 1.5, "Japanese": 1.5, "Korean": 1.5, "Arabic": 1.5, "Bangla": 1.5,
+    "Hindi": 0.6, "Cyrillic": 0.6, "Greek": 0.3,
+}  # fmt: skip
 LAYOUTS = {
-    "word": 3.0,
-    "sign": 5.0,
-    "paragraph": 1.2,
-    "menu": 0.8,
-    "vertical": 0.6,
-    "curved": 1.0,
-    "small_print": 0.5,
-    "huge": 0.6,
-    "numbers": 1.2,
-    "plate": 0.6,
-}
+    "word": 3.0, "sign": 5.0, "paragraph": 1.2, "menu": 0.8, "vertical": 0.6,
+    "curved": 1.0, "small_print": 0.5, "huge": 0.6, "numbers": 1.2, "plate": 0.6,
+}  # fmt: skip
 NEGATIVES = {
-    "bricks": 1.0,
-    "fence": 1.0,
-    "windows": 1.5,
-    "leaves": 1.0,
-    "grille": 1.0,
-    "stripes": 1.5,
-    "checkers": 1.0,
-    "dots": 1.0,
-    "icons": 1.5,
-    "dingbats": 1.0,
-    "arrows": 1.0,
-    "scribbles": 1.0,
-    "circuit": 1.0,
-    "strokes": 1.5,
-    "pseudo_letters": 1.0,
-    "shelf": 1.0,
-    "cables": 0.7,
-    "figures": 0.7,
-}
+    "bricks": 1.0, "fence": 1.0, "windows": 1.5, "leaves": 1.0, "grille": 1.0, "stripes": 1.5,
+    "checkers": 1.0, "dots": 1.0, "icons": 1.5, "dingbats": 1.0, "arrows": 1.0, "scribbles": 1.0,
+    "circuit": 1.0, "strokes": 1.5, "pseudo_letters": 1.0, "shelf": 1.0, "cables": 0.7, "figures": 0.7,
+}  # fmt: skip
 
 
 class QuickstartSettings(Settings):
@@ -160,7 +130,7 @@ PRESETS = get_args(Preset)
 
 
 def preset(name: str, changes: dict[str, Any] | None = None) -> GeneratorSettings:
-    """Return a preset with changes, nested like {"camera": {"noise": 4.0}}; ValueError for unknown names and bad values."""
+    """Return a preset with changes, nested like {"camera": {"noise": 4.0}}; ValueError for bad names and values."""
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; use {' or '.join(PRESETS)}")
     values = (_SAMPLE if name == "sample" else {}) | (changes or {})

@@ -9,7 +9,7 @@ from craft.synth.rendered_scene import RenderedScene
 
 
 def render_scene(settings: GeneratorSettings, seed: int, index: int) -> RenderedScene:
-    """Render scene `index`, from 0, of a dataset; with the same fonts it has the same bytes in any process and order."""
+    """Render scene `index`, from 0, of a dataset; the same fonts give the same bytes in any process and order."""
     if isinstance(settings, QuickstartSettings):
         return render_quickstart(settings, seed, index)
     return render_full(settings, seed, index)

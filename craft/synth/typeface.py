@@ -81,8 +81,7 @@ class Typeface:
 
         Vertical text has the font's vertical forms; x is measured from the middle of the column, y from its top.
 
-        Raises:
-            ValueError: the face lacks a glyph that the text needs.
+        Raises ValueError if the face lacks a glyph that the text needs.
         """
         buffer = uharfbuzz.Buffer()
         buffer.add_str(text)

@@ -58,8 +58,7 @@ def draw_targets(
         painter: "cpu" paints on one core of the host and copies the maps; "torch" paints on any device, "triton" on
             CUDA. "auto" takes the fastest. Targets of any two differ by less than 1e-5.
 
-    Raises:
-        ValueError: a coordinate is not finite, or a confidence is outside 0 to 1.
+    Raises ValueError if a coordinate is not finite, or a confidence is outside 0 to 1.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2. The closed form instead of a warped patch, and the reach of
         don't care and confidence, are ours.

@@ -62,8 +62,7 @@ def label_dataset(
 
     Scenes with errors are left out.
 
-    Raises:
-        ValueError: dataset or weights cannot be read, or no word of the dataset needs a teacher.
+    Raises ValueError if dataset or weights cannot be read, or no word of the dataset needs a teacher.
     """
     scenes = read_scenes(settings, on_error="skip", echo=echo)
     if not any(num_missing_characters(word) for scene in scenes for word in scene.words):

@@ -19,8 +19,7 @@ _BORDER = 2  # pixels of background around a word: OpenCV's watershed assigns th
 def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
     """Find the characters of a word as the basins of OpenCV's watershed; arguments as in `split_map`.
 
-    Returns:
-        (C, 4) float64 boxes, map pixels, from left to right, clipped to the word's rectangle.
+    Returns (C, 4) float64 boxes, map pixels, from left to right, clipped to the word's rectangle.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. The thresholds are not in the paper: markers are the
         connected pixels above 0.5, and background is what scores below a character's target at its edge.
