@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 
 NUM_LISTED = 10
@@ -28,6 +30,16 @@ class Problem(ValueError):
     def at(self, where: str) -> Problem:
         """The same problem at `where`, unless it has a location; without a traceback, which would keep a file's bytes."""
         return Problem(self.what, self.remedy, where=self.where or where, fatal=self.fatal)
+
+
+def refuse_device(path: str | os.PathLike[str], remedy: str) -> None:
+    """Raise a Problem where `path` is a pipe, a socket or a device: reading one may wait for ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # opening it says what is wrong
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise Problem("is a pipe, a socket or a device, not a file", remedy, where=str(path))
 
 
 def list_problems(heading: str, problems: Sequence[Problem], *, see: str = "") -> str:

@@ -10,6 +10,7 @@ A file imports only from files above it:
     icdar          ICDAR 2013, 2015, 2017 MLT and 2019 MLT: one word a line.
     synthtext      SynthText: rendered text with the quads of words and characters, in one `gt.mat`.
     totaltext      TotalText: words of any shape as polygons, in text or MATLAB files, one per image.
+    json_fields    Fields of a JSON Lines record, checked.
     jsonlines      Scenes as JSON Lines, so that people can bring polygons and characters of their own.
     shards         Datasets packed into tar files and read in place.
     formats        The registry of label formats: one line per format.

@@ -11,6 +11,7 @@ from craft.datasets.labels import DatasetReading, ReadingBuilder
 from craft.errors import Problem
 from craft.images.reader import IMAGE_ENDINGS
 
+_NOT_LABELS = frozenset({"classes", "labels", "license", "licence", "notes", "predefined_classes", "readme"})
 _LABEL_PREFIXES = ("gt_", "poly_gt_", "")
 
 Numbers = tuple[int, int] | None
@@ -57,12 +58,21 @@ def pair_files(
         if _selected(name, images[name][0], numbers, faults):
             pairs += _pair(name, images[name], [labels[stem] for stem in candidates], folders.labels, faults)
     for stem in sorted(set(labels) - used, key=natural_key):
+        if is_note(labels[stem]):
+            what = "is taken for a note, not for a label"
+            faults.problems.append(Problem(what, "rename it if it is one", where=str(labels[stem]), fatal=False))
+            continue
         name = label_name(stem)
         if _selected(name, labels[stem], numbers, faults):
             searched = ", ".join(str(folder) for folder in folders.images)
             what = f"label without an image {name} in {searched}"
             faults.refuse(name, labels[stem], what, "add the image or delete the label")
     return pairs, faults.build()
+
+
+def is_note(file: Path) -> bool:
+    """Whether a text file is what download pages and labelling tools leave beside labels, such as classes.txt."""
+    return file.stem.lower() in _NOT_LABELS
 
 
 def label_name(stem: str) -> str:

@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from craft.config import DatasetFormat
 from craft.datasets.folders import FolderLayout, OfficialFolders
 from craft.datasets.label_format import LabelFormat, folder_format
@@ -74,6 +76,7 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
         raise Problem(f"{len(parts)} fields in {shorten(line)}, wanted {wanted}", _remedy_for(remedy, parts, wanted))
     numbers = [_number(part, index, line) for index, part in enumerate(parts[: fields.coordinates], 1)]
     script = parts[fields.coordinates] if fields.has_script else ""
+    _refuse_more_corners(line, numbers)
     text = parts[-1].strip()
     if format == "icdar2013":
         text = _without_quotes(text)
@@ -119,6 +122,20 @@ def _number(text: str, index: int, line: str) -> float:
         what = f"coordinate {index} is {shorten(text)}, not a number, in {shorten(line)}"
         raise Problem(what, "correct it: pixels, such as 377 or 377.5")
     return float(text)
+
+
+def _refuse_more_corners(line: str, numbers: list[float]) -> None:
+    """Refuse a polygon: two or more further corners after the first ones, within a word's length of them."""
+    fields = _BOX_SEPARATOR.split(line.strip()) if len(numbers) == 4 else line.split(",")
+    count = next((index for index, field in enumerate(fields) if not _NUMBER.fullmatch(field)), len(fields))
+    further = np.array([float(field) for field in fields[len(numbers) : count]])[: (count - len(numbers)) // 2 * 2]
+    if len(further) < 4:
+        return
+    first = np.array(numbers).reshape(-1, 2)
+    distance = np.maximum(first.min(axis=0) - further.reshape(-1, 2), further.reshape(-1, 2) - first.max(axis=0))
+    if (distance <= np.ptp(first, axis=0).max()).all():
+        what = f"{count} numbers before the text, wanted {len(numbers)}, in {shorten(line)}"
+        raise Problem(what, "give polygons as JSON Lines or in TotalText's format")
 
 
 def _remedy_for(remedy: str, parts: list[str], wanted: int) -> str:

@@ -28,7 +28,6 @@ A word's keys:
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -43,6 +42,16 @@ from numpy.typing import NDArray
 from craft.atomic_files import open_atomic
 from craft.config import DatasetSettings
 from craft.datasets.file_pairs import Numbers, is_in_range
+from craft.datasets.json_fields import (
+    character_corners,
+    check_name,
+    check_path,
+    confidence_of,
+    corners_of,
+    refuse_unknown,
+    typed,
+    use_slashes,
+)
 from craft.datasets.label_format import LabelFormat, Match
 from craft.datasets.labels import DatasetReading, ReadingBuilder, make_word, read_label_text, shorten, split_lines
 from craft.errors import Problem
@@ -72,6 +81,7 @@ def read_json_lines(path: Path, *, image_folder: Path | None = None, numbers: Nu
             record = _read_record(line)
             if set(record) == {"note"}:
                 continue
+            use_slashes(record, folder)
             name = _scene_name(record)
             if not is_in_range(name, numbers):
                 continue
@@ -122,27 +132,36 @@ def scene_of_line(line: str, where: str, *, locate: Callable[[str], str]) -> tup
 
 
 def _json_line(record: dict[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+    line = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8; escaped, it is read back as it was
+        line = json.dumps(record, separators=(",", ":")) + "\n"
+    return line
 
 
 def _read_record(line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise Problem(f"not JSON ({error})", "write one scene a line, without line breaks inside") from error
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, or lists nested as deeply
+        raise Problem(f"cannot be read ({error})", "correct the line") from error
     if not isinstance(record, dict):
         raise Problem(f"expected a scene {{...}}, found {shorten(line)}", 'write {"image": ..., "words": [...]}')
     return record
 
 
 def _scene_name(record: dict[str, Any]) -> str:
-    _refuse_unknown(record, _SCENE_KEYS, "scene")
+    refuse_unknown(record, _SCENE_KEYS, "scene")
     image = record.get("image")
     if not isinstance(image, str) or not image:
         raise Problem(f"image is {shorten(str(image))}, not the path of an image", 'give "image"')
     name = record.get("name", Path(image).stem)
     if not isinstance(name, str) or not name:
         raise Problem(f"name is {shorten(str(name))}, not a string", 'correct "name" or leave it out')
+    check_path(image, "image")
+    check_name(name)
     return name
 
 
@@ -165,75 +184,27 @@ def _read_scene(
 def _read_word(label: Any, where: str) -> Word:
     if not isinstance(label, dict):
         raise Problem(f"expected a word {{...}}, found {shorten(str(label))}", 'write {"quad": ..., "text": ...}')
-    _refuse_unknown(label, _WORD_KEYS, "word")
+    refuse_unknown(label, _WORD_KEYS, "word")
     if ("quad" in label) == ("polygon" in label):
         raise Problem("has both quad and polygon, or neither", "give one of the two")
     key = "quad" if "quad" in label else "polygon"
-    polygon = _corners(label[key], key, fixed=4 if key == "quad" else None)
+    polygon = corners_of(label[key], key, fixed=4 if key == "quad" else None)
     characters = label.get("characters")
     if characters is not None:
         if not isinstance(characters, list):
             raise Problem(
                 "characters is not a list of quads", 'give 4 corners per character, or leave "characters" out'
             )
-        characters = _character_corners(characters)
+        characters = character_corners(characters)
     return make_word(
         polygon,
-        text=_typed(label, "text", str, None),
-        script=_typed(label, "script", str, "") or "",
-        dont_care=bool(_typed(label, "dont_care", bool, False)),
+        text=typed(label, "text", str, None),
+        script=typed(label, "script", str, "") or "",
+        dont_care=bool(typed(label, "dont_care", bool, False)),
         character_quads_xy=characters,
-        confidence=_confidence(label),
+        confidence=confidence_of(label),
         source=where,
     )
-
-
-def _character_corners(characters: list[Any]) -> NDArray[np.float64] | None:
-    """(C, 4, 2), or None for an empty list; one by one where they are not all quads, to say which is wrong."""
-    try:
-        quads = np.asarray(characters, dtype=np.float64)
-    except (ValueError, TypeError, OverflowError):
-        quads = np.empty(0)
-    if quads.ndim == 3 and quads.shape[1:] == (4, 2):
-        return quads
-    listed = [_corners(quad, f"character {index}", fixed=4) for index, quad in enumerate(characters, 1)]
-    return np.stack(listed) if listed else None
-
-
-def _corners(value: Any, what: str, *, fixed: int | None) -> NDArray[np.float64]:
-    remedy = f"give {fixed if fixed else '4 or more'} corners [x, y] in pixels"
-    try:
-        points = np.asarray(value, dtype=np.float64)
-    except (ValueError, TypeError, OverflowError):
-        raise Problem(f"{what} is {shorten(str(value))}, not corners", remedy) from None
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 4 or (fixed and len(points) != fixed):
-        raise Problem(f"{what} is {shorten(str(value))}, an array of {list(points.shape)} numbers", remedy)
-    return points
-
-
-def _typed(label: dict[str, Any], key: str, kind: type, default: Any) -> Any:
-    value = label.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        wanted = {str: "a string", bool: "true or false"}[kind]
-        raise Problem(f"{key} is {shorten(str(value))}, not {wanted}", f'correct "{key}" or leave it out')
-    return value
-
-
-def _confidence(label: dict[str, Any]) -> float:
-    value = label.get("confidence", 1.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise Problem(f"confidence is {shorten(str(value))}, not a number from 0 to 1", "correct it or leave it out")
-    return float(value)
-
-
-def _refuse_unknown(record: dict[str, Any], known: tuple[str, ...], what: str) -> None:
-    for key in record:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            guess = f'did you mean "{nearest[0]}"?' if nearest else f"known: {', '.join(known)};"
-            raise Problem(f'a {what} has no key "{key}"', f'{guess} put anything else under "note"')
 
 
 def _scene_record(scene: Scene, image: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from craft.errors import Problem
+from craft.errors import Problem, refuse_device
 from craft.geometry import are_convex_and_clockwise, clockwise, convex_turn, is_simple
 from craft.scene import Scene, Word
 
@@ -52,7 +52,7 @@ class ReadingBuilder:
         """Add a scene and what is wrong with its words."""
         self.scenes.append(scene)
         self.problems.extend(problems)
-        if problems:
+        if any(problem.fatal for problem in problems):
             self.bad_names.add(scene.name)
 
     def refuse(self, name: str, file: Path, what: str, remedy: str) -> None:
@@ -110,8 +110,10 @@ def make_word(
     """Check a label and make it a word, don't care if it has neither a transcription nor characters.
 
     The texts None, "" and "###" mean no transcription; the script "None" counts as none. Problems are those of
-    `check_polygon`, without a location.
+    `check_polygon` and `check_unicode`, without a location.
     """
+    check_unicode(text or "", "text")
+    check_unicode(script, "script")
     polygon = check_polygon(polygon_xy, what="word")
     characters: NDArray[np.float32] | None = None
     if character_quads_xy is not None:
@@ -176,8 +178,18 @@ def _plain_quad(points: NDArray[np.float64]) -> NDArray[np.float32] | None:
     return rounded if turn > 0 else rounded[[0, 3, 2, 1]]
 
 
+def check_unicode(text: str, what: str) -> None:
+    """Raise a Problem where text, called `what`, holds half of a surrogate pair, which no file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        found = f"{what} holds half of a surrogate pair, {text[error.start]!r} at character {error.start + 1}"
+        raise Problem(found, "write the whole character, or leave it out") from None
+
+
 def read_label_text(path: Path) -> str:
     """Read a label file as UTF-8, without a byte order mark; a Problem says at which line it is not."""
+    refuse_device(path, "give a file")
     try:
         buffer = path.read_bytes()
     except OSError as error:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from craft.config import DatasetSettings
-from craft.datasets.file_pairs import is_in_range, label_name, list_files, natural_key
+from craft.datasets.file_pairs import is_in_range, is_note, label_name, list_files, natural_key
 from craft.datasets.formats import FORMATS, format_of
 from craft.datasets.labels import DatasetReading, words_outside
 from craft.errors import Problem, list_problems
@@ -56,9 +56,11 @@ def read_truth(settings: DatasetSettings) -> tuple[Scene, ...]:
         settings = settings.model_copy(update={"format": "jsonl"})
     layout = FORMATS[settings.format].layout if settings.format in FORMATS else None
     labels: dict[str, Path] = {}
-    if path.is_dir() and settings.images is None and settings.labels is None:
+    official = layout is not None and layout.is_at(path)  # text files beside its folders are no labels
+    if path.is_dir() and not official and settings.images is None and settings.labels is None:
         endings = layout.label_endings if layout is not None else (".txt",)
-        labels = {label_name(file.stem): file for file in list_files(path) if file.suffix.lower() in endings}
+        files = [file for file in list_files(path) if file.suffix.lower() in endings and not is_note(file)]
+        labels = {label_name(file.stem): file for file in files}
     if labels and settings.format is None:
         raise ValueError(f"{path}: the format of label files alone is never guessed; name it, such as icdar2015")
     if labels and layout is not None:

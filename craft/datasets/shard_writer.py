@@ -59,8 +59,12 @@ def pack_dataset(
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    shards = _write_shards(partial, scenes, shard_bytes=shard_bytes, progress=progress)
-    os.replace(partial, out)
+    try:
+        shards = _write_shards(partial, scenes, shard_bytes=shard_bytes, progress=progress)
+        os.replace(partial, out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return PackSummary(len(scenes), len(shards), sum(shards), len(reading.bad_scenes))
 
 

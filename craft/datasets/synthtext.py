@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from craft.config import DatasetSettings
 from craft.datasets.label_format import LabelFormat, Match
 from craft.datasets.labels import LARGEST_COORDINATE, DatasetReading, ReadingBuilder
-from craft.errors import Problem
-from craft.geometry import signed_area
+from craft.errors import Problem, refuse_device
+from craft.geometry import clockwise, signed_area
 from craft.scene import Scene, Word
 
 _FILE = "gt.mat"
@@ -29,8 +29,9 @@ _KEYS = ("imnames", "wordBB", "charBB", "txt")
 def read_synthtext(settings: DatasetSettings) -> DatasetReading:
     """Read SynthText's ground truth; the whole of it, 858,750 images, takes several GiB of memory as scenes.
 
-    A scene of which words, characters and text do not go together has no words; a word that is bad or has a bad
-    character is left out of its scene. The settings' `path` is `gt.mat` or its folder. Problems as in `read_mat`.
+    A scene of which words, characters and text do not go together has no words. A word whose quad or one of whose
+    characters has no area or crosses itself becomes don't care, or is left out where it covers nothing; the published file
+    has many, so this is a remark. The settings' `path` is `gt.mat` or its folder. Problems as in `read_mat`.
 
     Source: Gupta, Vedaldi, Zisserman, Synthetic Data for Text Localisation in Natural Images, CVPR 2016.
     """
@@ -47,7 +48,7 @@ def read_synthtext(settings: DatasetSettings) -> DatasetReading:
         raise Problem(f"fields differ in length ({counts})", "download the file again", where=str(path))
     for number, (image, word_boxes, character_boxes, texts) in enumerate(zip(*columns, strict=True), 1):
         if first <= number <= last:
-            where, image_name = f"{path}:{number}", str(np.ravel(image)[0])
+            where, image_name = f"{path}:{number}", _image_name(images, image)
             words: tuple[Word, ...] = ()
             try:
                 words, problems = _read_words(word_boxes, character_boxes, texts, where)
@@ -60,6 +61,7 @@ def read_synthtext(settings: DatasetSettings) -> DatasetReading:
 def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     """Read a MATLAB file; a Problem says that scipy, the file or one of the fields `keys` is missing."""
     where = str(path)
+    refuse_device(path, "give a file")
     try:
         from scipy.io import loadmat
     except ImportError:
@@ -89,6 +91,7 @@ def _read_words(
             f"{len(character_quads)} in charBB"
         )
         raise Problem(what, "correct the file, or leave the scene out")
+    given, given_characters = word_quads, character_quads
     word_quads, word_good = _checked(word_quads)
     character_quads, character_good = _checked(character_quads)
     ends = np.cumsum([0, *lengths])
@@ -99,9 +102,28 @@ def _read_words(
         if word_good[index] and character_good[own].all():
             found.append(Word(word_quads[index], word, character_quads_xy=character_quads[own], source=where))
         else:
-            what = f"word {index + 1} {word!r} or one of its characters has no area, or sides that cross"
-            problems.append(Problem(what, "correct the file, or leave the scene out", where=where))
+            outline = word_quads[index] if word_good[index] else _outline(given_characters[own], given[index])
+            fate = "is left out" if outline is None else "is don't care"
+            what = f"word {index + 1} {word!r} or one of its characters has no area, or sides that cross, so it {fate}"
+            problems.append(Problem(what, "correct its quads to train on it", where=where, fatal=False))
+            if outline is not None:
+                found.append(Word(outline, None, dont_care=True, source=where))
     return tuple(found), problems
+
+
+def _outline(character_quads: NDArray[np.float32], word_quad: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """The smallest rectangle around a bad word's corners and its characters; None without an area."""
+    points = np.concatenate([character_quads.reshape(-1, 2), word_quad])
+    points = points[np.isfinite(points).all(axis=1) & (np.abs(points) <= LARGEST_COORDINATE).all(axis=1)]
+    rectangle = shapely.minimum_rotated_rectangle(shapely.multipoints(points.astype(np.float64)))
+    if rectangle.geom_type != "Polygon" or rectangle.area == 0:
+        return None
+    return clockwise(np.asarray(rectangle.exterior.coords)[:4])
+
+
+def _image_name(folder: Path, cell: NDArray) -> str:
+    name = str(np.ravel(cell)[0])
+    return name.replace("\\", "/") if "\\" in name and not (folder / name).exists() else name
 
 
 def _quads(boxes: NDArray, what: str) -> NDArray[np.float32]:

@@ -56,6 +56,28 @@ def test_2013_boxes_are_comma_or_space_separated(line):
     assert word.polygon_xy.tolist() == [[158, 128], [411, 128], [411, 181], [158, 181]]
 
 
+@pytest.mark.parametrize(
+    ("line", "format"),
+    [
+        ("20,24,60,20,110,20,150,24,150,54,110,50,60,50,20,54,MARKET", "icdar2015"),
+        ("20,24,60,20,110,20,150,24,150,54,110,50,MARKET", "icdar2015"),
+        ("20,24,60,20,110,20,150,24,150,54,110,50,60,50,20,54", "icdar2015"),
+        ("20,24,60,20,110,20,150,24,150,54,110,50,60,50,20,54,Latin,MARKET", "icdar2017"),
+        ("0,0,10,8,10,10,0,10,text", "icdar2013"),
+    ],
+)
+def test_a_polygon_is_refused_where_quads_or_boxes_are_wanted(line, format):
+    error = word_or_error(line, format)
+
+    assert isinstance(error, Problem)
+    assert "numbers before the text" in error.what
+
+
+@pytest.mark.parametrize("text", ["1,000,000,000", "9,50", "3,14,Pi", "020,7946,0018,2"])
+def test_numbers_that_are_no_corners_are_text(text):
+    assert parse_line("500,600,540,600,540,620,500,620," + text, format="icdar2015").text == text
+
+
 def test_2013_quotes_are_taken_off_once_and_escapes_undone():
     assert parse_line(r'0 0 9 9 "say \"yes\""', format="icdar2013").text == 'say "yes"'
     assert parse_line('0 0 9 9 "a", "b"', format="icdar2013").text == 'a", "b'

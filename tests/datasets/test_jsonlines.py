@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import numpy as np
@@ -108,6 +109,26 @@ def test_counter_clockwise_polygons_and_characters_are_reversed(tmp_path):
         (scene_of({"quad": QUAD, "characters": 3}), "characters is not a list"),
         (scene_of({"quad": QUAD, "confidence": 2}), "confidence is '2', not a number from 0 to 1"),
         (scene_of({"quad": QUAD, "confidence": True}), "confidence is 'True'"),
+        (scene_of({"quad": [["1", 1], [9, 1], [9, 9], [1, 9]]}), "quad is .*, not all numbers"),
+        (scene_of({"quad": [[True, 1], [9, 1], [9, 9], [1, 9]]}), "quad is .*, not all numbers"),
+        (
+            scene_of({"quad": QUAD, "characters": [LEFT, [[10, False], *RIGHT[1:]]]}),
+            "character 2 is .*, not all numbers",
+        ),
+        (
+            '{"image": "a.jpg", "words": [{"quad": [[' + "9" * 5000 + ", 1], [9, 1], [9, 9], [1, 9]]}]}",
+            "cannot be read",
+        ),
+        ("[" * 100_000, "cannot be read"),
+        (scene_of({"quad": QUAD, "text": "a\ud800"}), "text holds half of a surrogate pair"),
+        (scene_of({"quad": QUAD, "text": "a", "script": "\udc80"}), "script holds half of a surrogate pair"),
+        (scene_of(image="\ud800.jpg"), "image holds half of a surrogate pair"),
+        (scene_of(name="../../x"), "name is '../../x', a path"),
+        (scene_of(name="/abs/x"), "name is '/abs/x', a path"),
+        (scene_of(name=".."), "name is '..', a path"),
+        (scene_of(name="a\\b"), "a path"),
+        (scene_of(name="9" * 5000), "5000 characters; use at most 200"),
+        (scene_of(image="a\0.jpg"), "with a zero byte"),
         ('{"image": "a.jpg", "words": [{"quad": [[NaN, 0], [1, 0], [1, 1], [0, 1]]}]}', "not finite or beyond"),
     ],
 )
@@ -148,6 +169,39 @@ def test_a_second_scene_of_a_name_is_reported(tmp_path):
 
     assert len(reading.scenes) == 1
     assert "second scene of the name '1'; give it another with \"name\"" in str(reading.problems[0])
+
+
+def test_backslashes_of_windows_are_read_as_slashes_unless_a_file_has_them(tmp_path):
+    (tmp_path / "odd\\name.jpg").touch()
+    path = write_lines(
+        tmp_path / "a.jsonl", scene_of(image="images\\img_1.jpg"), scene_of(image="odd\\name.jpg", name="o")
+    )
+
+    reading = read_json_lines(path)
+
+    assert reading.problems == ()
+    assert [scene.image_path for scene in reading.scenes] == [
+        str(tmp_path / "images/img_1.jpg"),
+        str(tmp_path / "odd\\name.jpg"),
+    ]
+    assert reading.scenes[0].name == "img_1"
+
+
+def test_file_names_that_are_not_utf8_are_written_and_read_back(tmp_path):
+    scene = Scene(str(tmp_path / "caf\udce9.jpg"), (), "caf\udce9")
+
+    write_scenes(tmp_path / "a.jsonl", [scene])
+
+    (back,) = read_json_lines(tmp_path / "a.jsonl").scenes
+    assert (back.image_path, back.name) == (scene.image_path, scene.name)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "scenes.jsonl")
+
+    (problem,) = read_json_lines(tmp_path / "scenes.jsonl").problems
+
+    assert "is a pipe" in str(problem)
 
 
 def test_a_missing_file_is_reported(tmp_path):

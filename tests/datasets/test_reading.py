@@ -332,6 +332,22 @@ def test_truth_is_read_from_a_dataset_and_from_json_lines(tmp_path):
     assert scenes[0].image_path == again[0].image_path == str(tmp_path / "ch8_training_images_2/img_1.jpg")
 
 
+@pytest.mark.parametrize("note", ["readme.txt", "classes.txt"])
+def test_notes_beside_labels_are_passed_over(tmp_path, note):
+    make_2017(tmp_path, (1, 2))
+    labels = tmp_path / "ch8_training_localization_transcription_gt_v2"
+    for folder in (tmp_path, labels):
+        (folder / note).write_text("Signs of our street.\n", encoding="utf-8")
+    settings = DatasetSettings(path=str(tmp_path), format="icdar2017")
+
+    reading = read_dataset(settings)
+
+    assert not reading.errors
+    assert [problem.where for problem in reading.problems] == [str(labels / note)]
+    assert len(read_truth(settings)) == 2
+    assert len(read_truth(settings.model_copy(update={"path": str(labels)}))) == 2
+
+
 def test_truth_with_an_error_is_refused_with_its_line(tmp_path):
     add(tmp_path, None, "gt_img_1.txt", "bad\n")
 

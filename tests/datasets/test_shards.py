@@ -10,6 +10,7 @@ import pytest
 
 from craft.cli.command import main
 from craft.config import AugmentSettings, DatasetSettings
+from craft.datasets import shard_writer
 from craft.datasets.loader import build_loader
 from craft.datasets.reading import read_dataset
 from craft.datasets.scene_dataset import SceneDataset
@@ -155,6 +156,52 @@ def test_a_packed_dataset_packs_again_and_repeated_names_stay_apart(tmp_path):
     with tarfile.open(tmp_path / "second" / "000000.tar") as tar:
         assert tar.getnames() == ["a_b.json", "a_b.jpg", "a_b_2.json", "a_b_2.jpg"]
     assert len(list((tmp_path / "first").glob("*.tar"))) == 2
+
+
+def index_of(size, **changes):
+    rows = np.zeros((size, 7), dtype=np.int64)
+    for column, value in changes.items():
+        rows[1, int(column[1:])] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("shards.npy", b"", "cannot be read"),
+        ("shards.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<i8', 'shape': (", "cannot be read"),
+        ("shards.npy", index_of(8, c0=99), "row 2, for scene 2, points outside its shard"),
+        ("shards.npy", index_of(8, c1=-1), "row 2"),
+        ("shards.npy", index_of(8, c5=1 << 62), "row 2"),
+        ("shards.json", b"", "not JSON"),
+        ("shards.json", b"[" * 100_000, "not JSON"),
+        ("shards.json", b"[1]", "is not a list of shards"),
+        ("shards.json", b'{"version": 1}', "is not a list of shards"),
+        ("shards.json", b'{"version": 1, "scenes": 8, "shards": [3]}', "is not a list of shards"),
+        ("shards.json", b'{"version": 1, "scenes": "8", "shards": []}', "is not a list of shards"),
+        ("shards.json", b'{"version": 1, "scenes": 8, "shards": [{"name": "../a.tar", "bytes": 1}]}', "is not a list"),
+    ],
+)
+def test_a_damaged_index_is_named(packed, tmp_path, name, content, message):
+    path = tmp_path / "packed" / name
+    if isinstance(content, np.ndarray):
+        np.save(path, content)
+    else:
+        path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=rf"{name}: {message}.*; copy the shard again"):
+        open_shards(packed)
+
+
+def test_a_failed_pack_leaves_nothing_behind(tmp_path, tiny_set, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(shard_writer, "image_bytes", refuse)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        pack_dataset(DatasetSettings(path=str(tiny_set)), tmp_path / "out", shard_bytes=1 << 20)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_packs_checks_and_refuses_to_overwrite(tiny_set, tmp_path, capsys):

@@ -87,7 +87,7 @@ def test_text_that_does_not_fit_its_boxes_is_reported(tmp_path):
     assert [scene.name for scene in reading.good_scenes] == ["b"]
 
 
-def test_a_word_with_a_flat_or_crossed_or_endless_quad_is_reported_and_left_out(tmp_path):
+def test_a_word_with_a_flat_or_crossed_or_endless_quad_becomes_dont_care_and_keeps_its_scene(tmp_path):
     flat, crossed, endless = boxes([0, 20]), boxes([0, 20]), boxes([0, 20])
     flat[:, :, 1] = 5
     crossed[:, :, 1] = crossed[:, [0, 2, 1, 3], 1]
@@ -103,7 +103,25 @@ def test_a_word_with_a_flat_or_crossed_or_endless_quad_is_reported_and_left_out(
 
     assert [problem.where for problem in reading.problems] == [f"{path}:{number}" for number in range(1, 7)]
     assert all("word 2 'b'" in problem.what for problem in reading.problems)
-    assert [[word.text for word in scene.words] for scene in reading.scenes] == [["a"]] * 6
+    assert not reading.errors
+    assert len(reading.good_scenes) == 6
+    for scene in reading.scenes:
+        first, second = scene.words
+        assert (first.text, first.dont_care, second.text, second.dont_care) == ("a", False, None, True)
+        left, right = second.polygon_xy[:, 0].min(), second.polygon_xy[:, 0].max()
+        assert 5 <= left <= 20
+        assert right == 30
+
+
+def test_a_word_that_covers_nothing_is_left_out_and_reported(tmp_path):
+    flat = boxes([0, 20])
+    flat[:, :, 1] = 5
+    path = write_mat(tmp_path / "gt.mat", [("0.jpg", flat, flat, ["a b"])])
+
+    reading = read(path)
+
+    assert "is left out" in reading.problems[0].what
+    assert [word.text for word in reading.good_scenes[0].words] == ["a"]
 
 
 def test_only_wanted_scenes_are_read(tmp_path):
