@@ -80,7 +80,7 @@ def compare(original: Any, options: argparse.Namespace) -> bool:
     greatest, num_boxes, fewest, unequal_counts, order_differs = 0.0, 0, sys.maxsize, 0, 0
     for _ in range(options.maps):
         region, affinity = crowded_maps(scenes, generator, least_words=options.least_words)
-        ours = decode_maps(region, affinity, **THRESHOLDS).quads
+        ours = decode_maps(region, affinity, **THRESHOLDS, rule="corner").quads
         theirs = original.getDetBoxes_core(region, affinity, **THRESHOLDS)[0]
         fewest = min(fewest, len(theirs))
         num_boxes += len(theirs)

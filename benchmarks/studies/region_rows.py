@@ -83,6 +83,7 @@ def _look(detector: Detector, models: Mapping, scene: Scene) -> dict[str, np.nda
         text_threshold=TEXT_THRESHOLDS[0],
         low_text=settings.low_text,
         link_threshold=settings.link_threshold,
+        rule=settings.pixel_rule,
     )
     quads = to_pixels(words.quads, rule=settings.pixel_rule, scale_xy=scored.scale_xy)
     found = {"quads_xy": quads, "scores": words.scores, "peaks": words.components.peaks[words.component]}

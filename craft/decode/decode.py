@@ -40,15 +40,17 @@ def decode_maps(
     text_threshold: float = _DEFAULTS.text_threshold,
     low_text: float = _DEFAULTS.low_text,
     link_threshold: float = _DEFAULTS.link_threshold,
+    rule: PixelRule = _DEFAULTS.pixel_rule,
 ) -> DecodedWords:
     """Find the words in region and affinity maps (H, W).
 
     4-connected components of (region > low_text) or (affinity > link_threshold) become boxes by `component_quads`,
-    unless they have under 10 pixels or a peak region score under text_threshold.
+    unless they have under 10 pixels or a peak region score under text_threshold. Under the pixel rule "corner" the boxes
+    are the original's; under "centre", those that lie half a pixel right and low for an even dilation are moved back.
 
     Raises ValueError if the maps are not two of one shape (H, W).
 
-    Source: CRAFT, Baek et al., CVPR 2019, section 3.3, and its released decoder, whose boxes these are. That decoder
+    Source: CRAFT, Baek et al., CVPR 2019, section 3.3, and its released decoder. That decoder
         fails on a component without a pixel above low_text, which exists only if text_threshold is not above low_text;
         here it is no word.
     """
@@ -67,7 +69,7 @@ def decode_maps(
         (found.areas >= LEAST_AREA) & (found.peaks >= np.float32(text_threshold)) & (found.num_text > 0)
     )
     return DecodedWords(
-        quads=component_quads(found, kept, size_hw=size_hw),
+        quads=component_quads(found, kept, size_hw=size_hw, centred=rule == "centre"),
         scores=(found.sums[kept] / found.num_text[kept]).astype(np.float32),
         boxes_xyxy=found.boxes_xyxy[kept],
         size_hw=size_hw,

@@ -21,7 +21,7 @@ _ROLLED = np.array([[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]])
 
 
 def component_quads(
-    components: Components, kept: NDArray[np.int64], *, size_hw: tuple[int, int]
+    components: Components, kept: NDArray[np.int64], *, size_hw: tuple[int, int], centred: bool = False
 ) -> NDArray[np.float32]:
     """Put the original's box around each component of `kept`, which all have a pixel above the low threshold.
 
@@ -29,7 +29,8 @@ def component_quads(
     clipped to the map. The box is the rectangle of least area around them, or the axis-aligned one if the sides are
     nearly equal, starting at the corner with the smallest x + y.
 
-    Returns (N, 4, 2) float32, map indices, clockwise on the screen.
+    Returns (N, 4, 2) float32, map indices, clockwise on the screen; where `centred`, without the half pixel, right and
+    down, by which a dilation of even side is off its centre.
 
     Source: CRAFT's released decoder. Dilation is a Minkowski sum with a rectangle, so the hull of the rows' shifted
         ends is the hull of the dilated mask; a side of the rectangle lies on an edge of the hull.
@@ -50,7 +51,16 @@ def component_quads(
     )
     for index in np.flatnonzero(~settled):
         quads[index] = _fit_with_opencv(hulls[hull_offsets[index] : hull_offsets[index + 1]])
+    if centred:
+        quads[_reaches(components, kept) % 2 == 1] -= 0.5
     return quads
+
+
+def _reaches(components: Components, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many pixels the dilation adds in each direction, both sides together: its side is one more. (N,)"""
+    sides = components.boxes_xyxy[kept, 2:] - components.boxes_xyxy[kept, :2]
+    share = components.areas[kept] * sides.min(axis=1) / (sides[:, 0] * sides[:, 1])
+    return (np.sqrt(share) * 2).astype(np.int64)
 
 
 def _fit_with_opencv(hull_xy: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ def words_from_maps(
         text_threshold=settings.text_threshold,
         low_text=settings.low_text,
         link_threshold=settings.link_threshold,
+        rule=settings.pixel_rule,
     )
     if settings.least_score > 0 or settings.least_side > 0:
         words = keep_words(words, least_score=settings.least_score, least_side=settings.least_side)

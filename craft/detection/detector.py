@@ -18,7 +18,7 @@ from craft.detection.network_input import STRIDE, ImageLike, load_image, network
 from craft.detection.tiling import score_tiles
 from craft.geometry import MAP_STRIDE
 from craft.models.device import choose_device, choose_precision
-from craft.models.inference import evaluation_mode, run_network
+from craft.models.inference import run_network
 from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.models.weights import build_model, read_weights
 from craft.scene import Detections
@@ -46,10 +46,10 @@ class ScoredImage(NamedTuple):
 
 
 class Detector:
-    """A network with its sizes and thresholds.
+    """A network with its sizes and thresholds. Several threads may share one: detection changes nothing in it.
 
     Attributes:
-        model: the network; not copied, so that it can be scored while it is trained.
+        model: the network, in evaluation mode; not copied, so that later changes of its weights count.
         settings: sizes and thresholds.
         device: where the network runs.
         precision: the type that autocast computes in.
@@ -61,7 +61,7 @@ class Detector:
         """Set up a network for detection.
 
         Args:
-            model: the network, moved to `device` in place.
+            model: the network, moved to `device` and put in evaluation mode in place.
             settings: sizes and thresholds.
             device: "auto" (cuda, else mps, else cpu), "cpu", "cuda" or "mps".
             precision: "auto" (bf16 if the device computes in it), "fp32" or "bf16".
@@ -72,7 +72,7 @@ class Detector:
         self.settings = settings
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.model = model.to(self.device)
+        self.model = model.to(self.device).eval()
 
     @classmethod
     def from_weights(
@@ -117,7 +117,7 @@ class Detector:
             The words, in source image pixels.
 
         Raises:
-            ValueError: the image cannot be read, or is not uint8.
+            ValueError: the image cannot be read, or is not uint8; or the network was put in training mode.
         """
         return self._words(self.score(image), polygons=polygons, characters=characters)
 
@@ -232,8 +232,11 @@ class Detector:
 
     def _run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
         """Both maps (B, 2, H/2, W/2) of images (B, H, W, 3) uint8, and the features that a region head reads."""
+        # Batch statistics would change the words, and be changed for good; switching modes here would race with threads.
+        if any(module.training for module in self.model.modules()):
+            raise ValueError("the network is in training mode; call model.eval() before detecting with it")
         images: Tensor = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # a view: channels last
-        with torch.inference_mode(), evaluation_mode(self.model):
+        with torch.inference_mode():
             maps, levels = run_network(self.model, images, precision=self.precision)
         path = self._region_path()
         levels = {} if path is None else {name: levels[name] for name in path.head.levels}

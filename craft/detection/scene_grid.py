@@ -69,7 +69,9 @@ def find_words(
     lowest = min(thresholds.text_threshold for thresholds in grid)
     found = {}
     for low, link in sorted({(thresholds.low_text, thresholds.link_threshold) for thresholds in grid}):
-        words = decode_maps(region, affinity, text_threshold=lowest, low_text=low, link_threshold=link)
+        words = decode_maps(
+            region, affinity, text_threshold=lowest, low_text=low, link_threshold=link, rule=settings.pixel_rule
+        )
         quads_xy = to_pixels(words.quads, rule=settings.pixel_rule, scale_xy=scale_xy)
         peaks = words.components.peaks[words.component]
         sides, text = short_sides(words.quads), np.ones(len(quads_xy), dtype=np.float32)

@@ -14,6 +14,7 @@ from craft.distributed.processes import Processes, gather_objects
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import Scores, summarise
+from craft.models.inference import evaluation_mode
 from craft.scene import Scene
 
 
@@ -22,13 +23,14 @@ def validate(model: Any, scenes: Sequence[Scene], settings: DetectionSettings, *
 
     The network, in training or evaluation mode, is left in its mode.
     """
-    detector = Detector(model, settings, device=str(processes.device))
     own = scenes[processes.rank :: processes.world_size]
     progress = tqdm(own, desc="validate", leave=False, disable=not processes.writes)
     scored: list[ImageScore] = []
-    for scene in progress:
-        found = detector.detect(read_scene_image(scene))
-        scored.append(score_scene(scene, found.quads_xy, found.scores, protocol="icdar2015"))
+    with evaluation_mode(model):
+        detector = Detector(model, settings, device=str(processes.device))
+        for scene in progress:
+            found = detector.detect(read_scene_image(scene))
+            scored.append(score_scene(scene, found.quads_xy, found.scores, protocol="icdar2015"))
     shares = gather_objects(scored, processes)
     in_order = [shares[index % processes.world_size][index // processes.world_size] for index in range(len(scenes))]
     return summarise(in_order)

@@ -30,7 +30,7 @@ def random_maps(seed: int, *, size_hw: tuple[int, int], steps: int = 0) -> Maps:
 
 
 def assert_decodes_like_reference(region: np.ndarray, affinity: np.ndarray) -> int:
-    words = decode_maps(region, affinity, text_threshold=0.7, low_text=0.4, link_threshold=0.4)
+    words = decode_maps(region, affinity, text_threshold=0.7, low_text=0.4, link_threshold=0.4, rule="corner")
     quads, scores = decode_slowly(region, affinity, text=0.7, low=0.4, link=0.4)
     assert len(words) == len(quads)
     if quads:
@@ -52,6 +52,21 @@ def test_boxes_and_scores_are_those_of_the_slow_reference(steps):
 )
 def test_maps_of_any_shape_decode_like_the_reference(seed, height, width, steps):
     assert_decodes_like_reference(*random_maps(seed, size_hw=(height, width), steps=steps))
+
+
+def test_even_dilation_is_centred_on_the_word_under_the_centre_rule_alone():
+    # 3 x 12: area 36, so the dilation's side is 1 + int(2 sqrt(3)) = 4 and its anchor is half a pixel off the centre.
+    # 4 x 12: side 5, which has a centre.
+    for height, shift in ((3, 0.5), (4, 0.0)):
+        region, affinity = blank_maps()
+        region[10 : 10 + height, 20:32] = 1
+        middle = [(20 + 31) / 2, (10 + 9 + height) / 2]
+
+        centre = decode_maps(region, affinity, rule="centre").quads[0].mean(axis=0)
+        corner = decode_maps(region, affinity, rule="corner").quads[0].mean(axis=0)
+
+        np.testing.assert_array_equal(centre, middle)
+        np.testing.assert_array_equal(corner, np.add(middle, shift))
 
 
 def test_small_blobs_in_great_number_decode_like_the_reference():
@@ -96,14 +111,18 @@ def test_odd_reach_spreads_one_more_to_the_right_and_down():
     region, affinity = blank_maps()
     region[10:13, 30:50] = 0.8  # 60 pixels, 20 x 3: reach int(2 sqrt(3)) = 3
 
-    np.testing.assert_array_equal(decode_maps(region, affinity).quads, [[[29, 9], [51, 9], [51, 14], [29, 14]]])
+    np.testing.assert_array_equal(
+        decode_maps(region, affinity, rule="corner").quads, [[[29, 9], [51, 9], [51, 14], [29, 14]]]
+    )
 
 
 def test_growing_stops_at_the_border_of_the_map():
     region, affinity = blank_maps()
     region[0:4, 60:80] = 0.8
 
-    np.testing.assert_array_equal(decode_maps(region, affinity).quads, [[[58, 0], [79, 0], [79, 5], [58, 5]]])
+    np.testing.assert_array_equal(
+        decode_maps(region, affinity, rule="corner").quads, [[[58, 0], [79, 0], [79, 5], [58, 5]]]
+    )
 
 
 def test_nine_pixels_are_noise_and_ten_are_a_word():
@@ -227,11 +246,7 @@ def test_unknown_pixel_rule_is_refused():
 
 
 def decoded_share_and_offset(height: float, angle: float, generator: np.random.Generator) -> tuple[float, float]:
-    """IoU of a drawn word with its decoded box, and the distance of their centres in map pixels.
-
-    Left out of the distance is what the original's rule moves every box by: an odd reach makes an even rectangle,
-    whose anchor puts one pixel more to the right and below, half a map pixel on average.
-    """
+    """IoU of a drawn word with its decoded box, and the distance of their centres in map pixels."""
     num_characters = int(generator.integers(4, 9))
     side = int(height * num_characters * 1.2 + 64) // 32 * 32 + 32
     middle = (side / 2 + generator.uniform(-1, 1), side / 2 + generator.uniform(-1, 1))
@@ -239,11 +254,8 @@ def decoded_share_and_offset(height: float, angle: float, generator: np.random.G
     word, characters = level_word(num_characters, height=height, aspect=aspect, angle=angle, middle_xy=middle)
     words = decode_maps(*draw_word(characters, map_size_hw=(side // 2, side // 2)))
     assert len(words) == 1
-    left, top, right, bottom = words.boxes_xyxy[0]
-    area = (label_map(words) == 1).sum()
-    reach = int(2 * np.sqrt(area * min(right - left, bottom - top) / ((right - left) * (bottom - top))))
     found = to_pixels(words.quads[0], rule="centre")
-    offset = 0.5 * (found.mean(axis=0) - word.mean(axis=0)) - (0.5 if reach % 2 else 0.0)
+    offset = 0.5 * (found.mean(axis=0) - word.mean(axis=0))
     return polygon_iou(found, word), float(np.linalg.norm(offset))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,6 @@ from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
 from craft.detection.network_input import network_size, resize_and_pad
 from craft.models.craft import CRAFT
-from craft.models.freezing import freeze_batch_norm
 from craft.models.weights import save_original, save_safetensors
 
 
@@ -164,32 +165,33 @@ def test_outlines_and_characters_come_one_per_word_in_source_pixels():
     assert len(found.character_quads_xy) == 1
 
 
-def test_training_network_is_scored_and_left_as_it_was():
-    model = small_network().train()
-    freeze_batch_norm(model)
-    modes = [module.training for module in model.modules()]
-    trained = [parameter.requires_grad for parameter in model.parameters()]
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+def test_threads_that_share_a_detector_find_the_same_words_and_change_nothing():
+    detector = Detector(small_network(), DetectionSettings(sizing="scale", magnify=1.0), device="cpu", precision="fp32")
+    images = [box_image(64, 64 + 32 * index, box=(10, 10, 50, 30)) for index in range(4)]
+    before = {name: value.clone() for name, value in detector.model.state_dict().items()}
+    alone = [detector.score_maps(image)[0] for image in images]
 
-    Detector(model, DetectionSettings(), device="cpu").detect(box_image(64, 64, box=(10, 10, 50, 30)))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda index: detector.score_maps(images[index % 4])[0], range(32)))
 
-    assert [module.training for module in model.modules()] == modes
-    assert any(modes)
-    for name, value in model.state_dict().items():
+    for index, maps in enumerate(together):
+        np.testing.assert_array_equal(maps, alone[index % 4])
+    assert not any(module.training for module in detector.model.modules())
+    for name, value in detector.model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-    assert [parameter.requires_grad for parameter in model.parameters()] == trained
 
 
-def test_mode_is_put_back_after_a_failure():
-    class Failing(nn.Module):
-        def forward(self, images):
-            raise RuntimeError("out of memory")
+def test_network_in_training_mode_is_refused_and_left_as_it_was():
+    found = Detector(small_network(), DetectionSettings(), device="cpu")
+    found.model.train()
+    before = {name: value.clone() for name, value in found.model.state_dict().items()}
 
-    model = Failing().train()
-    with pytest.raises(RuntimeError):
-        Detector(model, DetectionSettings(), device="cpu").detect(box_image())
+    with pytest.raises(ValueError, match=r"in training mode; call model.eval\(\)"):
+        found.detect(box_image(64, 64, box=(10, 10, 50, 30)))
 
-    assert model.training
+    assert found.model.training
+    for name, value in found.model.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
 def test_settings_travel_with_the_weights(tmp_path):
