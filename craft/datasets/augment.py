@@ -13,8 +13,7 @@ from craft.geometry import polygon_to_strips, transform_points, visible_shares
 from craft.images.reader import EncodedImage
 from craft.scene import Sample, Word
 
-LEAST_VISIBLE = 0.5
-"""Share of a word's area that must lie in the crop for its characters to be trained on."""
+LEAST_VISIBLE = 0.5  # share of a word's area that must lie in the crop for its characters to be trained on
 
 _NO_POINTS = np.zeros((0, 2), dtype=np.float32)
 _NO_QUADS = np.zeros((0, 4, 2), dtype=np.float32)

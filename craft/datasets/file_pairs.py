@@ -14,8 +14,7 @@ from craft.images.reader import IMAGE_ENDINGS
 _NOT_LABELS = frozenset({"classes", "labels", "license", "licence", "notes", "predefined_classes", "readme"})
 _LABEL_PREFIXES = ("gt_", "poly_gt_", "")
 
-Numbers = tuple[int, int] | None
-"""First and last scene number used, both included; None for all."""
+Numbers = tuple[int, int] | None  # first and last scene number used, both included; None for all
 
 
 @dataclass(frozen=True, slots=True)

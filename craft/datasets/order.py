@@ -41,8 +41,6 @@ def epoch_order(
     Every dataset is walked through in one random permutation after another, each begun only when the one before is used
     up, across epochs: between two appearances of a scene lies on average the whole dataset, whatever the weights.
     Datasets `in_order` come in the order of their numbers instead, whatever their size at no cost.
-
-    Raises ValueError for an empty dataset, a weight that is not positive, or fewer samples than datasets.
     """
     if any(size <= 0 for size in sizes):
         raise ValueError(f"every dataset needs at least one scene, the datasets have {list(sizes)}")

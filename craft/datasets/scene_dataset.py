@@ -38,8 +38,7 @@ class SceneDataset(Dataset[Sample]):
     ) -> None:
         """Pack the scenes that are in memory; arguments as in `build_loader`.
 
-        Without `epoch_length` an epoch has as many samples as there are scenes, at most IN_ORDER_PER_EPOCH of a
-        synthetic dataset.
+        Without `epoch_length` an epoch is as long as all scenes, at most IN_ORDER_PER_EPOCH of a synthetic dataset.
         """
         if not datasets:
             raise ValueError("no training dataset; name at least one")

@@ -44,7 +44,6 @@ def pack_dataset(
     """Pack a labelled dataset into `out`, whose name ends in ".partial" until all is written.
 
     Images are copied bit for bit; labels keep everything. A shard exceeds `shard_bytes` only if a single scene does.
-
     Raises ValueError if the folder exists, the dataset has errors and `skip_errors` is False, or no scene is left.
     """
     if out.exists():

@@ -62,10 +62,7 @@ def bootstrap_difference(
 ) -> Interval:
     """Interval of the second system's metric minus the first's; both get the same images in every resample.
 
-    Each gives one score per image, in the same order.
-
-    Raises:
-        ValueError: there are no images, the systems were scored on different ones, or `share` is not between 0 and 1.
+    Each gives one score per image, in the same order. Raises as `bootstrap_interval`, or if the images differ.
     """
     _check(len(first), share)
     if [score.num_truth for score in first] != [score.num_truth for score in second]:

@@ -34,10 +34,7 @@ class Evaluation:
 def evaluate_files(scenes: Sequence[Scene], detections: str | Path, *, protocol: Protocol) -> Evaluation:
     """Score a detector's result files against labelled scenes; a scene without a file has no detections.
 
-    Args:
-        scenes: tied scores are ranked in their order.
-        detections: folder or .zip with one file per image: res_img_N.txt for the scene img_N.
-        protocol: one of `PROTOCOLS`.
+    Detections are a folder or .zip with one file per image: res_img_N.txt for the scene img_N.
 
     Raises:
         ValueError: a file or line cannot be read, two files or scenes share a name, or no file belongs to any scene.
@@ -66,7 +63,6 @@ def pair_results(scenes: Sequence[Scene], files: Sequence[ResultFile]) -> tuple[
     """Find the result file of every scene by name, empty if there is none, and remark on those without a partner.
 
     `res_` and `img_` at the start of a name do not count: res_img_12.txt, res_12.txt and img_12.txt belong to img_12.
-
     Raises ValueError if two files or two scenes share a name, or no file belongs to any scene.
     """
     by_key: dict[str, ResultFile] = {}

@@ -72,9 +72,7 @@ def evaluate_image(
 def repaired_geometries(
     polygons: Sequence[ArrayLike] | NDArray[np.floating], what: str
 ) -> tuple[GeometryArray, tuple[int, ...]]:
-    """Build shapely geometries of polygons (P, 2), and repair those that cross themselves or have no area.
-
-    Returns (N,) geometries, and the indices of the repaired ones.
+    """Build (N,) shapely geometries of polygons (P, 2); repair and list those that cross themselves or have no area.
 
     Raises ValueError if a polygon, called `what`, has fewer than three corners or a coordinate that is not finite.
     """

@@ -91,11 +91,7 @@ def search_scores(
 ) -> ThresholdSearch:
     """Score a detector's result files with more and more of the detections left out, those of lowest score first.
 
-    Args:
-        scenes: of the split, with their labelled words.
-        detections: folder or .zip of result files with scores.
-        split: name of the scenes.
-        num_thresholds: quantiles of the scores that are tried.
+    Detections are a folder or .zip of result files with scores, of which `num_thresholds` quantiles are tried.
 
     Raises ValueError if the files cannot be read or hold no scores, or the split is empty or has no name.
     """

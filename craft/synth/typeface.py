@@ -79,9 +79,8 @@ class Typeface:
     def shape(self, text: str, *, vertical: bool = False) -> ShapedText:
         """Shape a word or line of one direction: joining, conjuncts, kerning and direction as its script asks.
 
-        Vertical text has the font's vertical forms; x is measured from the middle of the column, y from its top.
-
-        Raises ValueError if the face lacks a glyph that the text needs.
+        Vertical text has the font's vertical forms; x is measured from the middle of the column, y from its top. Raises
+        ValueError if the face lacks a glyph that the text needs.
         """
         buffer = uharfbuzz.Buffer()
         buffer.add_str(text)

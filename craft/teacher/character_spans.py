@@ -32,7 +32,7 @@ def likely_boxes(
 ) -> tuple[NDArray[np.float64], int]:
     """Find the `length` most likely characters of a word; count its peaks, which does not depend on `length`.
 
-    Takes and returns levels and boxes as in `craft.teacher.splitter`.
+    Levels and the word's box are as in `split_map`; boxes are (length, 4) float64, map pixels, from left to right.
     """
     boxes = np.empty((length, 4))
     left, top, right, bottom = box_xyxy

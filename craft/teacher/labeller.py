@@ -60,9 +60,7 @@ def label_dataset(
 ) -> Origin:
     """Label the characters of a dataset with given weights, as `label_scenes` does, and write them to a label file.
 
-    Scenes with errors are left out.
-
-    Raises ValueError if dataset or weights cannot be read, or no word of the dataset needs a teacher.
+    Scenes with errors are left out. ValueError if dataset or weights cannot be read, or no word needs a teacher.
     """
     scenes = read_scenes(settings, on_error="skip", echo=echo)
     if not any(num_missing_characters(word) for scene in scenes for word in scene.words):
