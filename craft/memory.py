@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _KEPT_BYTES = 256 << 20  # free at the end of the heap before any goes back to the system
+_LARGE_BYTES = 1 << 20  # size from which an activation of the network goes back to the system when it is freed
 _OWN_MAPPING_BYTES = 32 << 20  # size from which an array gets pages of its own; the most that glibc accepts
 
 
@@ -18,13 +20,29 @@ def keep_freed_memory() -> bool:
     is then a page fault, which on a virtual machine costs more than filling it. For processes that render or load images
     and do nothing else.
     """
+    return _set_allocator(_TRIM_THRESHOLD, _KEPT_BYTES) and _set_allocator(_MMAP_THRESHOLD, _OWN_MAPPING_BYTES)
+
+
+def bound_memory_of_sizes() -> None:
+    """Keep this process from growing with every new image size: for the process that runs the network over images.
+
+    oneDNN keeps compiled kernels of up to 1024 shapes, and PyTorch as many of its own; both read their limits at the
+    first convolution. glibc leaves holes between blocks of changing sizes unless large ones get pages of their own.
+    Limits that the user has set in the environment stay.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
+    _set_allocator(_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def _set_allocator(parameter: int, value: int) -> bool:
+    """Set a parameter of glibc's malloc, and return whether that was possible."""
     if sys.platform != "linux":
         return False
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        return bool(ctypes.CDLL(None).mallopt(parameter, value))
     except (AttributeError, OSError):  # musl has none
         return False
-    return bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES) and mallopt(_MMAP_THRESHOLD, _OWN_MAPPING_BYTES))
 
 
 def peak_memory_bytes() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from craft.cli.arguments import (
 )
 from craft.config import Protocol
 from craft.config_files import parse_settings
+from craft.memory import bound_memory_of_sizes
 from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.scene import Scene
 
@@ -40,7 +42,10 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", type=output_folder, default=Path("found"), help="folder for results (default found)")
     parser.add_argument(
-        "--format", choices=("json", "icdar", "csv"), help="format of the result files (default json, with drawings)"
+        "--format",
+        choices=("json", "icdar", "csv"),
+        action="append",
+        help="format of the result files; may be given several times (default json, with drawings)",
     )
     parser.add_argument(
         "--draw",
@@ -64,21 +69,26 @@ def _detect(options: argparse.Namespace) -> int:
     from craft.detection.detector import Detector
     from craft.detection.export import detect_paths
 
+    bound_memory_of_sizes()
     overrides = _detection_overrides(options.set)
     detector = Detector.from_weights(options.weights, device=options.device, **overrides)
     start = time.perf_counter()
-    run = detect_paths(
-        detector,
-        options.paths,
-        options.out,
-        formats=(options.format or "json",),
-        draw=options.format is None if options.draw is None else options.draw,
-        polygons=options.polygons,
-        characters=options.characters,
-    )
+    try:
+        run = detect_paths(
+            detector,
+            options.paths,
+            options.out,
+            formats=tuple(options.format or ["json"]),
+            draw=options.format is None if options.draw is None else options.draw,
+            polygons=options.polygons,
+            characters=options.characters,
+        )
+    except KeyboardInterrupt:
+        print(f"craft detect: stopped; the results of finished images are in {options.out}", file=sys.stderr)
+        return 130
     seconds = time.perf_counter() - start
-    for failure in run.failures:
-        print(failure, file=sys.stderr)
+    for problem in (*run.failures, *run.remarks):
+        print(problem, file=sys.stderr)
     for image in run.images if len(run.images) <= MAX_IMAGES_LISTED else ():
         print(
             ": ".join(filter(None, (str(image.path), f"{image.num_words} words", ", ".join(map(str, image.written)))))
@@ -183,6 +193,11 @@ def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
         raise ValueError("--sweep needs --weights FILE, or --detections FOLDER with scores in the files")
     print(json.dumps(search_as_dict(search), indent=2) if options.json else format_search(search))
     if options.weights is not None and not options.json:
-        best = " ".join(f"--set {name}={value:g}" for name, value in asdict(search.best.thresholds).items())
-        print(f"To store them with the weights: craft convert {options.weights} OUT.safetensors {best}")
+        from craft.models.weights import read_weights
+
+        values = {**_detection_overrides(options.set), **asdict(search.best.thresholds)}
+        if "region" not in read_weights(options.weights).metadata:
+            values = {name: value for name, value in values.items() if not name.startswith("region_")}
+        best = " ".join(f"--set {name}={value}" for name, value in values.items())
+        print(f"To store them with the weights: craft convert {shlex.quote(options.weights)} OUT.safetensors {best}")
     return 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import glob
-import io
+import errno
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,17 +16,21 @@ from tqdm import tqdm
 
 from craft.atomic_files import write_atomic
 from craft.detection.detector import Detector
+from craft.detection.image_search import DRAWN, find_images
+from craft.detection.network_input import network_size
+from craft.detection.result_table import ResultTable
 from craft.errors import Problem
 from craft.evaluation.protocols import round_detections
 from craft.geometry import clockwise
-from craft.images.drawing import draw_detections, write_image
-from craft.images.reader import IMAGE_ENDINGS, read_image
+from craft.images.drawing import draw_detections, fit_long_side, write_image
+from craft.images.reader import count_pages, read_image
 from craft.scene import Detections
 
 Format = Literal["json", "icdar", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
-_DRAWN = ".drawn.jpg"
-_CSV_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+_SHRUNK = 0.5  # of the image's size: below it, small text falls under reading size
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_MOST_JPEG_SIDE = 65_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class DetectionRun:
         failures: files and paths that could not be searched, each with a remedy.
         written: files in the order of writing.
         images: the images searched, in order.
+        remarks: on what was searched in part, shrunk or replaced.
     """
 
     num_images: int
@@ -57,6 +60,7 @@ class DetectionRun:
     failures: tuple[Problem, ...] = ()
     written: tuple[Path, ...] = field(default=(), repr=False)
     images: tuple[ImageResult, ...] = field(default=(), repr=False)
+    remarks: tuple[Problem, ...] = ()
 
 
 def detect_paths(
@@ -96,49 +100,81 @@ def detect_paths(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"{out}: cannot be created as a folder ({error.strerror}); name another one") from error
-    images, problems = find_images(paths)
-    failures, written, rows, done = list(problems), [], list[list[Any]](), list[ImageResult]()
+    images, found_problems = find_images(paths)
+    failures = [problem for problem in found_problems if problem.fatal]
+    remarks = [problem for problem in found_problems if not problem.fatal]
+    written, done = list[Path](), list[ImageResult]()
     named = list(zip(images, result_names(images), strict=True))
-    _refuse_overwriting(images, [out / f"{name}{_DRAWN}" for _, name in named if draw])
-    for path, name in tqdm(named, desc="detect", unit="image", disable=not progress):
-        try:
-            image = read_image(path)
-            found = detector.detect(image, polygons=polygons, characters=characters)
-        except ValueError as error:
-            what = str(error).removeprefix(f"{path}: ")
-            failures.append(Problem(what, "the other files were searched", where=str(path)))
-            continue
-        rows += csv_rows(path, found)
-        files = _write_results(out, name, path, image, found, formats=formats, draw=draw)
-        written += files
-        done.append(ImageResult(path, len(found), tuple(files)))
-    if "csv" in formats:
-        written.append(write_atomic(out / "detections.csv", _csv_text(rows).encode(), durable=False))
+    _refuse_overwriting(images, [out / f"{name}{DRAWN}" for _, name in named if draw])
+    remarks += _replaced_results(out, named)
+    table = ResultTable(out / "detections.csv") if "csv" in formats else None
+    try:
+        for path, name in tqdm(named, desc="detect", unit="image", disable=not progress):
+            try:
+                image = read_image(path)
+                found = detector.detect(image, polygons=polygons, characters=characters)
+                found = clip_to_image(found, (image.shape[0], image.shape[1]))
+                files = _write_results(out, name, path, image, found, formats=formats, draw=draw)
+            except (ValueError, OSError) as error:
+                if isinstance(error, OSError) and error.errno in _FULL:
+                    raise
+                what = str(error).removeprefix(f"{path}: ")
+                failures.append(Problem(what, "the other files were searched", where=str(path)))
+                continue
+            if table is not None:
+                table.add(str(path), csv_rows(path, found))
+            remarks += _image_remarks(path, image, detector)
+            written += files
+            done.append(ImageResult(path, len(found), tuple(files)))
+    finally:
+        if table is not None:
+            table.close()
+            written.append(table.path)
     num_words = sum(result.num_words for result in done)
-    return DetectionRun(len(done), num_words, tuple(failures), tuple(written), tuple(done))
+    return DetectionRun(len(done), num_words, tuple(failures), tuple(written), tuple(done), tuple(remarks))
 
 
-def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
-    """List the images that files, folders and globs stand for; a file that is named itself may have any ending.
+def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
+    """Move every corner that lies outside of an image of this size to its border."""
+    limit = np.array(size_hw[::-1], np.float32)
+    return replace(
+        found,
+        quads_xy=np.clip(found.quads_xy, 0, limit),
+        polygons_xy=[np.clip(polygon, 0, limit) for polygon in found.polygons_xy],
+        character_quads_xy=[np.clip(quads, 0, limit) for quads in found.character_quads_xy],
+    )
 
-    Returns:
-        The files, each once, in the order of `paths` and by name inside a folder or glob; and a problem for each path
-        that stands for no image.
-    """
-    found: dict[Path, None] = {}
-    problems = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            files = _images_only(path.rglob("*"))
-        elif path.exists():
-            files = [path]
-        else:
-            files = _images_only(Path(match) for match in glob.glob(str(path), recursive=True))
-        if not files:
-            what = "holds no images" if path.is_dir() else "is not a file or folder, and matches nothing"
-            problems.append(Problem(what, f"images end in {', '.join(sorted(IMAGE_ENDINGS))}", where=str(path)))
-        found.update(dict.fromkeys(files))
-    return list(found), problems
+
+def _image_remarks(path: Path, image: NDArray[np.uint8], detector: Detector) -> list[Problem]:
+    """What a person should know about an image that was searched: pages left out, and text made small."""
+    remarks = []
+    pages = count_pages(path)
+    if pages > 1:
+        what = f"has {pages} pages or frames; only page 1 was searched"
+        remarks.append(Problem(what, "save the others as images of their own", where=str(path), fatal=False))
+    size_hw = (image.shape[0], image.shape[1])
+    share = network_size(size_hw, detector.settings)[0] / size_hw[0]
+    if share < _SHRUNK:
+        what = f"was shrunk to {share:.0%} of its size, at which small text may be missed"
+        remedy = "to search it at full size, add --set sizing=scale --set magnify=1"
+        remarks.append(Problem(what, remedy, where=str(path), fatal=False))
+    return remarks
+
+
+def _replaced_results(out: Path, named: Sequence[tuple[Path, str]]) -> list[Problem]:
+    """A remark if results of an earlier run are there; ValueError if they belong to another image of the same name."""
+    replaced = 0
+    for path, name in named:
+        replaced += any((out / file).exists() for file in (f"{name}.json", f"res_{name}.txt", f"{name}{DRAWN}"))
+        try:
+            earlier = json.loads((out / f"{name}.json").read_bytes())["image"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if earlier != str(path) and Path(earlier).resolve() != path.resolve():
+            raise ValueError(f"{out / name}.json: holds the words of {earlier}; give another folder for {path}")
+    if not replaced:
+        return []
+    return [Problem(f"results of {replaced} images from an earlier run were replaced", where=str(out), fatal=False)]
 
 
 def result_names(images: Sequence[Path]) -> list[str]:
@@ -210,28 +246,22 @@ def _write_results(
     if "json" in formats:
         record = detections_as_dict(path, (image.shape[0], image.shape[1]), found)
         written.append(
-            write_atomic(out / f"{name}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode(), durable=False)
+            write_atomic(out / f"{name}.json", _utf8(json.dumps(record, ensure_ascii=False) + "\n"), durable=False)
         )
     if "icdar" in formats:
         written.append(write_atomic(out / f"res_{name}.txt", icdar_text(found).encode(), durable=False))
     if draw:
-        written.append(write_image(out / f"{name}{_DRAWN}", draw_detections(image, found), quality=92))
+        drawn = draw_detections(image, found)
+        if max(drawn.shape[:2]) > _MOST_JPEG_SIDE:  # more than JPEG holds
+            drawn = fit_long_side(drawn, _MOST_JPEG_SIDE)
+        written.append(write_image(out / f"{name}{DRAWN}", drawn, quality=92))
     return written
-
-
-def _images_only(paths: Iterable[Path]) -> list[Path]:
-    """Images among files, by name, without the drawings of an earlier run."""
-    candidates = (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS)
-    return sorted(path for path in candidates if not path.name.endswith(_DRAWN) and path.is_file())
 
 
 def _rounded(points: NDArray[np.floating]) -> list[Any]:
     return np.round(points.astype(np.float64), 2).tolist()
 
 
-def _csv_text(rows: list[list[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_CSV_HEADER)
-    writer.writerows(rows)
-    return buffer.getvalue()
+def _utf8(text: str) -> bytes:
+    """Text with names that are not UTF-8, whose bytes become escapes that JSON reads."""
+    return text.encode(errors="backslashreplace")

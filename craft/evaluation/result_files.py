@@ -106,7 +106,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
     """Names without folders, and contents, of the .txt files of a folder or zip."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
-            if file.suffix.lower() == ".txt" and file.is_file():
+            if file.suffix.lower() == ".txt" and not file.name.startswith("._") and file.is_file():
                 yield file.name, file.read_bytes()
         return
     try:

@@ -137,11 +137,11 @@ def format_search(search: ThresholdSearch, *, num_rows: int = 10) -> str:
     lines = [
         f"thresholds chosen on {search.split} ({search.best.scores.num_images} images, {search.best.scores.num_truth} "
         f"words), protocol {search.protocol} ({PROTOCOLS[search.protocol]})",
-        "".join(f"{name:<16}" for name in names) + "precision  recall  H-mean",
+        "".join(f"{name:<18}" for name in names) + "precision  recall  H-mean",
     ]
     ranked = sorted(search.rows, key=lambda row: -row.scores.hmean)
     for row in ranked[:num_rows]:
-        values = "".join(f"{asdict(row.thresholds)[name]:<16.4g}" for name in names)
+        values = "".join(f"{asdict(row.thresholds)[name]:<18.4g}" for name in names)
         lines.append(f"{values}{row.scores.precision:<9.4f}  {row.scores.recall:.4f}  {row.scores.hmean:.4f}")
     if len(ranked) > num_rows:
         lines.append(f"and {len(ranked) - num_rows} more combinations below these")

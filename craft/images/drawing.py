@@ -150,7 +150,11 @@ def tile_images(
 def encode_image(image: NDArray[np.uint8], *, ending: str = ".jpg", quality: int = 90) -> bytes:
     """Encode an image as .jpg, .png or .webp; `quality` is of JPEG and WebP, 1 to 100 (101 is lossless WebP)."""
     flags = [_QUALITY_FLAGS[ending.lower()], quality] if ending.lower() in _QUALITY_FLAGS else []
-    return cv2.imencode(ending, np.ascontiguousarray(image[..., ::-1]), flags)[1].tobytes()
+    encoded, content = cv2.imencode(ending, np.ascontiguousarray(image[..., ::-1]), flags)
+    if not encoded:
+        height, width = image.shape[:2]
+        raise ValueError(f"an image of {width} x {height} pixels is too large for {ending}; write it as .png")
+    return content.tobytes()
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8], *, quality: int = 90) -> Path:

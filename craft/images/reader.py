@@ -164,6 +164,22 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
+def count_pages(path: str | Path) -> int:
+    """Number of pages or frames of an image file that `read_image` reads, without the reduced copies of a TIFF; 1 if unknown."""
+    try:
+        with Image.open(path) as image:
+            pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF", "WEBP", "PNG", "AVIF") else 1
+            if pages == 1 or image.format != "TIFF":
+                return int(pages)
+            reduced = 0
+            for page in range(pages):
+                image.seek(page)
+                reduced += int(getattr(image, "tag_v2", {}).get(254, 0)) & 1
+            return int(pages) - reduced
+    except _DECODER_ERRORS:
+        return 1
+
+
 def image_bytes(path: str | Path) -> bytes:
     """Read the content of an image file, which may be a member of a shard (tar_members.py).
 

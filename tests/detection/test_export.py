@@ -13,7 +13,8 @@ from torch import nn
 
 from craft.config import DetectionSettings
 from craft.detection.detector import Detector
-from craft.detection.export import detect_paths, detections_as_dict, find_images, icdar_text, result_names
+from craft.detection.export import clip_to_image, detect_paths, detections_as_dict, icdar_text, result_names
+from craft.detection.image_search import find_images
 from craft.evaluation.result_files import read_results
 from craft.scene import Detections
 from tests.detection.test_detector import BrightIsText, box_image
@@ -108,7 +109,8 @@ def test_folders_globs_and_files_are_found_once_each(tmp_path):
     found, problems = find_images([tmp_path / "a", str(tmp_path / "**" / "*.png"), tmp_path / "a" / "2.png"])
 
     assert [str(path.relative_to(tmp_path)) for path in found] == ["a/1.JPG", "a/2.png", "a/deep/3.gif", "b/4.png"]
-    assert problems == []
+    assert [problem.what for problem in problems] == ["1 files of other kinds were passed over: 1 .txt"]
+    assert not problems[0].fatal
 
 
 def test_path_that_stands_for_nothing_is_a_problem(tmp_path):
@@ -167,3 +169,106 @@ def test_a_drawing_never_overwrites_an_image_that_is_searched(tmp_path):
 
     assert [path.read_bytes() for path in images] == before
     assert detect_paths(detector(), images, tmp_path, progress=False).num_images == 2
+
+
+def test_linked_folders_are_searched_once_and_files_of_macos_are_passed_over(tmp_path):
+    save(tmp_path / "store" / "a.png")
+    (tmp_path / "store" / "._a.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "photos").symlink_to(tmp_path / "store")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+
+    found, problems = find_images([tmp_path / "in"])
+
+    assert ([path.name for path in found], problems) == (["a.png"], [])
+
+
+def test_urls_and_standard_input_are_named_as_such():
+    _, problems = find_images(["https://example.org/a.png", "-"])
+
+    assert [problem.what for problem in problems] == ["is a URL, and craft reads files", "standard input is not read"]
+
+
+def test_a_second_run_keeps_the_rows_of_other_images_and_says_what_it_replaces(tmp_path):
+    first, second = save(tmp_path / "a" / "x.png"), save(tmp_path / "b" / "y.png")
+    formats = ("csv", "icdar")
+    detect_paths(detector(), [first], tmp_path / "out", formats=formats, progress=False)
+
+    run = detect_paths(detector(), [second, first], tmp_path / "out", formats=formats, progress=False)
+
+    rows = list(csv.DictReader((tmp_path / "out" / "detections.csv").open()))
+    assert [row["image"] for row in rows] == [str(second), str(first)]
+    assert [remark.what for remark in run.remarks] == ["results of 1 images from an earlier run were replaced"]
+
+
+def test_results_of_another_image_of_that_name_are_not_replaced(tmp_path):
+    detect_paths(detector(), [save(tmp_path / "a" / "x.png")], tmp_path / "out", progress=False)
+
+    with pytest.raises(ValueError, match=r"x.json: holds the words of .*a/x.png; give another folder"):
+        detect_paths(detector(), [save(tmp_path / "b" / "x.png")], tmp_path / "out", progress=False)
+
+
+def test_an_interrupted_run_leaves_the_rows_of_finished_images(tmp_path):
+    class Interrupted(BrightIsText):
+        def forward(self, images):
+            if len(self.shapes) == 2:
+                raise KeyboardInterrupt
+            return super().forward(images)
+
+    images = [save(tmp_path / f"{number}.png") for number in range(4)]
+
+    with pytest.raises(KeyboardInterrupt):
+        detect_paths(detector(Interrupted()), images, tmp_path / "out", formats=("csv",), progress=False)
+
+    rows = list(csv.DictReader((tmp_path / "out" / "detections.csv").open()))
+    assert [row["image"] for row in rows] == [str(path) for path in images[:2]]
+
+
+def test_a_name_that_is_not_utf8_is_written_with_escapes(tmp_path):
+    save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.png").rename(tmp_path / "in" / "caf\udce9.png")
+
+    run = detect_paths(
+        detector(), [tmp_path / "in"], tmp_path / "out", formats=("json", "icdar", "csv"), draw=True, progress=False
+    )
+
+    assert (run.num_images, run.failures) == (1, ())
+    assert json.loads((tmp_path / "out" / "caf\udce9.json").read_text())["image"].endswith("caf\udce9.png")
+
+
+def test_pages_that_are_not_read_and_images_that_are_shrunk_are_named(tmp_path):
+    pages = [Image.fromarray(box_image()) for _ in range(3)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    small = Detector(BrightIsText(), DetectionSettings(canvas=96), device="cpu", precision="fp32")
+
+    run = detect_paths(small, [tmp_path / "scan.tif"], tmp_path / "out", progress=False)
+
+    assert [remark.what for remark in run.remarks] == [
+        "has 3 pages or frames; only page 1 was searched",
+        "was shrunk to 32% of its size, at which small text may be missed",
+    ]
+
+
+def test_no_corner_is_written_outside_of_the_image():
+    quad = np.array([[-3, 2], [9, -1], [12, 30], [4, 8]], np.float32)
+    found = Detections(quad[None], np.ones(1, np.float32), [quad], [quad[None]])
+
+    clipped = clip_to_image(found, (20, 10))
+
+    for points in (clipped.quads_xy[0], clipped.polygons_xy[0], clipped.character_quads_xy[0][0]):
+        np.testing.assert_array_equal(points, [[0, 2], [9, 0], [10, 20], [4, 8]])
+
+
+def test_a_drawing_too_long_for_jpeg_is_made_smaller(tmp_path):
+    long = Detector(BrightIsText(), DetectionSettings(canvas=640), device="cpu", precision="fp32")
+
+    run = detect_paths(
+        long,
+        [save(tmp_path / "a.png", np.zeros((66_000, 8, 3), np.uint8))],
+        tmp_path / "out",
+        draw=True,
+        progress=False,
+    )
+
+    assert run.failures == ()
+    assert Image.open(tmp_path / "out" / "a.drawn.jpg").size[1] == 65_500
