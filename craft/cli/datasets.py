@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import get_args
 
 from craft.cli.arguments import (
@@ -52,7 +53,9 @@ def add_check(verbs: argparse._SubParsersAction) -> None:
     _add_preset_arguments(parser)
     parser.add_argument("--count", type=int, default=100, help="scenes to render, with --preset (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the scenes, with --preset (default 0)")
-    parser.add_argument("--decode", action="store_true", help="decode every image completely, not only its header")
+    parser.add_argument(
+        "--decode", action="store_true", help="decode every image completely, not only its header and its end"
+    )
     parser.set_defaults(run=_check)
 
 
@@ -66,6 +69,17 @@ def _check(options: argparse.Namespace) -> int:
         report = report_on(read_synthetic(settings), title=settings.title, format="synth")
     else:
         report = check_dataset(settings, decode=options.decode)
+        where = (
+            ""
+            if options.images or report.format in ("shards", "jsonl", "synthtext")
+            else f" of the {options.split} split"
+        )
+        images = (
+            "decoded" if options.decode else "their images' headers and file ends checked; --decode reads every pixel"
+        )
+        print(
+            f"{report.num_scenes:,} scene{'' if report.num_scenes == 1 else 's'}{where} read, {images}", file=sys.stderr
+        )
     print(format_report(report))
     return 1 if report.has_errors else 0
 
@@ -174,12 +188,15 @@ def _synth(options: argparse.Namespace) -> int:
     from craft.memory import keep_freed_memory
     from craft.synth.contact_sheet import write_contact_sheet
     from craft.synth.presets import preset
+    from craft.synth.source import missing_scripts_remark
     from craft.synth.writer import write_dataset
 
     keep_freed_memory()  # this process may be the one that renders
     if options.out is None and options.sheet is None:
         raise ValueError("give --out FOLDER for a dataset, --sheet FILE for a contact sheet, or both")
     settings = preset(options.preset, parse_settings(options.set))
+    if (remark := missing_scripts_remark(settings)) is not None:
+        print(f"craft synth: {remark}", file=sys.stderr)
     if options.sheet is not None:
         write_contact_sheet(options.sheet, settings=settings, count=options.count, seed=options.seed)
         print(f"{options.sheet}: {options.count} scenes with their labels")

@@ -14,6 +14,7 @@ A file imports only from files above it:
     jsonlines      Scenes as JSON Lines, so that people can bring polygons and characters of their own.
     shards         Datasets packed into tar files and read in place.
     formats        The registry of label formats: one line per format.
+    remarks        Remarks on a whole dataset: nothing to learn in it, or quads that start at the wrong corner.
     reading        A dataset from its settings: labels read, image headers checked, problems gathered.
     collection     One dataset to train on or to score: refused, or read without the scenes that have errors.
     check          What is in a labelled dataset and what is wrong with it, for `craft check`.

@@ -41,6 +41,8 @@ def read_scenes(settings: DatasetSettings, *, on_error: str, echo: Callable[[str
     skipped = f", {len(reading.bad_scenes)} scenes skipped for errors" if reading.bad_scenes else ""
     counts = f"{len(scenes):,} scenes, {len(words):,} words ({ignored:,} don't care, {known:,} with characters)"
     echo(f"{path}: {counts}{skipped}")
+    if words and ignored == len(words):
+        echo(f"{path}: no word can be read, so only its background and don't-care masks count")
     if not known and settings.format is not None and is_generated(Path(path)):
         echo(
             f"{path}: scenes.jsonl has every character, which {settings.format} leaves out; remove `format` to use them"

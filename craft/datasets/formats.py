@@ -16,6 +16,9 @@ _ALL = (
     shards.FORMAT,
     jsonlines.FORMAT,
 )
+UNFINISHED = "unfinished.txt"
+"""A file that lies in a dataset's folder while it is written."""
+
 FORMATS: dict[str, LabelFormat] = {entry.name: entry for entry in _ALL}
 
 
@@ -27,6 +30,9 @@ def format_of(settings: DatasetSettings) -> LabelFormat:
     path = Path(settings.path)
     if not path.exists():
         raise ValueError(f"{path}: there is no such file or folder; correct the dataset's path")
+    if (path / UNFINISHED).is_file():
+        what = "is unfinished: craft synth writes it or was interrupted"
+        raise ValueError(f"{path}: {what}; wait, or run the same command again, or remove the folder")
     if settings.format is not None:
         return FORMATS[settings.format]
     matches = {entry.name: entry.recognise(path) for entry in _ALL}
@@ -35,6 +41,8 @@ def format_of(settings: DatasetSettings) -> LabelFormat:
         official = ", ".join(
             part.images[0] for entry in _ALL if entry.layout is not None for part in entry.layout.parts.values()
         )
+        if below := _datasets_below(path):
+            raise ValueError(f"{path}: holds datasets rather than being one; give {' or '.join(below)}")
         raise ValueError(
             f"{path}: the format does not follow from the folder names (known: {official}); set format, images and labels"
         )
@@ -42,3 +50,9 @@ def format_of(settings: DatasetSettings) -> LabelFormat:
     if len(found) > 1 and best != Match.CERTAIN:
         raise ValueError(f"{path}: holds folders of {' and '.join(found)}; choose one with format")
     return FORMATS[found[0]]
+
+
+def _datasets_below(path: Path) -> list[str]:
+    """The folders one level below that are datasets."""
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+    return [str(folder) for folder in folders if any(entry.recognise(folder) != Match.NONE for entry in _ALL)]

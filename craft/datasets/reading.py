@@ -11,7 +11,8 @@ from pathlib import Path
 from craft.config import DatasetSettings
 from craft.datasets.file_pairs import is_in_range, is_note, label_name, list_files, natural_key
 from craft.datasets.formats import FORMATS, format_of
-from craft.datasets.labels import DatasetReading, words_outside
+from craft.datasets.labels import DatasetReading, join_readings, words_outside
+from craft.datasets.remarks import remarks_on
 from craft.errors import Problem, list_problems
 from craft.images.reader import image_size, read_image
 from craft.scene import Scene
@@ -26,7 +27,7 @@ def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode
     Args:
         settings: where it is and which part of it. `numbers` go by the last number in a scene's name ("img_12"); for
             SynthText and shards they are positions, counted from 1.
-        check_images: read every image's header, and remark on words outside their image.
+        check_images: read every image's header, look whether the file has its end, and remark on words outside their image.
         decode: read every image's pixels instead of its header alone.
 
     Raises ValueError if the whole dataset is unreadable, or its format is synth, which has no files.
@@ -42,6 +43,8 @@ def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode
         remedy = "correct the path or numbers" if settings.numbers else "correct the path"
         problem = Problem(f"no scenes for format {format.name}", remedy, where=str(Path(settings.path)))
         reading = DatasetReading((), (problem,))
+    remarks = DatasetReading((), tuple(remarks_on(reading.scenes, where=settings.path)))
+    reading = join_readings([reading, remarks])
     return with_image_problems(reading, decode=decode) if check_images else reading
 
 

@@ -14,7 +14,7 @@ from craft.datasets.augment import make_sample
 from craft.datasets.order import IN_ORDER_PER_EPOCH, epoch_order, sample_seed
 from craft.datasets.packed_labels import PackedScenes
 from craft.datasets.scene_source import SceneSource
-from craft.errors import Problem
+from craft.errors import Problem, refuse_device
 from craft.images.reader import EncodedImage
 from craft.images.tar_members import parse_member, read_member
 from craft.scene import Sample, Scene
@@ -105,6 +105,8 @@ class _FileCache:
             return kept
         try:
             member = parse_member(path)
+            if member is None:
+                refuse_device(path, "give an image file")
             content = Path(path).read_bytes() if member is None else read_member(member)
         except OSError as error:
             remedy = "it was there when the dataset was read: has it been moved?"

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from craft.errors import Problem
+from craft.errors import Problem, refuse_device
 from craft.images.headers import Header, read_header
 from craft.images.tar_members import parse_member, read_member
 
@@ -28,6 +29,8 @@ _REDUCING = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+_TAIL_BYTES = 512
+_DEVICE_REMEDY = "give an image file, or remove it and its label"
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*")
 _DECODER_ERRORS = (
     OSError,
@@ -124,16 +127,22 @@ class EncodedImage:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image as `read_image` returns it, from its header; only TIFF files are decoded.
+    """Height and width of an image as `read_image` returns it, from its header, once its end is there.
+
+    TIFF files are decoded, and so is a file whose end is not where its format puts it.
 
     Raises:
-        ValueError: the file is missing, empty or not an image. A file truncated within its pixels may pass.
+        ValueError: the file is missing, empty or not an image. A file damaged within its pixels may pass.
     """
     member = parse_member(str(path))
+    if member is None:
+        refuse_device(path, _DEVICE_REMEDY)
     try:
         with open(path, "rb") if member is None else io.BytesIO(read_member(member)) as file:
             header = read_header(file)
             if header is not None:
+                if header.kind == "jpeg" and not _ends_with(file, b"\xff\xd9"):
+                    return read_image(path).shape[:2]
                 return header.upright_hw
             file.seek(0)
             with Image.open(file) as image:
@@ -141,8 +150,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
                     return _upright(image).size[::-1]
                 width, height = image.size
                 rotated = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+                gif_end = image.format == "GIF" and _ends_with(file, b";")
                 image.verify()
+            if not gif_end:
+                return read_image(path).shape[:2]
             return (width, height) if rotated else (height, width)
+    except Problem:
+        raise
     except _DECODER_ERRORS as error:
         raise _unreadable(str(path), error) from error
 
@@ -189,10 +203,21 @@ def image_bytes(path: str | Path) -> bytes:
     member = parse_member(str(path))
     if member is not None:
         return read_member(member)
+    refuse_device(path, _DEVICE_REMEDY)
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise _unreadable(str(path), error) from error
+
+
+def _ends_with(file: BinaryIO, end: bytes) -> bool:
+    """Whether a file ends as its format wants it, but for zeros that padded it; its position is kept."""
+    position = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _TAIL_BYTES))
+    found = file.read().rstrip(b"\0").endswith(end)
+    file.seek(position)
+    return found
 
 
 def _unreadable(name: str, error: BaseException) -> Problem:

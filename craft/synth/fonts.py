@@ -97,6 +97,15 @@ def font_pool(folders: tuple[str, ...], *, system: bool, only: tuple[str, ...] =
     return FontPool(families, tuple(record for record in ordered if "icons" in record.scripts))
 
 
+def missing_fonts_remark(pool: FontPool, scripts: dict[str, float]) -> str | None:
+    """Say which scripts of a positive weight are left out because no font serves them; None if none is."""
+    missing = [script for script, weight in scripts.items() if weight > 0 and script not in pool.families]
+    if not missing:
+        return None
+    remedy = "install fonts such as Noto, name a folder of fonts in font_folders, or give these scripts the weight 0"
+    return f"no font for {', '.join(missing)}: words in them are left out; {remedy}"
+
+
 def licences(pool: FontPool) -> dict[str, str]:
     """Return the licence of every typeface, as the font states it, by `Typeface.name`."""
     records = [record for families in pool.families.values() for faces in families for record in faces]

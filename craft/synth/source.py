@@ -7,8 +7,9 @@ import numpy as np
 from craft.config import DatasetSettings
 from craft.datasets.labels import DatasetReading
 from craft.datasets.scene_source import SceneSource
+from craft.errors import Problem
 from craft.scene import Scene
-from craft.synth.presets import GeneratorSettings, preset
+from craft.synth.presets import GeneratorSettings, QuickstartSettings, preset
 
 DEFAULT_COUNT = 1_000_000
 
@@ -25,6 +26,11 @@ class SyntheticScenes(SceneSource):
         super().__init__(numbers)
         self._settings = settings
         self._seed = seed
+
+    @property
+    def remark(self) -> str | None:
+        """Which scripts are left out for want of a font, or None."""
+        return missing_scripts_remark(self._settings)
 
     def scene(self, number: int) -> Scene:
         """Render one scene."""
@@ -50,7 +56,19 @@ def synthetic_scenes(settings: DatasetSettings) -> SyntheticScenes:
     return scenes
 
 
+def missing_scripts_remark(settings: GeneratorSettings) -> str | None:
+    """Say which scripts of a preset are left out for want of a font; None if none is."""
+    from craft.synth.fonts import font_pool, missing_fonts_remark
+
+    if isinstance(settings, QuickstartSettings):
+        return None
+    pool = font_pool(settings.font_folders, system=settings.system_fonts, only=settings.families)
+    return missing_fonts_remark(pool, settings.scripts)
+
+
 def read_synthetic(settings: DatasetSettings) -> DatasetReading:
     """Render every scene of a dataset with format synth and keep its words, without images, for `craft check`."""
-    plain = (Scene(scene.image_path, scene.words, scene.name) for scene in synthetic_scenes(settings))
-    return DatasetReading(tuple(plain))
+    scenes = synthetic_scenes(settings)
+    plain = (Scene(scene.image_path, scene.words, scene.name) for scene in scenes)
+    remarks = () if scenes.remark is None else (Problem(scenes.remark, where=settings.title, fatal=False),)
+    return DatasetReading(tuple(plain), remarks)

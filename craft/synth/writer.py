@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from craft.atomic_files import write_atomic
+from craft.datasets.formats import UNFINISHED
 from craft.datasets.jsonlines import write_scenes
 from craft.images.drawing import encode_image
 from craft.memory import keep_freed_memory
@@ -72,6 +74,7 @@ def write_dataset(
     folder = Path(out)
     for name in FOLDERS[split]:
         (folder / name).mkdir(parents=True, exist_ok=True)
+    marker = write_atomic(folder / UNFINISHED, "craft synth has not finished writing this dataset.\n")
     write = partial(_write_scene, folder, settings, seed, split)
     tally: Tally = Counter()
     scenes: list[Scene] = []
@@ -88,7 +91,8 @@ def write_dataset(
         "font_licences": _licences(settings, summary),
         "word_lists": WORD_LISTS,
     }
-    (folder / "generator.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomic(folder / "generator.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    marker.unlink()
     return summary
 
 

@@ -26,7 +26,7 @@ def read_training_datasets(settings: DataSettings, *, echo: Echo) -> list[Weight
     `echo` is called with a line per dataset: its scenes, words, and what was skipped.
 
     Raises:
-        ValueError: no dataset is named, one is empty, one has errors and `on_error` is "fail", or a label file belongs
+        ValueError: no dataset is named, none has a readable word, one is empty, one has errors and `on_error` is "fail", or a label file belongs
             to other scenes or other weights.
     """
     if not settings.train:
@@ -35,10 +35,18 @@ def read_training_datasets(settings: DataSettings, *, echo: Echo) -> list[Weight
     digest = None
     if settings.characters.weights is not None:
         digest = weights_digest(build_model(read_weights(settings.characters.weights)))
-    return [
+    datasets = [
         _training_dataset(dataset, settings, file, digest, echo)
         for dataset, file in zip(settings.train, files, strict=True)
     ]
+    if all(dataset.as_read and not any(map(_has_readable_word, dataset.as_read)) for dataset in datasets):
+        paths = ", ".join(dataset.title for dataset in settings.train)
+        raise ValueError(f"{paths}: no readable word, so there is nothing to learn; add transcriptions to the labels")
+    return datasets
+
+
+def _has_readable_word(scene: Scene) -> bool:
+    return any(not word.dont_care for word in scene.words)
 
 
 def _training_dataset(
@@ -87,6 +95,8 @@ def open_synthetic(dataset: DatasetSettings, *, echo: Echo) -> SyntheticScenes:
     """
     scenes = synthetic_scenes(dataset)
     echo(f"{dataset.title}: {len(scenes):,} scenes, rendered on the fly")
+    if scenes.remark is not None:
+        echo(f"{dataset.title}: {scenes.remark}")
     return scenes
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from craft.cli.command import main
 from craft.config import DatasetSettings
 from craft.datasets.check import HEIGHT_EDGES, check_dataset, format_report, report_on
 from craft.datasets.labels import DatasetReading
@@ -124,6 +125,95 @@ def test_every_fault_is_named_by_file_and_line(tmp_path):
     assert result.num_bad_scenes == 8
     assert result.num_words == 5
     assert result.has_errors
+
+
+def write_quads(folder, *lines):
+    images, labels = folder / "ch4_training_images", folder / "ch4_training_localization_transcription_gt"
+    for made in (images, labels):
+        made.mkdir(parents=True)
+    Image.new("RGB", (200, 200)).save(images / "img_1.jpg")
+    (labels / "gt_img_1.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return check_dataset(DatasetSettings(path=str(folder)))
+
+
+@pytest.mark.parametrize("lines", [["0,0,60,0,60,20,0,20,###", "0,50,60,50,60,70,0,70,"], []])
+def test_a_dataset_without_a_readable_word_is_remarked(tmp_path, lines):
+    (problem,) = write_quads(tmp_path, *lines).problems
+
+    assert not problem.fatal
+    assert "no word can be read" in str(problem)
+    assert problem.where == str(tmp_path)
+
+
+def test_quads_that_start_at_the_wrong_corner_are_remarked(tmp_path):
+    turned = write_quads(tmp_path / "turned", "80,0,0,0,0,20,80,20,MARKET", "80,50,0,50,0,70,80,70,STATION")
+    (problem,) = turned.problems
+
+    assert "2 of 2 words are read along their short side" in problem.what
+    assert problem.where.endswith("gt_img_1.txt:1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0,0,80,0,80,20,0,20,MARKET",  # upright
+        "30,0,30,80,10,80,10,0,MARKET",  # turned by a quarter, read downwards
+        "0,0,20,0,20,80,0,80,MARKET",  # letters on top of each other
+        "80,20,0,20,0,0,80,0,MARKET",  # upside down
+    ],
+)
+def test_text_in_any_direction_is_not_remarked(tmp_path, line):
+    assert write_quads(tmp_path, line).problems == ()
+
+
+def truncated_images(folder):
+    """One file of each kind without its last part; bytes that come after the end of a JPEG do no harm."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    for ending in ("jpg", "png", "gif", "bmp", "tif", "webp"):
+        path = folder / f"img_{ending}.{ending}"
+        Image.fromarray(pixels).save(path)
+        path.write_bytes(path.read_bytes()[:-300])
+    Image.fromarray(pixels).save(folder / "img_more.jpg")
+    for name, more in (("img_more", b"more after the end"), ("img_padded", bytes(4096))):
+        (folder / f"{name}.jpg").write_bytes((folder / "img_more.jpg").read_bytes() + more)
+
+
+def test_truncated_images_are_seen_without_decoding_the_others(tmp_path):
+    images, labels = tmp_path / "ch4_training_images", tmp_path / "ch4_training_localization_transcription_gt"
+    images.mkdir()
+    labels.mkdir()
+    truncated_images(images)
+    for image in images.iterdir():
+        (labels / f"gt_{image.stem}.txt").write_text("0,0,60,0,60,20,0,20,text\n", encoding="utf-8")
+
+    problems = check_dataset(DatasetSettings(path=str(tmp_path))).problems
+
+    bad = {Path(problem.where).stem for problem in problems}
+    assert bad == {"img_jpg", "img_png", "img_gif", "img_bmp", "img_tif", "img_webp"}
+
+
+def test_a_pipe_among_the_images_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "img.jpg")
+    (tmp_path / "a.jsonl").write_text('{"image": "img.jpg", "words": []}\n', encoding="utf-8")
+
+    (problem,) = check_dataset(DatasetSettings(path=str(tmp_path / "a.jsonl")), decode=True).problems[-1:]
+
+    assert "is a pipe" in str(problem)
+    assert problem.where == str(tmp_path / "img.jpg")
+
+
+def test_the_command_says_what_it_looked_at(tmp_path, capsys):
+    write_quads(tmp_path, "0,0,60,0,60,20,0,20,text")
+
+    assert main(["check", str(tmp_path)]) == 0
+    assert "1 scene of the train split read, their images' headers and file ends checked" in capsys.readouterr().err
+
+
+def test_a_folder_of_datasets_proposes_them(tmp_path):
+    write_quads(tmp_path / "icdar2015", "0,0,60,0,60,20,0,20,text")
+
+    with pytest.raises(ValueError, match=r"holds datasets rather than being one; give .*/icdar2015$"):
+        check_dataset(DatasetSettings(path=str(tmp_path)))
 
 
 @pytest.mark.skipif(REAL is None, reason="CRAFT_REAL_DATA names no folder of real scenes")

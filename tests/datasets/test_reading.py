@@ -169,13 +169,14 @@ def test_unreadable_images_and_words_outside_are_reported(tmp_path):
     assert read_dataset(DatasetSettings(path=str(tmp_path)), check_images=False).problems == ()
 
 
-def test_an_image_truncated_within_its_pixels_is_found_by_decoding(tmp_path):
+def test_an_image_truncated_within_its_pixels_is_found_also_without_decoding(tmp_path):
     make_2017(tmp_path, (1,))
     path = tmp_path / "ch8_training_images_2/img_1.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-500])
 
-    assert read_dataset(DatasetSettings(path=str(tmp_path))).errors == ()
+    (error,) = read_dataset(DatasetSettings(path=str(tmp_path))).errors
+    assert str(error).startswith(f"{path}: cannot be read as an image")
     assert len(read_dataset(DatasetSettings(path=str(tmp_path)), decode=True).errors) == 1
 
 
@@ -203,7 +204,12 @@ def test_all_reads_both_parts_and_keeps_names_apart(tmp_path):
 
 
 def test_all_remarks_on_a_part_without_labels(tmp_path):
-    add(tmp_path, "ch4_training_images/img_1.jpg", "ch4_training_localization_transcription_gt/gt_img_1.txt", "")
+    add(
+        tmp_path,
+        "ch4_training_images/img_1.jpg",
+        "ch4_training_localization_transcription_gt/gt_img_1.txt",
+        LINES["icdar2015"],
+    )
     add(tmp_path, "ch4_test_images/img_1.jpg", None, "")
 
     reading = read_dataset(DatasetSettings(path=str(tmp_path), split="all"))

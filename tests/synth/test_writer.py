@@ -13,6 +13,8 @@ import pytest
 from craft.config import DatasetSettings
 from craft.datasets.collection import read_scenes
 from craft.datasets.reading import read_dataset
+from craft.synth import writer
+from craft.synth.fonts import FontPool, missing_fonts_remark
 from craft.synth.presets import FullSettings, preset
 from craft.synth.render import render_scene
 from craft.synth.writer import write_dataset
@@ -102,6 +104,35 @@ def test_the_layout_of_icdar2017_is_written(tmp_path):
     assert first[8:] == ["Latin", "Serious"]
     assert summary.scenes == 2
     assert summary.words == sum(summary.scripts.values()) == sum(summary.fonts.values())
+
+
+def test_an_interrupted_dataset_is_refused_until_it_is_written_again(tmp_path, monkeypatch):
+    def stop(*_arguments):
+        raise KeyboardInterrupt
+
+    settings = preset("quickstart")
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "write_scenes", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_dataset(tmp_path, settings=settings, count=2, seed=0)
+    for format in (None, "icdar2017"):
+        with pytest.raises(ValueError, match="is unfinished: craft synth writes it or was interrupted"):
+            read_dataset(DatasetSettings(path=str(tmp_path), format=format))
+
+    write_dataset(tmp_path, settings=settings, count=2, seed=0)
+
+    assert len(read_dataset(DatasetSettings(path=str(tmp_path))).scenes) == 2
+
+
+def test_scripts_without_a_font_are_named():
+    settings = small(scripts={"Latin": 1.0, "Korean": 1.0, "Greek": 0.0})
+    pool = FontPool({"Latin": ()}, ())
+
+    assert missing_fonts_remark(pool, settings.scripts) == (
+        "no font for Korean: words in them are left out; install fonts such as Noto, name a folder of fonts in "
+        "font_folders, or give these scripts the weight 0"
+    )
+    assert missing_fonts_remark(pool, {"Latin": 1.0, "Korean": 0.0}) is None
 
 
 def test_a_dataset_without_scenes_is_refused(tmp_path):
