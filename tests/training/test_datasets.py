@@ -1,0 +1,37 @@
+"""The training datasets of a configuration: refused where there is nothing to learn, and told what is left out."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from craft.config import DataSettings, DatasetSettings
+from craft.synth.source import SyntheticScenes
+from craft.training.datasets import open_synthetic, read_training_datasets
+
+
+def dataset(folder, text):
+    images, labels = folder / "ch4_training_images", folder / "ch4_training_localization_transcription_gt"
+    for made in (images, labels):
+        made.mkdir(parents=True)
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(images / "img_1.png")
+    (labels / "gt_img_1.txt").write_text(f"0,0,60,0,60,20,0,20,{text}\n", encoding="utf-8")
+    return DatasetSettings(path=str(folder), format="icdar2015")
+
+
+def test_datasets_without_a_readable_word_are_refused_unless_another_has_one(tmp_path):
+    ignored, other = dataset(tmp_path / "ignored", "###"), dataset(tmp_path / "other", "text")
+    told = []
+
+    with pytest.raises(ValueError, match="ignored: no readable word, so there is nothing to learn"):
+        read_training_datasets(DataSettings(train=(ignored,)), echo=told.append)
+    assert len(read_training_datasets(DataSettings(train=(ignored, other)), echo=told.append)) == 2
+    assert any("ignored: no word can be read" in line for line in told)
+
+
+def test_scripts_without_a_font_are_told_before_training(monkeypatch):
+    monkeypatch.setattr(SyntheticScenes, "remark", "no font for Korean")
+    told = []
+
+    open_synthetic(DatasetSettings(format="synth", preset="quickstart"), echo=told.append)
+
+    assert any("no font for Korean" in line for line in told)
