@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from craft.config import DataSettings, DatasetSettings
+from craft.config import DatasetSettings, DataSettings
 from craft.synth.source import SyntheticScenes
 from craft.training.datasets import open_synthetic, read_training_datasets
 
