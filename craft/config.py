@@ -21,6 +21,7 @@ DatasetFormat = Literal[
 ]
 
 Split = Literal["train", "validation", "all"]
+OnError = Literal["fail", "skip"]
 Preset = Literal["quickstart", "full", "sample"]
 Splitter = Literal["cuts", "length", "watershed"]
 OhemRule = Literal["hardest", "random", "all", "none"]
@@ -177,9 +178,10 @@ class DataSettings(Settings):
     validation: Datasets = Field(
         (), description="Datasets scored during training; they decide which weights are the best."
     )
-    on_error: Literal["fail", "skip"] = Field(
+    on_error: OnError = Field(
         "fail",
-        description="fail: refuse a dataset with bad labels or images. skip: leave those scenes out and say how many.",
+        description="fail: refuse bad labels or images. skip: leave those scenes out, also when an image turns out to be "
+        "unreadable during training or validation, and name them.",
     )
     characters: CharacterSettings = CharacterSettings()
     crop_size: int = Field(

@@ -43,6 +43,7 @@ class Sample:
     word_confidence: NDArray[np.float32]  # (N,) 0 to 1, and 0 for a don't-care word
     seed: int  # the sample's own number, from (seed, epoch, position); rules that choose at random start from it
     name: str  # the scene's name, for messages and figures
+    unreadable: tuple[str, ...] = ()  # what was wrong with images that were passed over to get this crop
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,7 +33,7 @@ def _train(options: argparse.Namespace) -> int:
     outcome = train(config, folder, resume=options.resume)
     if not outcome.finished:
         print(f"stopped after step {outcome.step} with a checkpoint saved; add --resume to continue", file=sys.stderr)
-        return 143
+        return 128 + outcome.signal
     best = f", best H-mean {outcome.best_hmean:.3f}" if outcome.best_hmean >= 0 else ""
     if outcome.writes:
         print(f"{folder}: {outcome.step} steps done{best}")

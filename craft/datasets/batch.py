@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class Batch:
     word_confidence: NDArray[np.float32]  # (N,) 0 to 1, and 0 for a don't-care word
     seeds: Tensor  # (B,) int64, each crop's own number
     names: list[str]  # the crops' scenes
+    unreadable: list[str] = field(default_factory=list)  # what was wrong with images that were passed over
 
     def pin_memory(self) -> Batch:
         """The same batch with its tensors in page-locked memory, for copies that the host does not wait for."""
@@ -54,4 +55,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
         word_confidence=np.concatenate([sample.word_confidence for sample in samples]),
         seeds=torch.tensor([sample.seed for sample in samples], dtype=torch.int64),
         names=[sample.name for sample in samples],
+        unreadable=[what for sample in samples for what in sample.unreadable],
     )

@@ -15,7 +15,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
-from craft.config import AugmentSettings
+from craft.config import AugmentSettings, OnError
 from craft.datasets.batch import Batch, collate
 from craft.datasets.colours import load_transforms
 from craft.datasets.order import StreamSampler
@@ -40,6 +40,7 @@ def build_loader(
     rank: int = 0,
     epoch_length: int | None = None,
     cache_bytes: int = 0,
+    on_error: OnError = "fail",
 ) -> Iterator[Batch]:
     """Start loading the batches of one process, without end; its loader processes end with it.
 
@@ -54,13 +55,20 @@ def build_loader(
         start_position: samples that all processes together have used before, counted from the first epoch.
         epoch_length: samples in an epoch; None as for `SceneDataset`.
         cache_bytes: most bytes of image files kept in memory on behalf of this process.
+        on_error: "skip" passes over images that cannot be read; the batches name them.
 
     Raises:
         ValueError: no dataset, an empty one, or a number out of range; later, from `next`, a file that cannot be read.
     """
     share = cache_bytes // max(1, workers)
     dataset = SceneDataset(
-        datasets, seed=seed, crop_size=crop_size, augment=augment, epoch_length=epoch_length, cache_bytes=share
+        datasets,
+        seed=seed,
+        crop_size=crop_size,
+        augment=augment,
+        epoch_length=epoch_length,
+        cache_bytes=share,
+        on_error=on_error,
     )
     sampler = StreamSampler(
         epoch_length=dataset.epoch_length,

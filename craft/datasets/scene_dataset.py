@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from craft.config import AugmentSettings
+from craft.config import AugmentSettings, OnError
 from craft.datasets.augment import make_sample
 from craft.datasets.order import IN_ORDER_PER_EPOCH, epoch_order, sample_seed
 from craft.datasets.packed_labels import PackedScenes
@@ -21,6 +22,8 @@ from craft.scene import Sample, Scene
 
 DatasetMix = Sequence[tuple[Sequence[Scene], float]]
 """Datasets to mix: the scenes of each, with the characters of their cared-for words, and its weight, > 0."""
+
+_MOST_UNREADABLE = 32  # images in a row that are passed over; more than that is a disk that has gone, not a bad file
 
 
 class SceneDataset(Dataset[Sample]):
@@ -35,6 +38,7 @@ class SceneDataset(Dataset[Sample]):
         augment: AugmentSettings | None,
         epoch_length: int | None = None,
         cache_bytes: int = 0,
+        on_error: OnError = "fail",
     ) -> None:
         """Pack the scenes that are in memory; arguments as in `build_loader`.
 
@@ -53,6 +57,7 @@ class SceneDataset(Dataset[Sample]):
         self._crop_size = crop_size
         self._augment = augment
         self._files = _FileCache(cache_bytes)
+        self._on_error = on_error
         self._orders: dict[int, NDArray[np.int64]] = {}
         self._order(0)
 
@@ -67,7 +72,24 @@ class SceneDataset(Dataset[Sample]):
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         """Read or render the scene at (epoch, position) and cut its crop; ValueError names an unreadable file."""
         epoch, position = index
-        scene = self.scene(epoch, position)
+        unreadable: list[str] = []
+        while True:
+            scene = self.scene(epoch, (position + len(unreadable)) % self.epoch_length)
+            try:
+                sample = self._crop(scene, seed=sample_seed(self._seed, epoch, position))
+            except Problem as problem:
+                if self._on_error == "fail":
+                    raise Problem(
+                        problem.what, f"{problem.remedy}; or set data.on_error: skip", where=problem.where
+                    ) from None
+                unreadable.append(str(problem))
+                if len(unreadable) == _MOST_UNREADABLE:
+                    what = f"{_MOST_UNREADABLE} images in a row cannot be read, the last: {problem}"
+                    raise ValueError(f"{what}; check the dataset with craft check, and its disk") from None
+                continue
+            return replace(sample, unreadable=tuple(unreadable)) if unreadable else sample
+
+    def _crop(self, scene: Scene, *, seed: int) -> Sample:
         image: NDArray[np.uint8] | EncodedImage
         if scene.image is not None:
             image = scene.image
@@ -76,7 +98,7 @@ class SceneDataset(Dataset[Sample]):
         return make_sample(
             image,
             scene.words,
-            seed=sample_seed(self._seed, epoch, position),
+            seed=seed,
             crop_size=self._crop_size,
             settings=self._augment,
             name=scene.name,

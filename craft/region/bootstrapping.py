@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from craft.atomic_files import open_atomic
 from craft.config import Config
 from craft.datasets.batch import Batch
 from craft.distributed.processes import Processes
@@ -90,7 +91,8 @@ def collect_false_positives(
     features = torch.cat(found)
     bank.add(features)
     (folder / FOLDER).mkdir(exist_ok=True)
-    torch.save(features, str(folder / FOLDER / f"step_{step:06d}_rank_{processes.rank}.pt"))
+    with open_atomic(folder / FOLDER / f"step_{step:06d}_rank_{processes.rank}.pt") as file:
+        torch.save(features, file)
     return {
         "crops": crops,
         "false_positives": len(features),

@@ -37,14 +37,14 @@ class RegionTraining:
     """The region path of a run."""
 
     def __init__(
-        self, config: Config, model: CRAFT, sets: Sequence[WeightedScenes], folder: Path, processes: Processes
+        self, config: Config, model: CRAFT, datasets: Sequence[WeightedScenes], folder: Path, processes: Processes
     ) -> None:
         """Take up the region path of a run; the model has one."""
         path = region_path(model)
         assert path is not None, "build_state adds a region path to the network where region.enabled is set"
         self.settings = config.region
         self._config = config
-        self._sets = sets
+        self.datasets = datasets
         self._folder = folder
         self._processes = processes
         self._preview: Batch | None = None
@@ -86,19 +86,22 @@ class RegionTraining:
         return self.bank is not None and step > 0 and step % self.settings.bootstrap_every == 0
 
     def collect(self, model: CRAFT, step: int) -> dict[str, Any]:
-        """Collect false positives over training crops with the network as it is; returns values for the log."""
+        """Collect false positives over training crops that no earlier collection saw; returns values for the log."""
         assert self.bank is not None
-        data, processes = self._config.data, self._processes
+        data, processes, batch_size = self._config.data, self._processes, self._config.training.batch_size
+        crops = -(-self.settings.bootstrap_crops // batch_size) * batch_size * processes.world_size  # of one collection
+        earlier = max(0, step // self.settings.bootstrap_every - 1)
         batches = build_loader(
-            [(dataset.scenes, dataset.weight) for dataset in self._sets],
+            [(dataset.scenes, dataset.weight) for dataset in self.datasets],
             seed=self._config.training.seed,
             crop_size=data.crop_size,
             augment=self._config.augment,
-            batch_size=self._config.training.batch_size,
+            batch_size=batch_size,
             workers=data.workers,
-            start_position=0,
+            start_position=earlier * crops,
             world_size=processes.world_size,
             rank=processes.rank,
+            on_error=data.on_error,
         )
         return collect_false_positives(
             model, self.path, self.bank, batches, self._config, folder=self._folder, step=step, processes=processes
@@ -107,7 +110,7 @@ class RegionTraining:
     def write_figure(self, model: CRAFT, step: int) -> Path:
         """Draw the RoIs that mining chooses now in the first training scenes, into rois/ of the run folder."""
         if self._preview is None:
-            self._preview = preview_batch(self._sets[0].scenes, crop_size=self._config.data.crop_size)
+            self._preview = preview_batch(self.datasets[0].scenes, crop_size=self._config.data.crop_size)
         precision = choose_precision(self._config.training.precision, self._processes.device)
         folder = self._folder / "rois"
         return write_roi_figure(folder, step, model, self._preview, self.settings, precision=precision)

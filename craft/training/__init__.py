@@ -12,6 +12,7 @@ A file imports only from files above it:
     run_log       What a run writes about itself: its environment, metrics.jsonl and, optionally, TensorBoard events.
     schedule      The learning rate and OHEM ratio of a step, the optimizer, and the moving average.
     signals       Signals that end a run, recorded so that the loop can save a checkpoint and exit.
+    unreadable    Images that turn out to be unreadable during a run: passed over, counted and named.
     validation    Scores the network on whole scenes with the detector's decoder and the official protocol.
     preview       Images of what training sees, and of a model's maps.
     run_folder    The run folder: made once, resumed only with the settings it was made with.

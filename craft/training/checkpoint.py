@@ -5,8 +5,10 @@ A checkpoint holds tensors, strings, integers and floats only, so that it loads 
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,24 @@ import torch
 from torch import Tensor
 
 from craft.atomic_files import open_atomic
+
+CHECKPOINT = "last.pt"
+PREVIOUS_CHECKPOINT = "last.previous.pt"
+"""The checkpoint before `CHECKPOINT`, kept in case the disk damages that one."""
+
+# What torch and zipfile raise for files that are damaged.
+_DAMAGED = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +63,15 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint so that the file is the old one or the new one, even after a power failure."""
+    """Write a checkpoint so that the file is the old one or the new one, even after a power failure.
+
+    In a run folder the old one stays as `PREVIOUS_CHECKPOINT`.
+    """
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     with open_atomic(path) as file:
         torch.save(fields, file)
+        if path.name == CHECKPOINT and path.exists():
+            _keep_previous(path)
 
 
 def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
@@ -58,11 +83,13 @@ def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
     try:
         if path.exists() and not zipfile.is_zipfile(path):
             raise ValueError("it is cut short or of another format")
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch writes checksums and does not look at them
+        if damaged is not None:
+            raise ValueError(f"damaged, {damaged} has another checksum than when it was written")
         fields = torch.load(str(path), map_location=device, weights_only=True)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f"{path}: cannot be read as a checkpoint ({error}); start again in another run folder"
-        ) from error
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: cannot be read as a checkpoint ({error}); {_remedy(path)}") from error
     wanted = set(Checkpoint.__dataclass_fields__)
     if not isinstance(fields, dict) or set(fields) != wanted:
         raise ValueError(
@@ -70,3 +97,20 @@ def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
         )
     fields["random_state"] = fields["random_state"].cpu()
     return Checkpoint(**fields)
+
+
+def _keep_previous(path: Path) -> None:
+    """Give the checkpoint that is about to be replaced a second name; at no moment is there none."""
+    previous = path.with_name(PREVIOUS_CHECKPOINT)
+    try:
+        previous.unlink(missing_ok=True)
+        os.link(path, previous)
+    except OSError:  # a file system without hard links: only the latest is kept
+        previous.unlink(missing_ok=True)
+
+
+def _remedy(path: Path) -> str:
+    previous = path.with_name(PREVIOUS_CHECKPOINT)
+    if path.name == CHECKPOINT and previous.exists():
+        return f"the checkpoint before it is kept: rename {previous.name} to {path.name} and add --resume"
+    return "start again in another run folder"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from craft.models.weights import (
     save_safetensors,
     width_of,
 )
-from craft.training.run_folder import read_run_config
+from craft.training.run_folder import read_run_config, read_run_record
 from craft.training.run_log import read_metrics
 
 Kind = Literal["float", "int8", "original"]
@@ -126,9 +125,9 @@ def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | Non
     folder = next((parent for parent in Path(weights).parents[:2] if (parent / RUN_RECORD).is_file()), None)
     if folder is None or not (folder / "config.yaml").is_file():
         return None
-    config = read_run_config(folder)
-    lines = (folder / RUN_RECORD).read_text(encoding="utf-8").splitlines()
-    starts = [json.loads(line) for line in lines if line.strip()]
+    config, starts = read_run_config(folder), read_run_record(folder)
+    if not starts:
+        return None
     steps = config.training.steps if step is None else step
     first = starts[0]
     processes = int(first.get("processes", 1))

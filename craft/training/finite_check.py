@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from craft.atomic_files import open_atomic
 from craft.datasets.batch import Batch
 
 
@@ -56,7 +57,8 @@ class FiniteWatch:
         saved = {
             name: value if isinstance(value, list) else torch.as_tensor(value).cpu() for name, value in fields.items()
         }
-        torch.save(saved, str(path))
+        with open_atomic(path) as file:
+            torch.save(saved, file)
         raise FloatingPointError(
             f"step {step}: loss {values[0]:g}, gradient norm {values[1]:g}; the batch (scenes {', '.join(batch.names)}) "
             f"is saved in {path}, the last good weights are in last.pt; try a lower optimizer.learning_rate"

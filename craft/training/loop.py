@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from craft.atomic_files import write_atomic
 from craft.config import Config
 from craft.datasets.batch import Batch
 from craft.datasets.collection import WeightedScenes
@@ -17,6 +19,7 @@ from craft.datasets.loader import build_loader
 from craft.distributed.processes import (
     Processes,
     any_process,
+    gather_objects,
     share_buffers,
     start_processes,
     stop_processes,
@@ -30,16 +33,18 @@ from craft.scene import Scene
 from craft.targets.heatmaps import Targets
 from craft.teacher.relabeller import Relabeller
 from craft.training.batch import CHARACTERS, batch_digest
+from craft.training.checkpoint import CHECKPOINT, PREVIOUS_CHECKPOINT
 from craft.training.datasets import read_training_datasets, read_validation_scenes
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
 from craft.training.preview import write_map_image
-from craft.training.run_folder import open_run_folder
-from craft.training.run_log import RunLog
+from craft.training.run_folder import check_run_folder, open_run_folder
+from craft.training.run_log import RunLog, check_tensorboard, read_metrics
 from craft.training.schedule import learning_rate_at
 from craft.training.signals import stop_on_signals
 from craft.training.state import RunState, build_state, restore_state, save_snapshot, save_state, save_weights
 from craft.training.step import train_step
+from craft.training.unreadable import UnreadableImages
 from craft.training.validation import validate
 
 
@@ -51,6 +56,7 @@ class TrainOutcome:
         step: optimizer steps done.
         finished: False where a signal ended the run early, after a checkpoint was saved.
         best_hmean: best H-mean validated; -1 where nothing was validated.
+        signal: the number of the signal that ended the run early; 0 where none did.
         writes: True in the one process that writes files and messages.
     """
 
@@ -58,6 +64,7 @@ class TrainOutcome:
     finished: bool
     best_hmean: float
     writes: bool
+    signal: int = 0
 
 
 @dataclass(slots=True)
@@ -75,6 +82,7 @@ class _Run:
     log: RunLog
     meter: IntervalMeter
     watch: FiniteWatch
+    unreadable: UnreadableImages
 
     def is_due(self, every: int) -> bool:
         """Whether the step just done is the last or a multiple of `every`."""
@@ -104,6 +112,8 @@ def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome
 def _train(run: _Run, signals: list[int]) -> TrainOutcome:
     config, state, processes = run.config, run.state, run.processes
     steps = config.training.steps
+    with run.meter.paused():
+        _validate_if_missed(run)
     progress = tqdm(total=steps, initial=state.step, desc="train", disable=not processes.writes)
     stopped = False
     while state.step < steps and not stopped:
@@ -123,41 +133,49 @@ def _train(run: _Run, signals: list[int]) -> TrainOutcome:
         with run.meter.paused():
             if processes.writes:
                 _record(run, batch, targets, loss)
-            if run.validation and run.is_due(config.training.validate_every):
-                _evaluate(run)
-            if stopped or run.is_due(config.training.save_every):
+            validates = bool(run.validation) and run.is_due(config.training.validate_every)
+            # Saved first: a validation that dies loses no step, and a resumed run validates before it goes on.
+            if stopped or validates or run.is_due(config.training.save_every):
                 _save_checkpoint(run)
+            if validates and (not stopped or state.step == steps):
+                _evaluate(run)
     progress.close()
-    return _finish(run)
+    return _finish(run, signals)
 
 
 def _start_run(config: Config, folder: Path, processes: Processes, *, resume: bool) -> _Run:
     echo: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
-    continues = resume and (folder / "last.pt").exists()
-    if processes.writes:
-        open_run_folder(folder, config, resume=resume, device=processes.device, processes=processes.world_size)
-    wait_for_all(processes)
+    continues = check_run_folder(folder, config, resume=resume, processes=processes.world_size)
+    if config.training.tensorboard:
+        check_tensorboard()
     datasets = read_training_datasets(config.data, echo=echo)
     validation = read_validation_scenes(config.data, echo=echo)
     state = build_state(config, processes, echo=echo)
     if continues:
-        restore_state(state, folder / "last.pt", processes)
+        restore_state(state, folder / CHECKPOINT, processes)
         echo(f"{folder}: continues after step {state.step}")
-    log = RunLog(folder, writes=processes.writes, after_step=state.step, tensorboard=config.training.tensorboard)
+    if processes.writes:  # only now that everything could be read: what fails before leaves no run folder behind
+        open_run_folder(folder, config, resume=resume, device=processes.device, processes=processes.world_size)
+    wait_for_all(processes)
+    after_step = state.step if continues else -1
+    log = RunLog(folder, writes=processes.writes, after_step=after_step, tensorboard=config.training.tensorboard)
+    unreadable = UnreadableImages(tqdm.write)
     relabeller = None
     if config.data.characters.source == "teacher":
         relabeller = Relabeller(config, datasets, folder, processes)
         relabeller.resume(state.step)
         datasets = relabeller.datasets
-    batches = training_batches(config, datasets, state, processes)
+    batches = unreadable.watch(training_batches(config, datasets, state, processes))
     meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
     regions = RegionTraining(config, state.model, datasets, folder, processes) if config.region.enabled else None
     if regions is not None:
         regions.resume(state.step)
-    if state.step == 0 and processes.writes:
+    if not continues and processes.writes:
         # Without the region path: runs with and without one start from the same maps.
         log.write("start", 0, {"weights": weights_digest(state.model, leave_out="region.")})
-    return _Run(config, folder, processes, state, validation, batches, relabeller, regions, log, meter, watch)
+    return _Run(
+        config, folder, processes, state, validation, batches, relabeller, regions, log, meter, watch, unreadable
+    )
 
 
 def _relabel(run: _Run) -> None:
@@ -166,7 +184,9 @@ def _relabel(run: _Run) -> None:
     if relabeller is None or not relabeller.acts_at(state.step):
         return
     if relabeller.advance(state.step, state.validated_model, log=run.log.write):
-        run.batches = training_batches(run.config, relabeller.datasets, state, run.processes)
+        run.batches = run.unreadable.watch(training_batches(run.config, relabeller.datasets, state, run.processes))
+        if run.regions is not None:
+            run.regions.datasets = relabeller.datasets
 
 
 def _bootstrap(run: _Run) -> None:
@@ -207,7 +227,10 @@ def _evaluate(run: _Run) -> None:
     run.watch.check(wait=True)
     start = time.perf_counter()
     share_buffers(state.validated_model, processes)
-    scores = validate(state.validated_model, run.validation, run.config.detection, processes=processes)
+    unreadable = run.unreadable.add if run.config.data.on_error == "skip" else None
+    scores = validate(
+        state.validated_model, run.validation, run.config.detection, processes=processes, unreadable=unreadable
+    )
     values = {
         "precision": scores.precision,
         "recall": scores.recall,
@@ -216,7 +239,6 @@ def _evaluate(run: _Run) -> None:
         "scenes": len(run.validation),
         "seconds": round(time.perf_counter() - start, 3),
     }
-    run.log.write("validation", state.step, values)
     if processes.writes:
         tqdm.write(
             f"step {state.step}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, H-mean {scores.hmean:.3f}"
@@ -226,7 +248,22 @@ def _evaluate(run: _Run) -> None:
         if processes.writes:
             save_weights(state, run.folder / "best.safetensors", run.config)
             best = json.dumps({"step": state.step, **values}, indent=2)
-            (run.folder / "scores.json").write_text(best + "\n", encoding="utf-8")
+            write_atomic(run.folder / "scores.json", best + "\n")
+    # Last: a run that dies before this line validates again when it is resumed.
+    run.log.write("validation", state.step, values)
+
+
+def _validate_if_missed(run: _Run) -> None:
+    """Take up what the log says of validations, and make up for one that died after its step was saved."""
+    state, best, missed = run.state, -1.0, False
+    if run.processes.writes and run.validation and state.step > 0:
+        lines = read_metrics(run.folder / "metrics.jsonl", kind="validation")
+        best = max((float(line["hmean"]) for line in lines), default=-1.0)
+        missed = run.is_due(run.config.training.validate_every) and all(line["step"] != state.step for line in lines)
+    best, missed = gather_objects((best, missed), run.processes)[0]
+    state.best_hmean = max(state.best_hmean, best)
+    if missed:
+        _evaluate(run)
 
 
 def _save_checkpoint(run: _Run) -> None:
@@ -234,18 +271,22 @@ def _save_checkpoint(run: _Run) -> None:
     if run.relabeller is not None:
         run.relabeller.settle(run.state.step)
     if run.processes.writes:
-        save_state(run.state, run.folder / "last.pt", run.config)
+        save_state(run.state, run.folder / CHECKPOINT, run.config)
 
 
-def _finish(run: _Run) -> TrainOutcome:
+def _finish(run: _Run, signals: list[int]) -> TrainOutcome:
     run.log.close()
+    if summary := run.unreadable.summary():
+        tqdm.write(summary)
     finished = run.state.step >= run.config.training.steps
     if run.processes.writes and finished:
         save_weights(run.state, run.folder / "last.safetensors", run.config)
         if not run.validation:
             save_weights(run.state, run.folder / "best.safetensors", run.config)
+        (run.folder / PREVIOUS_CHECKPOINT).unlink(missing_ok=True)
     wait_for_all(run.processes)
-    return TrainOutcome(run.state.step, finished, run.state.best_hmean, run.processes.writes)
+    ended_by = 0 if finished else (signals[0] if signals else int(signal.SIGTERM))  # of another process, perhaps
+    return TrainOutcome(run.state.step, finished, run.state.best_hmean, run.processes.writes, ended_by)
 
 
 def training_batches(
@@ -265,5 +306,6 @@ def training_batches(
             world_size=processes.world_size,
             rank=processes.rank,
             cache_bytes=config.data.cache_mebibytes << 20,
+            on_error=config.data.on_error,
         )
     )

@@ -8,13 +8,16 @@ from typing import Any
 
 import torch
 
+from craft.atomic_files import write_atomic
 from craft.config import RUN_RECORD, Config, dump_config, effective_settings, validate_config, without_removed
-from craft.config_files import read_yaml
+from craft.config_files import load_yaml, read_yaml
+from craft.training.checkpoint import CHECKPOINT, PREVIOUS_CHECKPOINT, read_checkpoint
 from craft.training.run_log import describe_environment
 
 # Settings that resuming may change, since they change no number of a run, or only its rounding.
 _FREE_TO_CHANGE = (
     "extends",
+    "data.on_error",
     "data.workers",
     "data.cache_mebibytes",
     "model.gradient_checkpointing",
@@ -27,32 +30,63 @@ _FREE_TO_CHANGE = (
     "training.tensorboard",
 )
 # Settings that may change with the number of processes, as long as a step has as many crops as before.
+_RESULTS = (PREVIOUS_CHECKPOINT, "last.safetensors", "best.safetensors")
 _SPLIT_OF_A_STEP = ("training.batch_size", "optimizer.accumulate")
 
 
-def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch.device, processes: int = 1) -> bool:
-    """Make the run folder, or check that it may be resumed; True where there is a checkpoint to continue from.
+def check_run_folder(folder: Path, config: Config, *, resume: bool, processes: int = 1) -> bool:
+    """Check that a run may start or go on in a folder, writing nothing; True where there is a checkpoint to resume.
 
-    With another number of processes than before, `training.batch_size` and `optimizer.accumulate` may change too, so that
-    a step has as many crops. `device` is for the record.
+    A folder without checkpoint and weights holds no run, whatever else a failed start has left in it. With another number
+    of processes than before, `training.batch_size` and `optimizer.accumulate` may change too, so that a step has as many
+    crops.
 
     Raises:
-        ValueError: the folder holds a run and `resume` is False, the settings differ from those it was made with, or a
-            step would have another number of crops.
+        ValueError: the folder holds a run and `resume` is False, its checkpoint is gone, the settings differ from those
+            it was made with, or a step would have another number of crops.
     """
-    settings = folder / "config.yaml"
-    if settings.exists():
+    if (folder / CHECKPOINT).exists():
         if not resume:
             raise ValueError(f"{folder}: already holds a run; add --resume to continue it, or give another --out")
-        before = read_run_config(folder)
+        before = _settings_of_run(folder)
         _refuse_other_settings(folder, before, config)
         _refuse_other_steps(folder, before, config, processes)
+        return True
+    kept = next((name for name in _RESULTS if (folder / name).exists()), None)
+    if kept is not None:
+        raise ValueError(f"{folder}: holds {kept} but no {CHECKPOINT} to resume from; give another --out")
+    return False
+
+
+def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch.device, processes: int = 1) -> bool:
+    """Make the run folder, or take up the one that is there; True where there is a checkpoint to continue from.
+
+    `device` is for the record.
+
+    Raises:
+        ValueError: as `check_run_folder`.
+    """
+    continues = check_run_folder(folder, config, resume=resume, processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
-    settings.write_text(dump_config(config), encoding="utf-8")
-    environment = json.dumps({**describe_environment(device), "processes": processes})
-    with open(folder / RUN_RECORD, "a", encoding="utf-8") as file:  # a line each time the run was started
-        file.write(environment + "\n")
-    return (folder / "last.pt").exists()
+    write_atomic(folder / "config.yaml", dump_config(config))
+    starts = read_run_record(folder) if continues else []  # one for each time the run was started
+    starts.append({**describe_environment(device), "processes": processes})
+    write_atomic(folder / RUN_RECORD, "".join(json.dumps(start) + "\n" for start in starts))
+    return continues
+
+
+def read_run_record(folder: Path) -> list[dict[str, Any]]:
+    """Read what a run folder says about each start of its run, without lines that a crash cut short."""
+    path = folder / RUN_RECORD
+    starts = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
+            start = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(start, dict):
+            starts.append(start)
+    return starts
 
 
 def read_run_config(folder: Path) -> Config:
@@ -65,6 +99,18 @@ def read_run_config(folder: Path) -> Config:
     if not path.exists():
         raise ValueError(f"{folder}: not a run folder, config.yaml is missing")
     return validate_config(without_removed(read_yaml(path)), where=str(path))
+
+
+def _settings_of_run(folder: Path) -> Config:
+    """The settings of a run: config.yaml, or the copy in its checkpoint where that file was lost or cut short."""
+    path = folder / "config.yaml"
+    try:
+        if path.exists() and read_yaml(path):
+            return read_run_config(folder)
+    except ValueError:
+        pass
+    copy = read_checkpoint(folder / CHECKPOINT, device=torch.device("cpu")).config
+    return validate_config(without_removed(load_yaml(copy)), where=f"{folder / CHECKPOINT}: settings")
 
 
 def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> None:
@@ -90,9 +136,8 @@ def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> No
 
 def _refuse_other_steps(folder: Path, before: Config, config: Config, processes: int) -> None:
     """A run goes on with as many crops per step as it had: its position in the data and its schedule count in steps."""
-    record = folder / RUN_RECORD
-    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
-    processes_before = json.loads(lines[-1]).get("processes", 1) if lines else processes
+    starts = read_run_record(folder)
+    processes_before = int(starts[-1].get("processes", 1)) if starts else processes
     crops_before, crops = _crops_per_step(before, processes_before), _crops_per_step(config, processes)
     if crops == crops_before:
         return

@@ -23,7 +23,7 @@ class RunLog:
     Args:
         folder: the run folder.
         writes: False makes every call do nothing, for the other processes.
-        after_step: lines of later steps are cut first, since resuming computes them again.
+        after_step: lines of later steps are cut first, since resuming computes them again; -1 cuts all.
         tensorboard: write TensorBoard events too.
     """
 
@@ -62,7 +62,7 @@ def cut_metrics(path: Path, *, after_step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             step = json.loads(line)["step"]
         except (json.JSONDecodeError, KeyError, TypeError):
@@ -74,8 +74,15 @@ def cut_metrics(path: Path, *, after_step: int) -> None:
 
 def read_metrics(path: Path, *, kind: str) -> list[dict[str, Any]]:
     """Read the lines of one kind ("train", "validation", ...) from metrics.jsonl, in order."""
-    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line["kind"] == kind]
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:  # a crash cut it short
+            continue
+        if isinstance(line, dict) and line.get("kind") == kind:
+            lines.append(line)
+    return lines
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
@@ -116,14 +123,23 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _open_events(folder: Path, after_step: int) -> Any:
+def check_tensorboard() -> Any:
+    """Return TensorBoard's writer.
+
+    Raises:
+        ValueError: it is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError(
             "training.tensorboard is on, but TensorBoard is not installed; pip install 'craft-ohem[tensorboard]'"
         ) from None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=after_step + 1)
+    return SummaryWriter
+
+
+def _open_events(folder: Path, after_step: int) -> Any:
+    return check_tensorboard()(str(folder / "tensorboard"), purge_step=after_step + 1)
 
 
 def _program() -> str:

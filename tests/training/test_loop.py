@@ -1,12 +1,14 @@
 """What a run leaves behind, and what it refuses."""
 
 import json
+import shutil
 
 import pytest
 import torch
 
 from craft.config import validate_config
 from craft.models.weights import read_weights
+from craft.training import loop
 from craft.training.loop import train
 from craft.training.run_folder import read_run_config
 from craft.training.run_log import read_metrics
@@ -57,6 +59,7 @@ def test_loss_falls_on_scenes_seen_repeatedly(tiny_values, tmp_path):
 
 def test_folder_with_a_run_is_not_overwritten(tiny_config, tmp_path):
     (tmp_path / "config.yaml").write_text("{}\n")
+    (tmp_path / "last.pt").touch()
 
     with pytest.raises(ValueError, match="--resume"):
         train(tiny_config, tmp_path)
@@ -175,3 +178,40 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(tiny_values, t
         for name in ("large", "small")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_image_cut_short_is_skipped_counted_and_named_in_training_and_validation(
+    tiny_values, tiny_set, tmp_path, capsys, monkeypatch
+):
+    copy = tmp_path / "cut"
+    shutil.copytree(tiny_set, copy)
+    image = copy / "ch8_training_images_1" / "img_3.png"
+    build = loop.build_state
+
+    def cut_and_build(*arguments, **names):  # the file is whole when the datasets are read
+        image.write_bytes(image.read_bytes()[:4000])
+        return build(*arguments, **names)
+
+    monkeypatch.setattr(loop, "build_state", cut_and_build)
+    data = {"path": str(copy), "format": "icdar2017"}
+    tiny_values["data"] |= {"train": [data], "validation": [{**data, "split": "train"}], "on_error": "skip"}
+    config = validate_config(tiny_values, where="test")
+
+    outcome = train(config, tmp_path / "run")
+
+    said = "".join(capsys.readouterr())
+    assert outcome.finished
+    assert said.count("img_3.png") == 1
+    shutil.copytree(tiny_set, copy, dirs_exist_ok=True)
+    tiny_values["data"]["on_error"] = "fail"
+    with pytest.raises(ValueError, match=r"(?s)img_3\.png.*data\.on_error: skip"):
+        train(validate_config(tiny_values, where="test"), tmp_path / "refused")
+
+
+def test_refused_training_leaves_no_folder_behind(tiny_values, tmp_path):
+    tiny_values["data"]["train"] = [str(tmp_path / "absent")]
+
+    with pytest.raises(ValueError, match="absent"):
+        train(validate_config(tiny_values, where="test"), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()

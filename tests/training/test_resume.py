@@ -1,6 +1,7 @@
 """A run that was stopped, or killed, and resumed ends exactly as one that never stopped."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from craft.config import dump_config, validate_config
-from craft.training.checkpoint import read_checkpoint
+from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craft.training.loop import train
 from craft.training.run_log import read_metrics
 
@@ -114,7 +115,8 @@ def test_run_killed_and_resumed_equals_the_uninterrupted_one(uninterrupted, tmp_
     killed = subprocess.run([sys.executable, "-c", KILLED, str(settings), str(folder), place], capture_output=True)
 
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert read_checkpoint(folder / "last.pt", device=torch.device("cpu")).step == 2
+    saved = 3 if place == "in a step" else 2  # step 3 is saved before it is validated
+    assert read_checkpoint(folder / "last.pt", device=torch.device("cpu")).step == saved
     assert len(read_metrics(folder / "metrics.jsonl", kind="train")) > 2  # lines that the resumed run writes anew
     train(config, folder, resume=True)
     assert_same_run(whole, folder)
@@ -169,7 +171,7 @@ def test_command_stopped_by_a_signal_saves_and_says_how_to_resume(uninterrupted,
     os.killpg(process.pid, number)  # to the workers too, as a terminal or a cluster does
     _, said = process.communicate(timeout=120)
 
-    assert process.returncode == 143, said.decode()
+    assert process.returncode == 128 + number, said.decode()
     assert b"--resume" in said
     steps = [line["step"] for line in read_metrics(folder / "metrics.jsonl", kind="train")]
     assert read_checkpoint(folder / "last.pt", device=torch.device("cpu")).step == steps[-1]
@@ -191,3 +193,50 @@ def test_file_that_is_not_a_checkpoint_is_refused_by_name(tmp_path):
     torch.save({"model": {}}, str(path))
     with pytest.raises(ValueError, match="not a checkpoint of a training run"):
         read_checkpoint(path, device=torch.device("cpu"))
+
+
+def test_every_flipped_bit_in_a_checkpoint_is_refused_by_name(tmp_path):
+    path = tmp_path / "last.pt"
+    tensors = {"weight": torch.arange(50_000.0)}
+    write_checkpoint(path, Checkpoint(tensors, tensors, {"state": {}}, torch.get_rng_state(), 7, 0.5, "", "0"))
+    content = path.read_bytes()
+    generator = random.Random(0)
+
+    for _ in range(20):
+        damaged = bytearray(content)
+        damaged[generator.randrange(2000, len(content) - 2000)] ^= 0x40
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"last\.pt: cannot be read as a checkpoint"):
+            read_checkpoint(path, device=torch.device("cpu"))
+
+
+def test_checkpoint_before_the_last_is_kept_and_offered(tmp_path):
+    path = tmp_path / "last.pt"
+    for step in (2, 4):
+        write_checkpoint(path, Checkpoint({}, {}, {}, torch.get_rng_state(), step, 0.5, "", "0"))
+    path.write_bytes(path.read_bytes()[:-100])
+
+    with pytest.raises(ValueError, match=r"rename last\.previous\.pt to last\.pt and add --resume"):
+        read_checkpoint(path, device=torch.device("cpu"))
+
+    assert read_checkpoint(tmp_path / "last.previous.pt", device=torch.device("cpu")).step == 2
+
+
+def test_validation_that_dies_loses_no_step_and_is_made_up_for_on_resuming(uninterrupted, tmp_path, monkeypatch):
+    values, whole = uninterrupted
+    values = {**values, "training": {**values["training"], "save_every": 100}}
+    config = validate_config(values, where="test")
+    first = values["training"]["validate_every"]
+
+    def die(*_arguments, **_names):
+        raise OSError("the network drive is gone")
+
+    monkeypatch.setattr("craft.training.loop.validate", die)
+    with pytest.raises(OSError, match="drive is gone"):
+        train(config, tmp_path / "run")
+    monkeypatch.undo()
+    assert read_checkpoint(tmp_path / "run" / "last.pt", device=torch.device("cpu")).step == first
+
+    train(config, tmp_path / "run", resume=True)
+
+    assert_same_run(whole, tmp_path / "run")
