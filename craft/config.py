@@ -345,12 +345,6 @@ class DistillationSettings(Settings):
         description="Share of the loss against the teacher's maps; 1 ignores the labels. Needs weights.",
     )
 
-    @model_validator(mode="after")
-    def _share_needs_weights(self) -> Self:
-        if self.weights is None and "share" in self.model_fields_set:
-            raise ValueError("share has no effect without weights; name the teacher, or remove share")
-        return self
-
 
 class OptimizerSettings(Settings):
     """AdamW, its schedule and the moving average of the weights."""
@@ -478,6 +472,14 @@ _TEACHER_SETTINGS = ("refresh", "delay", "splitter", "height")
 # Settings of earlier versions, and what does their work now.
 _REMOVED = {"data.on_device": "loader processes do this work"}
 
+
+class _Named(tuple[str, ...]):
+    """Any value but none; holds what messages ask for."""
+
+    def __contains__(self, value: object) -> bool:
+        return value is not None
+
+
 # Settings that have an effect only with certain values of another: (key, other key, values of the other).
 _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     *((f"data.characters.{name}", "data.characters.source", ("teacher",)) for name in _TEACHER_SETTINGS),
@@ -486,6 +488,7 @@ _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("ohem.ratio", "ohem.rule", RATIO_RULES),
     ("ohem.min_negatives", "ohem.rule", RATIO_RULES),
     ("ohem.final_ratio", "ohem.rule", RATIO_RULES),
+    ("distillation.share", "distillation.weights", _Named(["a teacher's weights"])),
     ("optimizer.final_share", "optimizer.decay", ("cosine",)),
     ("optimizer.step_every", "optimizer.decay", ("step",)),
     ("optimizer.step_factor", "optimizer.decay", ("step",)),

@@ -70,6 +70,6 @@ def test_small_network_goes_on_to_real_scenes_from_the_weights_that_ship(name, s
 
     assert {one.format: one.weight for one in config.data.train} == shares
     assert config.data.train[0].numbers == (1, 800)
-    assert (config.weights, config.data.characters.source) == ("small", source)
-    assert config.model.width == read_weights("small").metadata["width"]
+    assert (config.weights, config.data.characters.source) == ("small-synth", source)
+    assert config.model.width == read_weights("small-synth").metadata["width"]
     assert config.data.validation == ()  # thresholds are chosen afterwards

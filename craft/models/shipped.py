@@ -1,4 +1,4 @@
-"""Weights that ship with the package, by name: `small`, `synth`. No torch."""
+"""Weights that ship with the package, by name: `small`, `small-synth`, `synth`. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import craft
 DEFAULT_WEIGHTS = "small"
 """What detection uses unless told otherwise."""
 
-RECIPES = {"small": "configs/small.yaml", "synth": "configs/synth.yaml"}
+RECIPES = {name: f"configs/{name}.yaml" for name in ("small", "small-synth", "synth")}
 """Names that may be given in place of a path, and the configuration in the repository that trains each."""
 
 WEIGHTS_FOLDER = Path(craft.__file__).parent / "weights"

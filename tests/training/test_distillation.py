@@ -78,10 +78,12 @@ def test_the_share_mixes_the_two_losses(teacher, tiny_values, tmp_path, monkeypa
 
 
 def test_a_share_without_a_teacher_is_refused(tiny_values):
-    tiny_values["distillation"] = {"share": 0.5}
+    given = {"distillation": {"share": 0.5}}
 
-    with pytest.raises(ValueError, match="share has no effect without weights"):
-        validate_config(tiny_values, where="test")
+    with pytest.raises(
+        ValueError, match=r"share has no effect with distillation\.weights: None; .* a teacher's weights"
+    ):
+        validate_config(tiny_values | given, where="test", given=given)
 
 
 def test_settings_without_a_teacher_do_not_mention_distillation(tiny_values):
