@@ -409,7 +409,7 @@ class DetectionSettings(Settings):
     )
     sizing: Literal["original", "long_side", "scale"] = Field(
         "original",
-        description="original: the image is magnified by `magnify`, its long side limited to `canvas`. long_side: it is "
+        description="original: the image is magnified by `magnify`, its long side limited to `canvas` (of a strip, the long side that four times its width would be). long_side: it is "
         "resized to that long side. scale: it is magnified by `magnify`, whatever its size.",
     )
     magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original and scale.")

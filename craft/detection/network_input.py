@@ -13,6 +13,7 @@ from craft.config import DetectionSettings
 from craft.images.reader import pillow_to_rgb, read_image
 
 ImageLike = NDArray[np.uint8] | Image.Image | str | Path
+_STRIP = 4  # times as long as wide: beyond it, only so much of the length counts against the canvas
 STRIDE = 32  # the network halves its input five times
 
 
@@ -20,7 +21,8 @@ def load_image(image: ImageLike) -> NDArray[np.uint8]:
     """Bring an image into the form (H, W, 3) uint8, RGB.
 
     Args:
-        image: (H, W, 3) or (H, W) uint8, RGB or grey; a Pillow image; or a path.
+        image: (H, W, 3), (H, W, 4), (H, W, 1) or (H, W) uint8, RGB, RGBA or grey; a Pillow image; or a path. Transparency is
+            laid on white, as in files.
 
     Raises:
         ValueError: the image cannot be read, or the array is empty or of another shape or type.
@@ -29,12 +31,23 @@ def load_image(image: ImageLike) -> NDArray[np.uint8]:
         return read_image(image)
     if isinstance(image, Image.Image):
         return pillow_to_rgb(image)
+    if image is None:
+        raise ValueError(
+            "image is None, which cv2.imread returns for a file that it cannot read; pass the path instead"
+        )
     pixels = np.asarray(image)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"image has the type {pixels.dtype}; pass uint8 from 0 to 255, or a path")
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels.size:
+        return pillow_to_rgb(Image.fromarray(pixels))
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise ValueError(
-            f"image has shape {pixels.shape} and type {pixels.dtype}; pass (height, width, 3) uint8, RGB, not empty"
+            f"image has the shape {pixels.shape}; pass (height, width, 3) in RGB, (height, width, 4) in RGBA or "
+            "(height, width) in grey, not empty"
         )
     return pixels
 
@@ -68,4 +81,5 @@ def _ratio(size_hw: tuple[int, int], settings: DetectionSettings) -> float:
         return settings.magnify
     if settings.sizing == "long_side":
         return settings.long_side / longest
-    return min(settings.magnify * longest, settings.canvas) / longest
+    counted = min(longest, _STRIP * min(size_hw))  # so that a strip keeps its text readable; large ones are tiled
+    return min(settings.magnify * counted, settings.canvas) / counted

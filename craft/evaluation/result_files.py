@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -62,11 +63,15 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
         if name in parsed:
             raise ValueError(f"{path}: holds {name} twice; remove one of them")
         parsed[name] = _parse_file(name, content, layout, errors)
+    if not parsed:
+        parsed = {name: _parse_json(name, content, layout, errors) for name, content in _contents(Path(path), ".json")}
     if errors:
         more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
         raise ValueError(f"{path}:\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
     if not parsed:
-        raise ValueError(f"{path}: holds no .txt file; give the folder or zip with the result files res_img_N.txt")
+        raise ValueError(
+            f"{path}: holds no .txt or .json file; give the folder or zip with the result files res_img_N.txt, or that of craft detect"
+        )
     lines = [line for file_lines in parsed.values() for line in file_lines]
     has_scores = all(line.score is not None for line in lines)
     return [
@@ -102,18 +107,18 @@ def parse_line(line: str, *, layout: Layout) -> tuple[NDArray[np.float64], float
     return corners.reshape(-1, 2), numbers[used] if count > used else None
 
 
-def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names without folders, and contents, of the .txt files of a folder or zip."""
+def _contents(path: Path, ending: str = ".txt") -> Iterator[tuple[str, bytes]]:
+    """Names without folders, and contents, of the files of a folder or zip that end so."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
-            if file.suffix.lower() == ".txt" and not file.name.startswith("._") and file.is_file():
+            if file.suffix.lower() == ending and not file.name.startswith("._") and file.is_file():
                 yield file.name, file.read_bytes()
         return
     try:
         with zipfile.ZipFile(path) as archive:
             for item in archive.infolist():
                 name = Path(item.filename).name
-                if not item.is_dir() and name.lower().endswith(".txt") and not name.startswith("._"):
+                if not item.is_dir() and name.lower().endswith(ending) and not name.startswith("._"):
                     yield name, archive.read(item)
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist; give the folder or zip with the result files") from None
@@ -139,6 +144,25 @@ def _parse_file(name: str, content: bytes, layout: Layout, errors: list[str]) ->
             continue
         lines.append(_Line(number, polygon, score))
     return lines
+
+
+def _parse_json(name: str, content: bytes, layout: Layout, errors: list[str]) -> list[_Line]:
+    """Read the words of a file of `craft detect`, and add what is wrong with it to `errors`."""
+    try:
+        words = json.loads(content)["words"]
+        return [
+            _Line(
+                number,
+                np.array(word["polygon" if layout == "polygons" and "polygon" in word else "quad"], np.float64).reshape(
+                    -1, 2
+                ),
+                float(word["score"]),
+            )
+            for number, word in enumerate(words, start=1)
+        ]
+    except (ValueError, KeyError, TypeError):
+        errors.append(f"{name}: is not a result file of craft detect; give result files res_img_N.txt, or remove it")
+        return []
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

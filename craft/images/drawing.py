@@ -66,15 +66,15 @@ def draw_scores(
     return drawn
 
 
-def draw_detections(image: NDArray[np.uint8], detections: Detections, *, scores: bool = True) -> NDArray[np.uint8]:
-    """Draw detections: characters first, then polygons, or quads where there are none, then the scores."""
+def draw_detections(image: NDArray[np.uint8], detections: Detections, *, scores: bool = False) -> NDArray[np.uint8]:
+    """Draw detections: characters first, then polygons, or quads where there are none, then the scores if asked for."""
     thin = max(1, line_thickness(image) // 2)
     characters = [quad for quads in detections.character_quads_xy for quad in quads]
     drawn = draw_polygons(image, characters, colour=CHARACTER_COLOUR, thickness=thin)
     if detections.polygons_xy:
-        drawn = draw_polygons(drawn, detections.polygons_xy, colour=POLYGON_COLOUR)
+        drawn = draw_polygons(drawn, detections.polygons_xy, colour=POLYGON_COLOUR, thickness=thin)
     else:
-        drawn = draw_polygons(drawn, detections.quads_xy)
+        drawn = draw_polygons(drawn, detections.quads_xy, thickness=thin)
     return draw_scores(drawn, detections.quads_xy, detections.scores) if scores else drawn
 
 
@@ -167,7 +167,8 @@ def write_image(path: str | Path, image: NDArray[np.uint8], *, quality: int = 90
 
 def line_thickness(image: NDArray[np.uint8]) -> int:
     """Thickness in pixels of lines that show on an image of this size: 2 at 1280 pixels."""
-    return max(1, round(max(image.shape[:2]) / 640))
+    long, short = max(image.shape[:2]), min(image.shape[:2])
+    return max(1, round(min(long, 2 * short) / 640))
 
 
 def _fixed_point(polygon_xy: NDArray[np.floating]) -> NDArray[np.int32]:

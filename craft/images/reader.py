@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import cv2
@@ -20,6 +21,8 @@ from craft.errors import Problem, refuse_device
 from craft.images.headers import Header, read_header
 from craft.images.tar_members import parse_member, read_member
 
+MAX_PIXELS = 500_000_000
+"""Most pixels of an image that is decoded: 1.5 GB of RGB."""
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
 
 # OpenCV's flags by reduction of the size. Those of colour images ask for blue first; RGB is asked for apart.
@@ -68,16 +71,21 @@ def decode_image(buffer: bytes, *, name: str = "image in memory") -> NDArray[np.
     if not buffer:
         raise Problem("is empty", "copy or download it again, or remove it and its label", where=name)
     header = read_header(io.BytesIO(buffer))
+    if header is not None:
+        _refuse_huge(header.size_hw, name=name)
     image = _decode_plain(buffer, header) if header is not None and _is_plain(header, buffer) else None
     if image is None and ((header is not None and header.depth == 16) or buffer.startswith(_TIFF_STARTS)):
         image = _decode_16_bits(buffer, header)
     if image is not None:
         return image
     try:
-        with Image.open(io.BytesIO(buffer)) as image_file:
+        with _open_image(io.BytesIO(buffer)) as image_file:
+            _refuse_huge(image_file.size[::-1])
             return pillow_to_rgb(image_file)
+    except Problem as error:
+        raise error.at(name) from None
     except _DECODER_ERRORS as error:
-        raise _unreadable(name, error) from error
+        raise _unreadable(name, error, buffer[:64]) from error
 
 
 class EncodedImage:
@@ -145,7 +153,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
                     return read_image(path).shape[:2]
                 return header.upright_hw
             file.seek(0)
-            with Image.open(file) as image:
+            with _open_image(file) as image:
                 if image.format == "TIFF":  # whether Pillow has already rotated it depends on Pillow's version
                     return _upright(image).size[::-1]
                 width, height = image.size
@@ -175,13 +183,15 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    if image.mode in ("1", "L"):  # without Pillow's fourth byte: plans of hundreds of megapixels
+        return np.asarray(cv2.cvtColor(np.asarray(image.convert("L")), cv2.COLOR_GRAY2RGB), np.uint8)
     return np.array(image.convert("RGB"))
 
 
 def count_pages(path: str | Path) -> int:
-    """Number of pages or frames of an image file that `read_image` reads, without the reduced copies of a TIFF; 1 if unknown."""
+    """Number of pages or frames of an image file, without the reduced copies in a TIFF; 1 if unknown."""
     try:
-        with Image.open(path) as image:
+        with _open_image(path) as image:
             pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF", "WEBP", "PNG", "AVIF") else 1
             if pages == 1 or image.format != "TIFF":
                 return int(pages)
@@ -220,7 +230,51 @@ def _ends_with(file: BinaryIO, end: bytes) -> bool:
     return found
 
 
-def _unreadable(name: str, error: BaseException) -> Problem:
+def _open_image(file: str | Path | BinaryIO) -> Image.Image:
+    """Open an image as Pillow does, with `MAX_PIXELS` in place of Pillow's own limit, which few plans and maps keep."""
+    opened = open(file, "rb") if isinstance(file, str | Path) else file  # noqa: SIM115 - the image closes it
+    prefix = opened.read(16)
+    Image.init()
+    for name in Image.ID:
+        factory, accepts = Image.OPEN[name]
+        accepted = not accepts or accepts(prefix)
+        if accepted and not isinstance(accepted, str):
+            opened.seek(0)
+            try:
+                return factory(opened, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    raise Image.UnidentifiedImageError("cannot identify image file")
+
+
+def _refuse_huge(size_hw: tuple[int, int], *, name: str = "") -> None:
+    height, width = size_hw
+    if height * width > MAX_PIXELS:
+        what = f"has {width:,} x {height:,} pixels, more than the {MAX_PIXELS:,} that craft decodes"
+        raise Problem(what, "cut it into parts, or make it smaller", where=name)
+
+
+_OTHER_KINDS = (
+    (b"%PDF", 0, "is a PDF", "convert its pages to images: pdftoppm -r 200 -png FILE PAGE"),
+    (b"ftyphei", 4, "is a HEIC image", "convert it to JPEG or PNG"),
+    (b"ftyphev", 4, "is a HEIC image", "convert it to JPEG or PNG"),
+    (b"ftypmif1", 4, "is a HEIC image", "convert it to JPEG or PNG"),
+    (b"ftyp", 4, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
+    (b"\x1a\x45\xdf\xa3", 0, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
+    (b"AVI ", 8, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
+    (b"<svg", 0, "is an SVG drawing", "convert it to PNG"),
+    (b"<!doctype html", 0, "is a web page", "download the image itself"),
+    (b"<html", 0, "is a web page", "download the image itself"),
+    (b"PK\x03\x04", 0, "is a zip archive", "unpack it"),
+    (b"version https://git-lfs", 0, "is a Git LFS pointer", "run git lfs pull"),
+)
+"""Beginnings of files that people take for images: bytes, their offset, what it is and what to do."""
+
+
+def _unreadable(name: str, error: BaseException, start: bytes = b"") -> Problem:
+    for mark, offset, kind, remedy in _OTHER_KINDS:
+        if start[offset : offset + len(mark)].lower() == mark.lower():
+            return Problem(f"{kind}, which craft does not read", remedy, where=name)
     if isinstance(error, FileNotFoundError):
         return Problem("there is no such file", "correct the path", where=name)
     if isinstance(error, Image.UnidentifiedImageError):
@@ -231,8 +285,20 @@ def _unreadable(name: str, error: BaseException) -> Problem:
     return Problem(what, remedy, where=name)
 
 
+_pillow_limit = Lock()
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None or image.width * image.height <= limit:
+        image.load()
+    else:  # TIFF asks again when it is decoded
+        with _pillow_limit:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image.load()
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
     return ImageOps.exif_transpose(image)
 
 
@@ -268,7 +334,7 @@ def _cv2_decode(buffer: bytes, flags: int) -> NDArray | None:
 
 def _pillow_orientation(buffer: bytes) -> int:
     try:
-        with Image.open(io.BytesIO(buffer)) as image:
+        with _open_image(io.BytesIO(buffer)) as image:
             return int(image.getexif().get(0x0112, 1))
     except _DECODER_ERRORS:
         return 1

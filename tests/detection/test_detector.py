@@ -13,7 +13,7 @@ from torch import nn
 from craft.config import DetectionSettings
 from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
-from craft.detection.network_input import network_size, resize_and_pad
+from craft.detection.network_input import load_image, network_size, resize_and_pad
 from craft.models.craft import CRAFT
 from craft.models.weights import save_original, save_safetensors
 
@@ -122,10 +122,16 @@ def test_array_pillow_and_path_give_the_same_words(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+    ("image", "message"),
+    [
+        (np.zeros((4, 4, 5), np.uint8), "has the shape"),
+        (np.zeros((0, 4, 3), np.uint8), "has the shape"),
+        (np.zeros((4, 4, 3), np.float32), "has the type float32; pass uint8"),
+        (None, "image is None"),
+    ],
 )
-def test_arrays_that_are_not_images_are_refused(image):
-    with pytest.raises(ValueError, match="uint8, RGB"):
+def test_arrays_that_are_not_images_are_refused(image, message):
+    with pytest.raises(ValueError, match=message):
         detector().detect(image)
 
 
@@ -163,6 +169,20 @@ def test_outlines_and_characters_come_one_per_word_in_source_pixels():
     np.testing.assert_array_equal(found.polygons_xy[0], found.quads_xy[0])
     assert found.character_quads_xy[0].shape[1:] == (4, 2)
     assert len(found.character_quads_xy) == 1
+
+
+def test_transparency_of_arrays_is_laid_on_white_and_grey_may_have_a_channel():
+    clear = np.zeros((4, 5, 4), np.uint8)
+
+    assert (load_image(clear) == 255).all()
+    np.testing.assert_array_equal(load_image(np.full((4, 5, 1), 7, np.uint8)), np.full((4, 5, 3), 7, np.uint8))
+
+
+def test_a_strip_is_not_shrunk_for_its_length():
+    settings = DetectionSettings(magnify=1.5, canvas=1280)
+
+    assert network_size((14_400, 253), settings) == (18_213, 320)  # counts as 4 x 253, magnified to the canvas
+    assert network_size((2000, 500), settings) == (1280, 320)
 
 
 def test_threads_that_share_a_detector_find_the_same_words_and_change_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_every_bad_line_is_named_by_file_and_line(tmp_path):
 def test_a_path_without_result_files_is_refused(tmp_path):
     (tmp_path / "not.zip").write_text("no zip")
 
-    with pytest.raises(ValueError, match=r"holds no \.txt file"):
+    with pytest.raises(ValueError, match=r"holds no \.txt or \.json file"):
         read_results(tmp_path, layout="quads")
     with pytest.raises(ValueError, match="does not exist"):
         read_results(tmp_path / "missing", layout="quads")
@@ -130,3 +131,16 @@ def test_a_zip_with_one_name_in_two_folders_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match=r"holds res_1\.txt twice"):
         read_results(tmp_path / "submit.zip", layout="quads")
+
+
+def test_results_of_detection_in_json_are_read_where_there_is_no_text_file(tmp_path):
+    word = {"quad": [[1, 2], [9.5, 2], [9.5, 6], [1, 6]], "score": 0.75}
+    (tmp_path / "img_1.json").write_text(json.dumps({"image": "img_1.png", "height": 9, "width": 9, "words": [word]}))
+
+    (file,) = read_results(tmp_path, layout="quads")
+
+    np.testing.assert_array_equal(file.polygons_xy[0], word["quad"])
+    assert (file.name, file.scores.tolist()) == ("img_1.json", [0.75])
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"other.json: is not a result file of craft detect"):
+        read_results(tmp_path, layout="quads")

@@ -44,7 +44,7 @@ def test_detections_are_drawn_with_scores_characters_and_polygons():
     rich = Detections(QUAD, found.scores, [QUAD[0] + 3], [QUAD - 2])
 
     assert (draw_detections(image, found, scores=False) != image).any()
-    assert (draw_detections(image, found) != draw_detections(image, found, scores=False)).any()
+    assert (draw_detections(image, found, scores=True) != draw_detections(image, found)).any()
     assert (draw_detections(image, rich) != draw_detections(image, found)).any()
 
 

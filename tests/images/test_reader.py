@@ -242,3 +242,32 @@ def test_pillow_images_follow_the_same_rules():
 
     np.testing.assert_array_equal(pillow_to_rgb(image)[0], [WHITE, WHITE])
     assert pillow_to_rgb(Image.fromarray(np.full((2, 2), 65535, np.uint16))).tolist() == [[[255] * 3] * 2] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"%PDF-1.7 ...", "is a PDF"),
+        (b"\0\0\0\x18ftypheic" + bytes(64), "is a HEIC image"),
+        (b"\0\0\0\x18ftypmp42" + bytes(64), "is a video"),
+        (b"<!DOCTYPE html><html>", "is a web page"),
+    ],
+)
+def test_files_that_are_no_images_are_named_for_what_they_are(tmp_path, content, message):
+    (tmp_path / "a.jpg").write_bytes(content)
+
+    with pytest.raises(ValueError, match=message):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_huge_images_are_refused_before_they_are_decoded_and_plans_of_one_bit_are_read(tmp_path, monkeypatch):
+    Image.new("1", (300, 200), 1).save(tmp_path / "plan.tif", compression="group4")
+    Image.new("1", (300, 200), 1).save(tmp_path / "plan.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name in ("plan.tif", "plan.png"):
+        assert (read_image(tmp_path / name) == 255).all()
+    monkeypatch.setattr("craft.images.reader.MAX_PIXELS", 59_999)
+
+    for name in ("plan.tif", "plan.png"):
+        with pytest.raises(ValueError, match=f"{name}: has 300 x 200 pixels, more than the 59,999"):
+            read_image(tmp_path / name)
