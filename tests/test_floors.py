@@ -21,6 +21,7 @@ FLOORS = {
     "atomic_files": 1,
     "config_files": 1,
     "memory": 1,
+    "kernels": 0,
     "ohem": 1,
     "config": 2,
     "targets": 3,

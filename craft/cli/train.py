@@ -133,4 +133,6 @@ def _convert(options: argparse.Namespace) -> int:
         options.weights, options.out, to=options.to, detection=parse_settings(options.set), note=options.note
     )
     print(f"{options.out}: {done.num_tensors} tensors, {done.kind}, {done.num_bytes / 1e6:.2f} MB; read as {done.was}")
+    if done.width != 1:
+        print(f"{options.out}: only craft can load it: other programs expect width 1, and this is {done.width:g}")
     return 0

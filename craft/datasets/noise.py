@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from craft.kernels import njit
 
 POOL_SIZE = 1 << 16  # numbers kept, few enough for the processor's cache
 STRETCH = 4096  # neighbouring values that take their noise from one position

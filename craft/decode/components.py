@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from craft.kernels import njit
 
 # Columns of the integer table of runs. Plain numbers, since numba compiles them faster than a record type.
 # They are: row, first column, last column + 1, first and last column above the low threshold, number of these.

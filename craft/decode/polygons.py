@@ -6,11 +6,11 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from craft.decode.decode import DecodedWords, label_map
 from craft.geometry import is_simple, quad_sides, transform_points
+from craft.kernels import njit
 from craft.targets.shapes import ENLARGEMENT, SIGMA
 
 _STRAIGHT_SHARE = 0.15  # a word is straight if its centre line leaves its chord by less than this share of its height

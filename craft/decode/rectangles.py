@@ -7,10 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from craft.decode.components import FIRST_TEXT, LAST_TEXT, ROW, Components
+from craft.kernels import njit
 
 # OpenCV decides between rectangles closer than this, since its float32 arithmetic does in the original.
 _AREA_TIE = 1e-4  # relative

@@ -35,7 +35,7 @@ def start_processes(device_name: str) -> Processes:
         ValueError: the device is not available.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    device = choose_device(device_name)
+    device = choose_device(device_name, remedy="set training.device=cpu")
     if world_size == 1:
         return Processes(rank=0, world_size=1, device=device)
     if device.type == "cuda":

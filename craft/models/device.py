@@ -7,7 +7,7 @@ import torch
 from craft import memory
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, *, remedy: str = "use --device cpu") -> torch.device:
     """Choose a device by name: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
@@ -19,9 +19,10 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps") from None
-    missing = device.type == "cuda" and not torch.cuda.is_available()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    missing = device.type == "cuda" and (device.index or 0) >= count
     if missing or (device.type == "mps" and not torch.backends.mps.is_available()):
-        raise ValueError(f"device {name!r} is not available to torch here; use --device cpu")
+        raise ValueError(f"device {name!r} is not available to torch here; {remedy}")
     return device
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from craft.atomic_files import open_atomic, write_atomic
+from craft.config_files import load_yaml
 from craft.models.craft import BACKBONES, CRAFT, DEFAULT_BACKBONE
 from craft.models.shipped import find_weights, list_shipped
 from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
@@ -30,6 +34,29 @@ _PREFIXES = ("module.", "_orig_mod.")
 # How the authors' code turns maps into pixels, for files that say nothing about detection.
 _ORIGINAL_DETECTION = {"pixel_rule": "corner", "keep_padding": True}
 _METADATA_KEY = "craft"
+_METADATA_TYPES = {"detection": dict, "region": dict, "provenance": dict, "backbone": str, "step": int}
+# How files begin that people give by mistake, and what they are.
+_OTHER_FILES = (
+    (b"<", "a web page, not weights: its download failed; download it again, as a file"),
+    (b"version https://git-lfs", "a Git LFS pointer, not weights; fetch the file itself with git lfs pull"),
+    (b"\x89HDF", "an HDF5 file (Keras); give weights for PyTorch"),
+    (b"\x08", "an ONNX file or another network graph; give the weights it was exported from"),
+    (b"\x1f\x8b", "a gzip archive; unpack it and give the weights in it"),
+    (b"\x89PNG", "an image"),
+    (b"\xff\xd8", "an image"),
+    (b"%PDF", "a PDF document"),
+)
+_DAMAGED = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _REGION_PREFIX = "region."  # of the names of the region path's tensors, see region_head.py
 
 
@@ -83,11 +110,16 @@ def read_weights(path: str | Path) -> Weights:
             f"{path}: no such file; give the path of a .safetensors, .pth or .pt file of weights, or a name "
             f"({list_shipped()})"
         )
+    _refuse_other_files(path)
     storage: Storage = "float"
     if path.suffix == ".safetensors":
         loaded, metadata, storage = _read_safetensors(path)
     else:
         loaded, metadata = _read_torch(path)
+    _check_metadata(metadata, path)
+    unnamed = [name for name in loaded if not isinstance(name, str)]
+    if unnamed:
+        raise ValueError(f"{path}: expected tensors by name, found the key {unnamed[0]!r}; save a state_dict()")
     state = {_without_prefixes(name): value for name, value in loaded.items()}
     others = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if not state or others:
@@ -95,6 +127,7 @@ def read_weights(path: str | Path) -> Weights:
         raise ValueError(
             f"{path}: expected a network's tensors by name, but {found}; save only the network's state_dict()"
         )
+    _refuse_unusable_tensors(state, path)
     return Weights(state=state, metadata=metadata, source=str(path), storage=storage)
 
 
@@ -108,19 +141,24 @@ def load_into(model: nn.Module, weights: Weights, *, strict: bool = True) -> Loa
         ValueError: `strict`, and names or shapes differ; the message names them.
     """
     own = model.state_dict()
-    fitting = {name: value for name, value in weights.state.items() if name in own and value.shape == own[name].shape}
-    report = LoadReport(
-        loaded=tuple(name for name in own if name in fitting),
-        missing=tuple(name for name in own if name not in weights.state and not name.endswith(".num_batches_tracked")),
-        unexpected=tuple(name for name in weights.state if name not in own),
-        mismatched=tuple(name for name in own if name in weights.state and name not in fitting),
-    )
+    report = _compare(own, weights.state)
     if strict and (report.missing or report.unexpected or report.mismatched):
         raise ValueError(_misfit_message(report, weights, own))
     with torch.no_grad():
         for name in report.loaded:
-            own[name].copy_(fitting[name])
+            own[name].copy_(weights.state[name])
     return report
+
+
+def _compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> LoadReport:
+    """Compare names and shapes of a network's tensors with those of a file."""
+    fitting = {name for name, value in given.items() if name in own and value.shape == own[name].shape}
+    return LoadReport(
+        loaded=tuple(name for name in own if name in fitting),
+        missing=tuple(name for name in own if name not in given and not name.endswith(".num_batches_tracked")),
+        unexpected=tuple(name for name in given if name not in own),
+        mismatched=tuple(name for name in own if name in given and name not in fitting),
+    )
 
 
 def build_model(weights: Weights) -> CRAFT:
@@ -136,6 +174,15 @@ def build_model(weights: Weights) -> CRAFT:
             f"{weights.source}: not the weights of a CRAFT, {BACKBONES[backbone].widest[0]} is missing (it holds "
             f"{_first_of(weights.state)}); give a file that `craft train` or the authors' release made"
         )
+    with torch.device("meta"):  # shapes are compared before anything is allocated
+        try:
+            shapes = CRAFT(width, backbone=backbone).state_dict()
+        except (RuntimeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{weights.source}: no network has the width {width:g} ({error})") from None
+    plain = {name: value for name, value in weights.state.items() if not name.startswith(_REGION_PREFIX)}
+    report = _compare(shapes, plain)
+    if report.missing or report.unexpected or report.mismatched:
+        raise ValueError(_misfit_message(report, weights, shapes))
     model = CRAFT(width, backbone=backbone)
     if any(name.startswith(_REGION_PREFIX) for name in weights.state):
         _add_region_path(model, weights)
@@ -206,7 +253,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Stora
         raise ValueError(f"{path}: cannot be read as safetensors ({error}); copy or download the file again") from error
     try:
         metadata = json.loads(header.get(_METADATA_KEY, "{}"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path}: its metadata {_METADATA_KEY!r} is not JSON ({error}); write the file again"
         ) from error
@@ -216,22 +263,35 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Stora
 
 def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()  # torch writes checksums and does not look at them
+            if damaged is not None:
+                raise ValueError(f"{damaged} has another checksum than when it was written")
         content = torch.load(str(path), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))  # the rest of torch's text advises to run what is in the file
+        reason = f" ({found.group(1)})" if found else ", or is no file of weights"
         raise ValueError(
-            f"{path}: holds more than tensors ({reason}); if you trust it, load it with torch and save only the "
+            f"{path}: holds more than tensors{reason}; if you trust it, load it with torch and save only the "
             "network's state_dict()"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path}: cannot be read by torch ({error}); copy or download the file again") from error
     if not isinstance(content, dict):
         raise ValueError(
             f"{path}: expected a network's tensors by name, found a {type(content).__name__}; save its state_dict()"
         )
-    metadata: dict[str, Any] = {key: value for key, value in content.items() if isinstance(value, str | int | float)}
+    metadata: dict[str, Any] = {
+        key: value
+        for key, value in content.items()
+        if isinstance(value, str | int | float) and isinstance(value, _METADATA_TYPES.get(key, object))
+    }
     if "average" in content and isinstance(content.get("config"), str):  # a checkpoint of ours
-        metadata |= _checkpoint_metadata(yaml.safe_load(content["config"]))
+        try:
+            metadata |= _checkpoint_metadata(load_yaml(content["config"]))
+        except (yaml.YAMLError, RecursionError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: its settings cannot be read ({error!r}); it is no checkpoint of craft") from None
     else:
         metadata["detection"] = dict(_ORIGINAL_DETECTION)
     state = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict) and content[key]), content)
@@ -253,6 +313,32 @@ def _checkpoint_metadata(config: dict[str, Any]) -> dict[str, Any]:
             "proposal_network": region["proposals"]["network"] > 0,
         }
     return metadata
+
+
+def _refuse_other_files(path: Path) -> None:
+    with open(path, "rb") as file:
+        start = file.read(64)
+    what = next((what for begin, what in _OTHER_FILES if start.lstrip().startswith(begin)), None)
+    # The length of a safetensors header may be any bytes.
+    if what is not None and not start[8:9] == b"{":
+        raise ValueError(f"{path}: {what}")
+
+
+def _check_metadata(metadata: Any, path: Path) -> None:
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: its metadata is a {type(metadata).__name__}, not settings by name")
+    for key, kind in _METADATA_TYPES.items():
+        if key in metadata and not isinstance(metadata[key], kind):
+            found = type(metadata[key]).__name__
+            raise ValueError(f"{path}: its metadata {key!r} is a {found}, not a {kind.__name__}; write the file again")
+
+
+def _refuse_unusable_tensors(state: Mapping[str, Tensor], path: Path) -> None:
+    for name, value in state.items():
+        if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
+            raise ValueError(f"{path}: {name} is not a plain tensor; save a state_dict() of dense real tensors")
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{path}: {name} holds NaN or infinity; use the weights of an earlier step")
 
 
 def _add_region_path(model: CRAFT, weights: Weights) -> None:

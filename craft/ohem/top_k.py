@@ -6,9 +6,10 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
+
+from craft.kernels import njit
 
 MAGNITUDE = 0x7FFFFFFF  # every bit of an int32 but the sign
 # On the CPU, the k-th key is found a few bits at a time, highest bits first: (lowest bit, number of bits).

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from craft.kernels import njit
 from craft.synth.rendered_scene import Image
 
 Colour = NDArray[np.float64]  # (3,) RGB 0 to 255

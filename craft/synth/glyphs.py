@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 import uharfbuzz
-from numba import njit
 from numpy.typing import NDArray
 
+from craft.kernels import njit
 from craft.synth.outlines import Outline
 
 # Greatest distance between a curve and the segments it is flattened to, in em.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from craft.geometry import signed_area
+from craft.kernels import njit
 
 
 @dataclass(frozen=True, slots=True, eq=False)

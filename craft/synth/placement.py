@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from craft.geometry import clockwise
+from craft.kernels import njit
 from craft.synth.outlines import Outline, extent
 from craft.synth.typeface import ShapedText, Typeface
 

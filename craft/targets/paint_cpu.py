@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from craft.kernels import njit
 from craft.ohem.pixel import POSITIVE_TARGET
 from craft.targets.shapes import SIGMA, Shapes, trust
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from craft.kernels import njit
 
 _LEAST_AREA = 1e-6  # square map pixels; a quad with less has no inside
 _LEAST_CORNER = 1e-3  # least triangle at a corner, as a share of the quad's area, of a quad drawn in perspective

@@ -9,9 +9,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from craft.kernels import njit
 from craft.targets.shapes import FALLOFF
 
 _LEAST_BINS, _MOST_BINS = 8, 20  # of the profile, per character

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from craft.kernels import njit
 
 _FRACTION_BITS = 6  # of a position between two source pixels: 12 bits of weight and 8 of colour fit a lane of 20
 _LANE = 20  # bits from one channel to the next in a packed pixel

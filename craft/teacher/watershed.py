@@ -6,9 +6,9 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from craft.kernels import njit
 from craft.targets.shapes import ENLARGEMENT, FALLOFF, SIGMA
 
 _EDGE_SCORE = math.exp(-FALLOFF)  # a target's value at its character's edge: the background lies below

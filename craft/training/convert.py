@@ -35,6 +35,7 @@ class Converted:
     num_bytes: int
     kind: Kind
     was: Storage
+    width: float = 1.0
 
 
 def convert_weights(
@@ -68,8 +69,10 @@ def convert_weights(
             raise ValueError(
                 f"{out}: the original's format has no place for settings or notes; leave out --set and --note"
             )
+        build_model(weights)
         save_original(weights.state, out)
-        return Converted(len(weights.state), out.stat().st_size, kind, weights.storage)
+        width = width_of(weights) or 1.0
+        return Converted(len(weights.state), out.stat().st_size, kind, weights.storage, width)
     build_model(weights)  # refuses what is not the weights of a CRAFT
     storage: Storage = "int8" if kind == "int8" else "float"
     metadata = _metadata(weights, Path(source), dict(detection or {}), note)

@@ -298,3 +298,49 @@ def test_writing_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 def test_weights_of_an_unknown_backbone_build_nothing():
     with pytest.raises(ValueError, match="backbone 'resnet', which this craft does not have"):
         build_model(Weights(random_state(), {"backbone": "resnet"}))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(200), "HDF5"),
+        (b"\x08\x07\x12\x07pytorch" + bytes(200), "ONNX"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+    ],
+)
+def test_file_given_by_mistake_is_named_for_what_it_is(tmp_path, content, message):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=message) as caught:
+        read_weights(path)
+
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '{"detection": 5}', '{"backbone": [1]}', '{"region": 1}', "[" * 100_000])
+def test_metadata_of_any_type_is_refused_by_file(tmp_path, text):
+    path = tmp_path / "weights.safetensors"
+    save_file(random_state(), path, metadata={"craft": text})
+
+    with pytest.raises(ValueError, match=r"weights\.safetensors: its metadata"):
+        read_weights(path)
+
+
+def test_weights_with_nan_are_refused(tmp_path):
+    state = random_state()
+    state["conv_cls.0.weight"][0] = float("nan")
+    save_safetensors(state, tmp_path / "nan.safetensors", {})
+
+    with pytest.raises(ValueError, match=r"conv_cls\.0\.weight holds NaN"):
+        read_weights(tmp_path / "nan.safetensors")
+
+
+def test_shapes_are_compared_before_a_network_is_allocated():
+    state = random_state()
+    name = "basenet.slice5.1.weight"
+    state[name] = torch.zeros(100_000_000, 0, 3, 3)
+
+    with pytest.raises(ValueError, match=r"does not fit the network|no network has"):
+        build_model(Weights(state, {}))
