@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the output's encoding lacks is printed with escapes
             stream.reconfigure(errors="backslashreplace")
+    if not sys.stderr.isatty():  # a log file: at most a line a minute; tqdm reads this when a verb imports it
+        os.environ.setdefault("TQDM_MININTERVAL", "60")
+        os.environ.setdefault("TQDM_MAXINTERVAL", "60")
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
