@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import shutil
 import signal
 import threading
 import time
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import torch
@@ -25,6 +27,7 @@ from craft.scene import Sample
 
 _PREFETCH = 3  # batches that a loader process keeps ready
 _PARENT_CHECK_SECONDS = 1.0
+_SHARED_MEMORY = Path("/dev/shm")  # where loader processes of Linux hand over batches
 
 
 def build_loader(
@@ -79,10 +82,30 @@ def build_loader(
     )
     if augment is not None:
         load_transforms(augment)
-    return _start(dataset, sampler, workers)
+    prefetch = batches_ahead(workers, batch_bytes=batch_size * 3 * crop_size**2) if workers else None
+    return _start(dataset, sampler, workers, prefetch)
 
 
-def _start(dataset: SceneDataset, sampler: StreamSampler, workers: int) -> Iterator[Batch]:
+def batches_ahead(workers: int, *, batch_bytes: int) -> int:
+    """How many batches each loader process may keep ready, so that all of them fit into shared memory.
+
+    Raises ValueError if not even one per process fits, as in a container with 64 MB of /dev/shm.
+    """
+    if not _SHARED_MEMORY.is_dir():  # macOS and Windows keep it elsewhere
+        return _PREFETCH
+    free_bytes = shutil.disk_usage(_SHARED_MEMORY).free
+    in_use = 2  # batches that training holds or is about to
+    possible = (int(0.9 * free_bytes) // batch_bytes - in_use) // workers
+    if possible < 1:
+        raise ValueError(
+            f"{_SHARED_MEMORY} has {free_bytes / 2**20:.0f} MiB free, but {workers} loader processes need "
+            f"{(workers + in_use) * batch_bytes / 0.9 / 2**20:.0f} MiB for their batches; set data.workers: 0 or a smaller batch, "
+            "or give the container more shared memory (docker run --shm-size=2g)"
+        )
+    return min(_PREFETCH, possible)
+
+
+def _start(dataset: SceneDataset, sampler: StreamSampler, workers: int, prefetch: int | None) -> Iterator[Batch]:
     loader: DataLoader[Sample] = DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -90,7 +113,7 @@ def _start(dataset: SceneDataset, sampler: StreamSampler, workers: int) -> Itera
         collate_fn=collate,
         worker_init_fn=_start_worker,
         pin_memory=torch.cuda.is_available(),
-        prefetch_factor=_PREFETCH if workers else None,
+        prefetch_factor=prefetch,
         # Without a generator of its own, the loader would draw from the global one, whose state a resumed run restores.
         generator=torch.Generator(),
     )

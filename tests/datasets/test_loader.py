@@ -7,6 +7,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from craft.config import AugmentSettings
-from craft.datasets.loader import build_loader
+from craft.datasets.loader import batches_ahead, build_loader
 from craft.datasets.scene_dataset import SceneDataset
 from craft.scene import Scene, Word
 
@@ -162,7 +163,7 @@ def test_no_dataset_is_refused():
 
 ABANDONED = """
 import multiprocessing, sys, time
-from craft.datasets.loader import build_loader
+from craft.datasets.loader import batches_ahead, build_loader
 from craft.scene import Scene, Word
 import numpy as np
 quads = np.tile(np.array([[2, 2], [30, 2], [30, 12], [2, 12]], dtype=np.float32), (3000, 1, 1))
@@ -232,3 +233,20 @@ def test_pinning_keeps_values_and_memory_order(scenes):
     assert pinned.images.is_pinned()
     assert pinned.images.is_contiguous(memory_format=torch.channels_last)
     assert_same(batch, pinned)
+
+
+@pytest.mark.parametrize(("free_mib", "ahead"), [(1000, 3), (80, 1), (120, 2)])
+def test_fewer_batches_are_kept_ready_where_shared_memory_is_small(monkeypatch, free_mib, ahead):
+    monkeypatch.setattr("craft.datasets.loader._SHARED_MEMORY", Path("/"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=free_mib * 2**20))
+
+    # 90 % of the memory holds free_mib * 0.9 // 10 batches, of which training has two and four processes the others.
+    assert batches_ahead(4, batch_bytes=10 * 2**20) == ahead
+
+
+def test_too_little_shared_memory_is_refused_with_the_remedies(monkeypatch):
+    monkeypatch.setattr("craft.datasets.loader._SHARED_MEMORY", Path("/"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=64 * 2**20))
+
+    with pytest.raises(ValueError, match=r"64 MiB free, but 4 .* 133 MiB.* data\.workers: 0 .* --shm-size"):
+        batches_ahead(4, batch_bytes=20 * 2**20)
