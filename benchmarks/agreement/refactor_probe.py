@@ -94,7 +94,7 @@ SMALL = (
     "data.crop_size=96 model.width=0.125 training.batch_size=2 training.save_every=100 optimizer.warmup_steps=2 "
     "data.train='[{path: inputs/quickstart, format: icdar2017}]' data.validation='[]' "
 )
-FULL = "weights=small model.width=0.25 data.train='[{path: inputs/full, format: icdar2017}]' "
+FULL = "weights=inputs/int8.safetensors model.width=0.25 data.train='[{path: inputs/full, format: icdar2017}]' "
 HEAD = "region.hidden=32 region.proposals='{network: 100, components: 50, truth: 40, grid: 100}' "
 EVEN = "data.characters.source=even "
 TEACHER = "data.characters.refresh=4 data.characters.delay=2 training.steps=10 "
@@ -564,10 +564,10 @@ def pack() -> Values:
 
 
 def convert() -> Values:
-    craft("convert small float.safetensors --set text_threshold=0.6")
-    craft("convert small int8.safetensors --to int8 --note 'as a test'")
+    craft("convert inputs/int8.safetensors float.safetensors --set text_threshold=0.6")
+    craft("convert inputs/int8.safetensors int8.safetensors --to int8 --note 'as a test'")
     craft("convert inputs/int8.safetensors back.safetensors")
-    craft("convert small original.pth")
+    craft("convert inputs/int8.safetensors original.pth")
     craft("convert inputs/original.pth from_original.safetensors")
     craft("convert inputs/stopped_plain/last.pt checkpoint.safetensors")
     craft("convert inputs/with_head/last.safetensors head.safetensors")
@@ -577,7 +577,7 @@ def convert() -> Values:
 def label() -> Values:
     said = {}
     for splitter in ("cuts", "length", "watershed"):
-        options = f"--weights small --out {splitter}.jsonl --splitter {splitter} --device cpu"
+        options = f"--weights inputs/int8.safetensors --out {splitter}.jsonl --splitter {splitter} --device cpu"
         said[splitter] = numbers(craft(f"label inputs/full --format icdar2017 {options}"))
     craft(
         "label inputs/icdar2015 --weights inputs/int8.safetensors --out 96.jsonl --height 96 --numbers 1 4 --device cpu"
@@ -601,8 +601,11 @@ def detect() -> Values:
 
 
 def boxes() -> Values:
-    """What `small` finds in 20 real images, all bits."""
-    detector, values = importlib.import_module("craft").Detector.from_weights("small", device="cpu"), {}
+    """What the weights that the old checkout ships finds in 20 real images, all bits."""
+    detector, values = (
+        importlib.import_module("craft").Detector.from_weights("inputs/int8.safetensors", device="cpu"),
+        {},
+    )
     for number in range(901, 921):
         found = detector.detect(f"real/ch4_training_images/img_{number}.jpg", polygons=True, characters=True)
         for name in ("quads_xy", "scores", "polygons_xy", "character_quads_xy"):
@@ -623,7 +626,9 @@ def evaluate() -> Values:
 def sweep() -> Values:
     grid = "--grid text_threshold=0.6,0.7,0.8 --grid low_text=0.3,0.4 --grid link_threshold=0.3,0.5"
     scenes = f"--truth {SAMPLE} --numbers 1 4 --protocol icdar2017 --device cpu --workers 1"
-    return flat("sweep", json.loads(craft(f"evaluate --sweep --weights small --json {scenes} {grid}")))
+    return flat(
+        "sweep", json.loads(craft(f"evaluate --sweep --weights inputs/int8.safetensors --json {scenes} {grid}"))
+    )
 
 
 def images() -> Values:
@@ -656,7 +661,7 @@ def variants() -> Values:
     )
     started = (
         "weights=inputs/int8.safetensors freeze='[basenet.slice1]' model.freeze_batch_norm=true training.steps=3 "
-        "data.characters='{source: file, files: [inputs/labels.jsonl], weights: small}' training.precision=bf16 ohem.rule=none"
+        "data.characters='{source: file, files: [inputs/labels.jsonl], weights: inputs/int8.safetensors}' training.precision=bf16 ohem.rule=none"
     )
     return train("quickstart", "rules", SMALL + rules) | train("quickstart", "started", SMALL + FULL + started)
 
@@ -671,7 +676,7 @@ def region() -> Values:
 
 
 def samplers() -> Values:
-    """Every sampler, the head alone on the features of `small`."""
+    """Every sampler, the head alone on the features of the weights that the old checkout ships."""
     values: Values = {}
     for sampler, settings in {
         "all": "",
