@@ -336,7 +336,7 @@ class DistillationSettings(Settings):
     """A teacher network's score maps of the training crops as targets."""
 
     weights: UserPath | None = Field(
-        None, description="The teacher: a weights file or the name of shipped weights. Without it, labels alone."
+        None, description="The teacher: a weights file or a name (mlt, small). Without it, labels alone."
     )
     share: float = Field(
         0.5,
@@ -451,7 +451,7 @@ class Config(Settings):
 
     extends: str | None = Field(None, description="Configuration file to start from, relative to this one.")
     weights: UserPath | None = Field(
-        None, description="Weights to start from: any readable file, also one that fits in part."
+        None, description="Weights to start from: a name, or any readable file, also one that fits in part."
     )
     freeze: tuple[str, ...] = Field(
         (), description="Parameters that are not trained, by prefix of their names: basenet.slice1."

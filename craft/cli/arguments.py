@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import get_args
 
 from craft.config import DatasetFormat, DatasetSettings, Split
-from craft.models.shipped import RECIPES
+from craft.models.shipped import PACKAGED, RECIPES
 
-WEIGHTS_HELP = f"shipped weights ({' or '.join(RECIPES)}), or a weights file: ours, clovaai's or EasyOCR's"
+WEIGHTS_HELP = (
+    f"weights by name ({', '.join(RECIPES)}, or {', '.join(PACKAGED)} with its extra), or a weights file: ours, clovaai's "
+    "or EasyOCR's"
+)
 READ_FORMATS = tuple(name for name in get_args(DatasetFormat) if name != "synth")
 
 

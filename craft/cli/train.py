@@ -114,7 +114,7 @@ def add_convert(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "convert", help="write weights as safetensors, also in 8 bits, or as a .pth file for the original code"
     )
-    parser.add_argument("weights", help="weights file, or name of shipped weights")
+    parser.add_argument("weights", help="weights file, or a name: small, mlt")
     parser.add_argument("out", type=output_file, help="file to write: .safetensors, or .pth in the original's format")
     parser.add_argument(
         "--to",

@@ -81,8 +81,8 @@ class Detector:
         """Read weights, and the settings that travel with them.
 
         Args:
-            path: weights in any readable format, or the name of weights that ship ("small"). Files in the original
-                format carry no settings: they get the original's pixel rule, and keep the padding in the maps.
+            path: weights in any readable format, or a name: "small", "mlt". Files in the original format carry no settings:
+                they get the original's pixel rule, and keep the padding in the maps.
             device: as in `Detector`.
             precision: as in `Detector`.
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import re
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from craft.atomic_files import open_atomic, write_atomic
 from craft.config_files import load_yaml
 from craft.models.craft import BACKBONES, CRAFT, DEFAULT_BACKBONE
-from craft.models.shipped import find_weights, list_shipped
+from craft.models.shipped import PACKAGED, find_weights, list_shipped
 from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
 
 Storage = Literal["float", "int8"]
@@ -97,13 +98,15 @@ class LoadReport:
 def read_weights(path: str | Path) -> Weights:
     """Read weights: safetensors, the authors' and EasyOCR's .pth, the EasyOCR trainer's and our own checkpoints.
 
-    Nothing in the file is executed. `path` may be the name of weights that ship ("small"). Of our checkpoints the moving
-    average is read where there is one. The metadata of the authors' and EasyOCR's files says under "detection" how their
-    code turns maps into pixels.
+    Nothing in the file is executed. `path` may be a name ("small", "mlt"). Of our checkpoints the moving average is read
+    where there is one. The metadata of the authors' and EasyOCR's files says under "detection" how their code turns maps
+    into pixels; that of "mlt" has thresholds too.
 
     Raises:
-        ValueError: the file cannot be read, is damaged, or holds no tensors by name; or no weights of that name ship.
+        ValueError: the file cannot be read, is damaged, or holds no tensors by name; or no weights of that name are
+            installed.
     """
+    packaged = PACKAGED.get(str(path))
     path = find_weights(path)
     if not path.is_file():
         raise ValueError(
@@ -116,6 +119,8 @@ def read_weights(path: str | Path) -> Weights:
         loaded, metadata, storage = _read_safetensors(path)
     else:
         loaded, metadata = _read_torch(path)
+    if packaged is not None:
+        metadata |= copy.deepcopy(packaged.metadata)
     _check_metadata(metadata, path)
     unnamed = [name for name in loaded if not isinstance(name, str)]
     if unnamed:

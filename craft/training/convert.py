@@ -51,7 +51,7 @@ def convert_weights(
     Weights in a run folder get "provenance" in their metadata: how, by what and on what they were trained.
 
     Args:
-        source: any readable weights file, or the name of weights that ship.
+        source: any readable weights file, or a name.
         out: file to write: .safetensors, or .pth for the original's format.
         to: "float", "int8" or "original"; by the ending of `out` where None.
         detection: detection settings that replace those in the file and travel with the weights from now on.

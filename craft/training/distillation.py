@@ -18,7 +18,7 @@ def teacher_targets(images: Tensor, weights: str, *, precision: torch.dtype) -> 
     There is no don't-care area: the teacher also finds text that nobody labelled.
 
     Args:
-        weights: the teacher, a file or the name of shipped weights; read once per process and device.
+        weights: the teacher, a file or a name; read once per process and device.
         precision: what the teacher computes in, torch.float32 or torch.bfloat16.
 
     Raises:

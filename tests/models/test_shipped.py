@@ -1,4 +1,4 @@
-"""Weights by name: which ship, and what is said of those that do not."""
+"""Weights by name: which ship, which come in packages of others, and what is said of those that are not there."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_a_known_name_that_does_not_ship_says_how_to_train_it(folder):
 
 
 def test_an_unknown_name_says_what_ships(folder):
-    with pytest.raises(ValueError, match=r"large: no such file.* \(what ships: small\)"):
+    with pytest.raises(ValueError, match=r"large: no such file.* \(what ships: small; with an extra: mlt\)"):
         read_weights("large")
 
 
