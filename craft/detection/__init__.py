@@ -4,6 +4,7 @@ A file imports only from files above it:
 
     failures          Drawings of the scenes with the most missed words and false alarms. No torch.
     scene_grid        One scene decoded and scored at every combination of thresholds. No torch.
+    decode            The decoder under its former path.
     network_input     Images of any kind as RGB arrays, resized and padded for the network.
     tiling            Images larger than a device can hold, scored tile by tile.
     detector          The detector: from images to words in source image pixels.

@@ -11,6 +11,7 @@ A file imports only from files above it:
     digest            A short digest of weights, by which two runs show that theirs are equal.
     shipped           Weights that ship with the package, by name. No torch.
     storage           8-bit storage of weights, restored to float when read.
+    torch_files       Files of torch.save, read only where their checksums fit.
     proposal_network  The region proposal network: boxes that may hold a word.
     region_head       The region path: a head that classifies boxes as words and refines them.
     weights           Weights in files: read in every format, written as safetensors or as the authors do.

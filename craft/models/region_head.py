@@ -39,17 +39,17 @@ class RegionArchitecture:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RegionArchitecture:
-        """Restore what `as_dict` gave, from JSON or YAML, where tuples are lists; ValueError if it is incomplete."""
+        """Restore what `as_dict` gave, from JSON or YAML, where tuples are lists; ValueError if it is incomplete or wrong."""
         try:
-            rows, columns = values["pool_hw"]
-            return cls(
-                tuple(str(level) for level in values["levels"]),
-                (int(rows), int(columns)),
-                int(values["hidden"]),
-                bool(values["proposal_network"]),
-            )
+            rows, columns, hidden = (int(number) for number in (*values["pool_hw"], values["hidden"]))
+            if min(rows, columns, hidden) < 1:
+                raise ValueError("a size is below 1")
+            levels = tuple(str(level) for level in values["levels"])
+            return cls(levels, (rows, columns), hidden, bool(values["proposal_network"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"the region path's architecture {dict(values)!r} is incomplete: {error}") from None
+            raise ValueError(
+                f"the region path's architecture {dict(values)!r} is incomplete or wrong: {error}"
+            ) from None
 
 
 class RegionHead(nn.Module):

@@ -57,7 +57,7 @@ def pack_int8(state: Mapping[str, Tensor], *, fewest: int = FEWEST_PACKED) -> di
 
 def storage_note(packed: Mapping[str, Tensor]) -> str:
     """Describe tensors from `pack_int8` in JSON, for the metadata under `STORAGE_KEY`: format, version and digest."""
-    return json.dumps({"format": _FORMAT, "version": _VERSION, "digest": _digest(packed)})
+    return json.dumps({"format": _FORMAT, "version": _VERSION, "digest": content_digest(packed)})
 
 
 def restore_float(packed: Mapping[str, Tensor], note: str | None, *, source: str) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ def _check_note(packed: Mapping[str, Tensor], note: str, source: str) -> None:
         raise ValueError(
             f"{source}: stored as {kind[0]} version {kind[1]}, and this craft reads {_FORMAT} version {_VERSION}; update craft"
         )
-    if digest != _digest(packed):
+    if digest != content_digest(packed):
         raise ValueError(f"{source}: damaged, its tensors are not those that were written; copy or download it again")
 
 
@@ -109,9 +109,9 @@ def _over_channels(steps: Tensor, num_dimensions: int) -> Tensor:
     return steps.reshape(-1, *(1,) * (num_dimensions - 1))
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """32 hexadecimal digits that change with any name, type, shape or value."""
-    digest = hashlib.blake2b(digest_size=16)
+def content_digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """32 hexadecimal digits that change with the text and any name, type, shape or value."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())

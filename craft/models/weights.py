@@ -6,8 +6,6 @@ import copy
 import json
 import pickle
 import re
-import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +22,8 @@ from craft.atomic_files import open_atomic, write_atomic
 from craft.config_files import load_yaml
 from craft.models.craft import BACKBONES, CRAFT, DEFAULT_BACKBONE
 from craft.models.shipped import PACKAGED, find_weights, list_shipped
-from craft.models.storage import STORAGE_KEY, pack_int8, restore_float, storage_note
+from craft.models.storage import STORAGE_KEY, content_digest, pack_int8, restore_float, storage_note
+from craft.models.torch_files import DAMAGED, load_checked
 
 Storage = Literal["float", "int8"]
 # Keys of the network's tensors in files that hold more: our checkpoints (the average is what is validated), then the
@@ -34,7 +33,7 @@ _WRAPPERS = ("average", "model", "craft")
 _PREFIXES = ("module.", "_orig_mod.")
 # How the authors' code turns maps into pixels, for files that say nothing about detection.
 _ORIGINAL_DETECTION = {"pixel_rule": "corner", "keep_padding": True}
-_METADATA_KEY = "craft"
+_METADATA_KEY, _DIGEST_KEY = "craft", "digest"
 _METADATA_TYPES = {"detection": dict, "region": dict, "provenance": dict, "backbone": str, "step": int}
 # How files begin that people give by mistake, and what they are.
 _OTHER_FILES = (
@@ -46,17 +45,6 @@ _OTHER_FILES = (
     (b"\x89PNG", "an image"),
     (b"\xff\xd8", "an image"),
     (b"%PDF", "a PDF document"),
-)
-_DAMAGED = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    zipfile.BadZipFile,
-    zlib.error,
 )
 _REGION_PREFIX = "region."  # of the names of the region path's tensors, see region_head.py
 
@@ -179,17 +167,20 @@ def build_model(weights: Weights) -> CRAFT:
             f"{weights.source}: not the weights of a CRAFT, {BACKBONES[backbone].widest[0]} is missing (it holds "
             f"{_first_of(weights.state)}); give a file that `craft train` or the authors' release made"
         )
+    has_region = any(name.startswith(_REGION_PREFIX) for name in weights.state)
     with torch.device("meta"):  # shapes are compared before anything is allocated
         try:
-            shapes = CRAFT(width, backbone=backbone).state_dict()
+            shapes = CRAFT(width, backbone=backbone)
         except (RuntimeError, ValueError, OverflowError) as error:
             raise ValueError(f"{weights.source}: no network has the width {width:g} ({error})") from None
-    plain = {name: value for name, value in weights.state.items() if not name.startswith(_REGION_PREFIX)}
-    report = _compare(shapes, plain)
+        if has_region:
+            _add_region_path(shapes, weights)
+    own = shapes.state_dict()
+    report = _compare(own, weights.state)
     if report.missing or report.unexpected or report.mismatched:
-        raise ValueError(_misfit_message(report, weights, shapes))
+        raise ValueError(_misfit_message(report, weights, own))
     model = CRAFT(width, backbone=backbone)
-    if any(name.startswith(_REGION_PREFIX) for name in weights.state):
+    if has_region:
         _add_region_path(model, weights)
     load_into(model, weights, strict=True)
     return model
@@ -235,6 +226,7 @@ def save_safetensors(
     if storage == "int8":
         state = pack_int8(state)
         header[STORAGE_KEY] = storage_note(state)
+    header[_DIGEST_KEY] = content_digest(state, header[_METADATA_KEY])
     write_atomic(path, safetensors_bytes(state, header))
 
 
@@ -256,8 +248,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Stora
             header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: cannot be read as safetensors ({error}); copy or download the file again") from error
+    text = header.get(_METADATA_KEY, "{}")
+    if header.get(_DIGEST_KEY) not in (None, content_digest(held, text)):  # older files and others' have none
+        raise ValueError(f"{path}: damaged, it does not hold what was written; copy or download the file again")
     try:
-        metadata = json.loads(header.get(_METADATA_KEY, "{}"))
+        metadata = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path}: its metadata {_METADATA_KEY!r} is not JSON ({error}); write the file again"
@@ -268,12 +263,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Stora
 
 def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()  # torch writes checksums and does not look at them
-            if damaged is not None:
-                raise ValueError(f"{damaged} has another checksum than when it was written")
-        content = torch.load(str(path), map_location="cpu", weights_only=True)
+        content = load_checked(path, old_format=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))  # the rest of torch's text advises to run what is in the file
         reason = f" ({found.group(1)})" if found else ", or is no file of weights"
@@ -281,7 +271,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{path}: holds more than tensors{reason}; if you trust it, load it with torch and save only the "
             "network's state_dict()"
         ) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: cannot be read by torch ({error}); copy or download the file again") from error
     if not isinstance(content, dict):
         raise ValueError(
@@ -356,8 +346,8 @@ def _add_region_path(model: CRAFT, weights: Weights) -> None:
     try:
         architecture = RegionArchitecture.from_dict(weights.metadata["region"])
         add_region_path(model, architecture, seed=0)
-    except ValueError as error:
-        raise ValueError(f"{weights.source}: {error}") from None
+    except (ValueError, RuntimeError, OverflowError, TypeError) as error:
+        raise ValueError(f"{weights.source}: its region path cannot be built: {str(error).splitlines()[0]}") from None
 
 
 def _without_prefixes(name: str) -> str:

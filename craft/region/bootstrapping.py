@@ -18,6 +18,7 @@ from craft.models.craft import CRAFT
 from craft.models.device import choose_precision
 from craft.models.inference import evaluation_mode, run_network
 from craft.models.region_head import RegionPath
+from craft.models.torch_files import DAMAGED, load_checked
 from craft.ohem.region import hardest_rois
 from craft.region.loss import roi_losses
 from craft.region.proposals import ImageRois, batch_rois
@@ -103,10 +104,19 @@ def collect_false_positives(
 
 
 def load_collections(bank: FalsePositives, folder: Path, *, before_step: int, rank: int) -> None:
-    """Fill a resumed run's empty bank with this rank's collections from before a step; that step's is made again."""
+    """Fill a resumed run's empty bank with this rank's collections from before a step; that step's is made again.
+
+    ValueError names a file that is damaged.
+    """
     for path in sorted((folder / FOLDER).glob(f"step_*_rank_{rank}.pt")):
-        if int(path.name.split("_")[1]) < before_step:
-            bank.add(torch.load(str(path), weights_only=True))
+        if int(path.name.split("_")[1]) >= before_step:
+            continue
+        try:
+            features = load_checked(path)
+            bank.add(features)
+        except DAMAGED as error:
+            remedy = "restore it from a copy of the run, or start again in another run folder"
+            raise ValueError(f"{path}: false positives that cannot be read ({error}); {remedy}") from None
 
 
 def _false_positive_features(path: RegionPath, levels: dict[str, Tensor], rois: list[ImageRois]) -> Tensor:

@@ -6,9 +6,6 @@ A checkpoint holds tensors, strings, integers and floats only, so that it loads 
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,24 +14,11 @@ import torch
 from torch import Tensor
 
 from craft.atomic_files import open_atomic
+from craft.models.torch_files import DAMAGED, load_checked
 
 CHECKPOINT = "last.pt"
 PREVIOUS_CHECKPOINT = "last.previous.pt"
 """The checkpoint before `CHECKPOINT`, kept in case the disk damages that one."""
-
-# What torch and zipfile raise for files that are damaged.
-_DAMAGED = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +65,8 @@ def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
         ValueError: the file is not such a checkpoint, or cannot be read.
     """
     try:
-        if path.exists() and not zipfile.is_zipfile(path):
-            raise ValueError("it is cut short or of another format")
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch writes checksums and does not look at them
-        if damaged is not None:
-            raise ValueError(f"damaged, {damaged} has another checksum than when it was written")
-        fields = torch.load(str(path), map_location=device, weights_only=True)
-    except _DAMAGED as error:
+        fields = load_checked(path, device=device)
+    except DAMAGED as error:
         raise ValueError(f"{path}: cannot be read as a checkpoint ({error}); {_remedy(path)}") from error
     wanted = set(Checkpoint.__dataclass_fields__)
     if not isinstance(fields, dict) or set(fields) != wanted:

@@ -149,3 +149,18 @@ def test_region_head_without_its_architecture_is_refused(network, tmp_path, meta
 
     with pytest.raises(ValueError, match=r"weights\.safetensors: .*(no description of its architecture|incomplete)"):
         build_model(read_weights(tmp_path / "weights.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden": 10**6}, {"hidden": 10**18}, {"hidden": 0}, {"hidden": -3}, {"pool_hw": [10**6, 10**6]}, {"levels": 5}],
+)
+def test_region_head_is_compared_before_it_is_allocated(network, tmp_path, change):
+    architecture = RegionArchitecture(hidden=6)
+    add_region_path(network, architecture, seed=3)
+    save_safetensors(network, tmp_path / "weights.safetensors", {"region": {**architecture.as_dict(), **change}})
+
+    with pytest.raises(
+        ValueError, match=r"weights\.safetensors: (does not fit the network|its region path cannot be built)"
+    ):
+        build_model(read_weights(tmp_path / "weights.safetensors"))

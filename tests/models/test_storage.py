@@ -160,10 +160,11 @@ def test_a_file_cut_short_is_refused(tmp_path):
         read_weights(path)
 
 
+@pytest.mark.parametrize("storage", ["float", "int8"])
 @pytest.mark.parametrize("place", [0.01, 0.5, 0.999])
-def test_a_file_with_one_wrong_byte_is_refused(tmp_path, place):
+def test_a_file_with_one_wrong_byte_is_refused(tmp_path, place, storage):
     path = tmp_path / "small.safetensors"
-    save_safetensors(state(), path, {}, storage="int8")
+    save_safetensors(state(), path, {}, storage=storage)
     content = bytearray(path.read_bytes())
     (header,) = struct.unpack("<Q", content[:8])
     first = 8 + header
@@ -171,6 +172,16 @@ def test_a_file_with_one_wrong_byte_is_refused(tmp_path, place):
     path.write_bytes(content)
 
     with pytest.raises(ValueError, match="damaged"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("storage", ["float", "int8"])
+def test_a_threshold_that_changed_in_the_file_is_refused(tmp_path, storage):
+    path = tmp_path / "small.safetensors"
+    save_safetensors(state(), path, {"detection": {"text_threshold": 0.6}}, storage=storage)
+    path.write_bytes(path.read_bytes().replace(b"0.6", b"0.4", 1))
+
+    with pytest.raises(ValueError, match=r"small\.safetensors: damaged"):
         read_weights(path)
 
 
