@@ -129,8 +129,11 @@ def webp(job: tuple[Path, int]) -> bytes:
 
 def unpack(options: argparse.Namespace) -> None:
     for tar in sorted(options.parts.glob("*/part.tar")):
-        with tarfile.open(tar) as file:
-            file.extractall(options.data, filter="data")
+        done = options.data / f"{tar.parent.name}.{tar.stat().st_size}.unpacked"
+        if not done.exists():
+            with tarfile.open(tar) as file:
+                file.extractall(options.data, filter="data")
+            done.touch()
     with ProcessPoolExecutor() as pool:
         count = sum(pool.map(to_bmp, sorted(options.data.rglob("*.webp")), chunksize=16))
     print(f"{options.data}: {count} images")

@@ -37,7 +37,7 @@ from craft.config import dump_config
 from craft.training.bench import Stopwatch
 from craft.training.run_log import read_metrics
 
-STAGES = {"bench": 150, "profile": 60, "tests": 70, "easyocr": 40, "agreement": 80, "ranks": 60, "largest": 90}
+STAGES = {"bench": 95, "profile": 60, "tests": 70, "easyocr": 40, "agreement": 80, "ranks": 60, "largest": 90}
 """Seconds that each stage may take, in the order in which they run."""
 
 
