@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from craft.errors import Problem
+from craft.images.files import files_below, images_among
 from craft.images.reader import IMAGE_ENDINGS
 
 DRAWN = ".drawn.jpg"
-_READ_BY_NAME = IMAGE_ENDINGS | {
-    *(".jfif", ".jpe", ".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".apng", ".dib", ".tga")
-}
 
 
 def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
@@ -28,10 +25,14 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]
     """
     found: dict[Path, None] = {}
     problems: list[Problem] = []
+
+    def refuse(error: OSError) -> None:
+        problems.append(Problem(f"cannot be read ({error.strerror})", "correct its rights", where=str(error.filename)))
+
     for text in map(str, paths):
         path = Path(text)
         if path.is_dir():
-            every = _files_below(path, problems)
+            every = files_below(path, unreadable=refuse)
             files = _images_only(every)
             problems += _other_kinds(path, every)
         elif path.exists():
@@ -50,31 +51,12 @@ def _no_images(text: str) -> Problem:
     if text == "-":
         return Problem("standard input is not read", "save the image and give its path", where=text)
     what = "holds no images" if Path(text).is_dir() else "is not a file or folder, and matches nothing"
-    return Problem(what, f"images end in {', '.join(sorted(_READ_BY_NAME))}", where=text)
+    return Problem(what, f"images end in {', '.join(sorted(IMAGE_ENDINGS))}", where=text)
 
 
-def _files_below(folder: Path, problems: list[Problem]) -> list[Path]:
-    """Files of a folder and of all below, linked ones too, each folder once; adds what cannot be read to `problems`."""
-
-    def unreadable(error: OSError) -> None:
-        problems.append(Problem(f"cannot be read ({error.strerror})", "correct its rights", where=str(error.filename)))
-
-    files, seen = list[Path](), set[str]()
-    for root, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        files += [Path(root, name) for name in names if not name.startswith("._")]
-    return files
-
-
-def _images_only(paths: Iterable[Path]) -> list[Path]:
-    """Images among files, by name, without the drawings of an earlier run."""
-    candidates = (path for path in paths if path.suffix.lower() in _READ_BY_NAME and not path.name.startswith("._"))
-    return sorted(path for path in candidates if not path.name.endswith(DRAWN) and path.is_file())
+def _images_only(files: Iterable[Path]) -> list[Path]:
+    """Images among files, without the drawings of an earlier run."""
+    return [path for path in images_among(files) if not path.name.endswith(DRAWN)]
 
 
 def _other_kinds(folder: Path, files: Iterable[Path]) -> list[Problem]:
@@ -82,7 +64,7 @@ def _other_kinds(folder: Path, files: Iterable[Path]) -> list[Problem]:
     endings = Counter(
         path.suffix.lower() or "no ending"
         for path in files
-        if path.suffix.lower() not in _READ_BY_NAME and not path.name.startswith(".")
+        if path.suffix.lower() not in IMAGE_ENDINGS and not path.name.startswith(".")
     )
     if not endings:
         return []

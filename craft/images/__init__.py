@@ -5,5 +5,8 @@ A file imports only from files above it:
     drawing      Outlines, score maps, captions, tiled images, and image files written.
     headers      Headers of JPEG and PNG files: size, depth, channels, EXIF orientation.
     tar_members  Members of tar files, read in place.
+    unreadable   What is said about a file that cannot be read as an image.
+    pixels       Decoded pixels made RGB with 8 bits, and upright.
     reader       Images from files: upright, RGB, 8 bits, without transparency.
+    files        Image files below a folder, through its links.
 """

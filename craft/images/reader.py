@@ -19,11 +19,19 @@ from PIL import Image, ImageOps
 
 from craft.errors import Problem, refuse_device
 from craft.images.headers import Header, read_header
+from craft.images.pixels import to_8_bits, turn_upright
 from craft.images.tar_members import parse_member, read_member
+from craft.images.unreadable import unreadable
 
 MAX_PIXELS = 500_000_000
 """Most pixels of an image that is decoded: 1.5 GB of RGB."""
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_ENDINGS = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+        *(".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    )
+)
+"""Endings, in lower case, of the files in folders that are read as images, by every verb."""
 
 # OpenCV's flags by reduction of the size. Those of colour images ask for blue first; RGB is asked for apart.
 _REDUCING = {
@@ -53,11 +61,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     EXIF orientation is applied; grey, palettes and CMYK become RGB; transparency is laid on white; 16 bits become 8; the
     first frame of an animation is read.
 
-    Args:
-        path: JPEG, PNG, GIF, BMP, TIFF, WebP or anything else that Pillow opens.
-
-    Raises:
-        ValueError: the file is missing, empty, truncated or not an image.
+    `path` is a JPEG, PNG, GIF, BMP, TIFF, WebP or anything else that Pillow opens. ValueError: the file is missing, empty,
+    truncated or not an image.
     """
     return decode_image(image_bytes(path), name=str(path))
 
@@ -85,7 +90,7 @@ def decode_image(buffer: bytes, *, name: str = "image in memory") -> NDArray[np.
     except Problem as error:
         raise error.at(name) from None
     except _DECODER_ERRORS as error:
-        raise _unreadable(name, error, buffer[:64]) from error
+        raise unreadable(name, error, buffer[:64]) from error
 
 
 class EncodedImage:
@@ -135,12 +140,12 @@ class EncodedImage:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image as `read_image` returns it, from its header, once its end is there.
+    """Height and width of an image as `read_image` returns it: a JPEG's or PNG's from its header, once its end is there.
 
-    TIFF files are decoded, and so is a file whose end is not where its format puts it.
+    Other files, and those whose end is not where their format puts it, are decoded.
 
     Raises:
-        ValueError: the file is missing, empty or not an image. A file damaged within its pixels may pass.
+        ValueError: as `read_image`. A JPEG or PNG damaged within its pixels may pass.
     """
     member = parse_member(str(path))
     if member is None:
@@ -148,25 +153,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         with open(path, "rb") if member is None else io.BytesIO(read_member(member)) as file:
             header = read_header(file)
-            if header is not None:
-                if header.kind == "jpeg" and not _ends_with(file, b"\xff\xd9"):
-                    return read_image(path).shape[:2]
-                return header.upright_hw
-            file.seek(0)
-            with _open_image(file) as image:
-                if image.format == "TIFF":  # whether Pillow has already rotated it depends on Pillow's version
-                    return _upright(image).size[::-1]
-                width, height = image.size
-                rotated = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-                gif_end = image.format == "GIF" and _ends_with(file, b";")
-                image.verify()
-            if not gif_end:
-                return read_image(path).shape[:2]
-            return (width, height) if rotated else (height, width)
-    except Problem:
-        raise
-    except _DECODER_ERRORS as error:
-        raise _unreadable(str(path), error) from error
+            whole = header is not None and (header.kind == "png" or _ends_with(file, b"\xff\xd9"))
+    except OSError as error:
+        raise unreadable(str(path), error) from error
+    if header is None or not whole:
+        return read_image(path).shape[:2]
+    _refuse_huge(header.size_hw, name=str(path))
+    return header.upright_hw
 
 
 def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -177,7 +170,7 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """
     image = _upright(image)
     if image.mode.startswith("I;16"):
-        return _to_rgb(np.asarray(image).astype(np.uint16))
+        return to_8_bits(np.asarray(image).astype(np.uint16))
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels are {'32-bit integers' if image.mode == 'I' else 'floating-point numbers'}")
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
@@ -217,17 +210,13 @@ def image_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise _unreadable(str(path), error) from error
+        raise unreadable(str(path), error) from error
 
 
 def _ends_with(file: BinaryIO, end: bytes) -> bool:
-    """Whether a file ends as its format wants it, but for zeros that padded it; its position is kept."""
-    position = file.tell()
-    size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - _TAIL_BYTES))
-    found = file.read().rstrip(b"\0").endswith(end)
-    file.seek(position)
-    return found
+    """Whether a file ends as its format wants it, but for zeros that padded it."""
+    file.seek(max(0, file.seek(0, io.SEEK_END) - _TAIL_BYTES))
+    return file.read().rstrip(b"\0").endswith(end)
 
 
 def _open_image(file: str | Path | BinaryIO) -> Image.Image:
@@ -252,37 +241,6 @@ def _refuse_huge(size_hw: tuple[int, int], *, name: str = "") -> None:
     if height * width > MAX_PIXELS:
         what = f"has {width:,} x {height:,} pixels, more than the {MAX_PIXELS:,} that craft decodes"
         raise Problem(what, "cut it into parts, or make it smaller", where=name)
-
-
-_OTHER_KINDS = (
-    (b"%PDF", 0, "is a PDF", "convert its pages to images: pdftoppm -r 200 -png FILE PAGE"),
-    (b"ftyphei", 4, "is a HEIC image", "convert it to JPEG or PNG"),
-    (b"ftyphev", 4, "is a HEIC image", "convert it to JPEG or PNG"),
-    (b"ftypmif1", 4, "is a HEIC image", "convert it to JPEG or PNG"),
-    (b"ftyp", 4, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
-    (b"\x1a\x45\xdf\xa3", 0, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
-    (b"AVI ", 8, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
-    (b"<svg", 0, "is an SVG drawing", "convert it to PNG"),
-    (b"<!doctype html", 0, "is a web page", "download the image itself"),
-    (b"<html", 0, "is a web page", "download the image itself"),
-    (b"PK\x03\x04", 0, "is a zip archive", "unpack it"),
-    (b"version https://git-lfs", 0, "is a Git LFS pointer", "run git lfs pull"),
-)
-"""Beginnings of files that people take for images: bytes, their offset, what it is and what to do."""
-
-
-def _unreadable(name: str, error: BaseException, start: bytes = b"") -> Problem:
-    for mark, offset, kind, remedy in _OTHER_KINDS:
-        if start[offset : offset + len(mark)].lower() == mark.lower():
-            return Problem(f"{kind}, which craft does not read", remedy, where=name)
-    if isinstance(error, FileNotFoundError):
-        return Problem("there is no such file", "correct the path", where=name)
-    if isinstance(error, Image.UnidentifiedImageError):
-        what = "is not an image, or a damaged one"
-    else:
-        what = f"cannot be read as an image ({getattr(error, 'strerror', None) or error or type(error).__name__})"
-    remedy = "open it in a viewer, then convert or download it again, or remove it and its label"
-    return Problem(what, remedy, where=name)
 
 
 _pillow_limit = Lock()
@@ -311,7 +269,7 @@ def _is_plain(header: Header, buffer: bytes) -> bool:
 
 def _decode_plain(buffer: bytes, header: Header) -> NDArray[np.uint8] | None:
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    return _oriented(_cv2_decode(buffer, flags), header.orientation)
+    return turn_upright(_cv2_decode(buffer, flags), orientation=header.orientation)
 
 
 def _decode_16_bits(buffer: bytes, header: Header | None) -> NDArray[np.uint8] | None:
@@ -322,7 +280,7 @@ def _decode_16_bits(buffer: bytes, header: Header | None) -> NDArray[np.uint8] |
     if pixels.ndim == 3:
         pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # OpenCV has blue first
     orientation = header.orientation if header is not None else _pillow_orientation(buffer)
-    return _oriented(_to_rgb(pixels), orientation)
+    return turn_upright(to_8_bits(pixels), orientation=orientation)
 
 
 def _cv2_decode(buffer: bytes, flags: int) -> NDArray | None:
@@ -338,28 +296,3 @@ def _pillow_orientation(buffer: bytes) -> int:
             return int(image.getexif().get(0x0112, 1))
     except _DECODER_ERRORS:
         return 1
-
-
-def _to_rgb(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Convert 16-bit grey, RGB or RGBA to 8-bit RGB: 65535 becomes 255, transparency white."""
-    scaled = pixels.astype(np.float32) / 257.0
-    if scaled.ndim == 2:
-        scaled = scaled[..., None]
-    if scaled.shape[2] == 4:
-        opacity = scaled[..., 3:] / 255.0
-        scaled = scaled[..., :3] * opacity + 255.0 * (1.0 - opacity)
-    rounded = np.rint(scaled).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(rounded, (*rounded.shape[:2], 3)))
-
-
-def _oriented(pixels: NDArray[np.uint8] | None, orientation: int) -> NDArray[np.uint8] | None:
-    """Apply an EXIF orientation: 5 to 8 swap rows and columns, the others mirror."""
-    if pixels is None or not 2 <= orientation <= 8:
-        return pixels
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from numpy.typing import NDArray
 
 from craft.config import DatasetSettings
 from craft.datasets.reading import read_dataset
+from craft.errors import Problem
 from craft.geometry import visible_shares
+from craft.images.files import files_below, images_among
 from craft.images.reader import IMAGE_ENDINGS, read_image
 from craft.synth.colours import Colour, apply_light, blend_colour, natural_colour
 from craft.synth.placement import rotation
 from craft.synth.rendered_scene import Image
 from craft.synth.textures import add_texture, texture_patch
+
+_Entry = tuple[str, tuple[NDArray[np.float32], ...]]  # a photograph's path and the polygons of its words
 
 
 def photograph_background(
@@ -25,8 +30,7 @@ def photograph_background(
 ) -> tuple[Image, list[NDArray[np.float32]]]:
     """Crop a random photograph of a folder or labelled dataset, with its words' polygons; ValueError if it has none."""
     entries = _entries(folder, labelled)
-    path, polygons = entries[int(generator.integers(len(entries)))]
-    image = read_image(path)
+    image, polygons = _first_readable(entries, int(generator.integers(len(entries))))
     least = max(size_hw[0] / image.shape[0], size_hw[1] / image.shape[1])
     scale = least * float(np.exp(generator.uniform(0, np.log(2.0))))
     crop = np.ceil(np.array(size_hw) / scale).astype(int)
@@ -41,14 +45,25 @@ def photograph_background(
     return resized, [polygon for polygon, share in zip(moved, shares, strict=True) if share > 0]
 
 
+def _first_readable(entries: tuple[_Entry, ...], first: int) -> tuple[Image, tuple[NDArray[np.float32], ...]]:
+    """The photograph at `first`, or the next one that can be read; each that cannot is named once."""
+    for number in range(len(entries)):
+        path, polygons = entries[(first + number) % len(entries)]
+        try:
+            return read_image(path), polygons
+        except Problem as problem:
+            warnings.warn(f"no background: {problem}", stacklevel=2)
+            last = problem
+    raise last
+
+
 @cache
-def _entries(folder: str, labelled: bool) -> tuple[tuple[str, tuple[NDArray[np.float32], ...]], ...]:
+def _entries(folder: str, labelled: bool) -> tuple[_Entry, ...]:
     if labelled:
-        scenes = read_dataset(DatasetSettings(path=folder, split="all")).scenes
+        scenes = read_dataset(DatasetSettings(path=folder, split="all")).good_scenes
         entries = tuple((scene.image_path, tuple(word.polygon_xy for word in scene.words)) for scene in scenes)
     else:
-        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
-        entries = tuple((str(path), ()) for path in files)
+        entries = tuple((str(path), ()) for path in images_among(files_below(Path(folder))))
     if not entries:
         raise ValueError(f"{folder}: no images here; name a folder with {', '.join(sorted(IMAGE_ENDINGS))} files")
     return entries

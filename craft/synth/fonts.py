@@ -14,6 +14,7 @@ from pathlib import Path
 import uharfbuzz
 from numpy.random import Generator
 
+from craft.images.files import files_below
 from craft.synth.text import LANGUAGES, word_list
 from craft.synth.typeface import Typeface, bundled_folder, load_typeface
 
@@ -120,7 +121,7 @@ def _package_files() -> Iterator[Path]:
 
 
 def _fonts_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS) if folder.is_dir() else []
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in _ENDINGS and path.is_file())
 
 
 @cache

@@ -1,0 +1,39 @@
+"""What is said about a file that cannot be read as an image: what it is instead, and what to do."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from craft.errors import Problem
+
+_OTHER_KINDS = (
+    (b"%PDF", 0, "is a PDF", "convert its pages to images: pdftoppm -r 200 -png FILE PAGE"),
+    (b"ftyphei", 4, "is a HEIC image", "convert it to JPEG or PNG"),
+    (b"ftyphev", 4, "is a HEIC image", "convert it to JPEG or PNG"),
+    (b"ftypmif1", 4, "is a HEIC image", "convert it to JPEG or PNG"),
+    (b"ftypavif", 4, "is an AVIF image", "convert it to JPEG or PNG, or install Pillow 11.3 or later"),
+    (b"ftyp", 4, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
+    (b"\x1a\x45\xdf\xa3", 0, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
+    (b"AVI ", 8, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
+    (b"<svg", 0, "is an SVG drawing", "convert it to PNG"),
+    (b"<!doctype html", 0, "is a web page", "download the image itself"),
+    (b"<html", 0, "is a web page", "download the image itself"),
+    (b"PK\x03\x04", 0, "is a zip archive", "unpack it"),
+    (b"version https://git-lfs", 0, "is a Git LFS pointer", "run git lfs pull"),
+)
+"""Beginnings of files that people take for images: bytes, their offset, what it is and what to do."""
+
+
+def unreadable(name: str, error: BaseException, start: bytes = b"") -> Problem:
+    """Say what is wrong with the file `name`, which an `error` met; `start` is how its content begins, where known."""
+    for mark, offset, kind, remedy in _OTHER_KINDS:
+        if start[offset : offset + len(mark)].lower() == mark.lower():
+            return Problem(f"{kind}, which craft does not read", remedy, where=name)
+    if isinstance(error, FileNotFoundError):
+        return Problem("there is no such file", "correct the path", where=name)
+    if isinstance(error, Image.UnidentifiedImageError):
+        what = "is not an image, or a damaged one"
+    else:
+        what = f"cannot be read as an image ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+    remedy = "open it in a viewer, then convert or download it again, or remove it and its label"
+    return Problem(what, remedy, where=name)
