@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from craft.config import load_config
+    from craft.decode.detections import Detections
     from craft.detection.detector import Detector
     from craft.models.craft import CRAFT
     from craft.ohem.loss import pixel_loss
-    from craft.scene import Detections, Scene, Word
+    from craft.scene import Scene, Word
     from craft.targets.heatmaps import draw_targets
     from craft.training.loop import train
 
@@ -31,7 +32,7 @@ __all__ = [
 
 _HOMES = {
     "CRAFT": "craft.models.craft",
-    "Detections": "craft.scene",
+    "Detections": "craft.decode.detections",
     "Detector": "craft.detection.detector",
     "Scene": "craft.scene",
     "Word": "craft.scene",

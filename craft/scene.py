@@ -1,8 +1,8 @@
-"""What flows between the parts of craft: words and scenes as labelled, samples as trained on, detections as found."""
+"""What flows between the parts of craft: words and scenes as labelled, samples as trained on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,16 +44,3 @@ class Sample:
     seed: int  # the sample's own number, from (seed, epoch, position); rules that choose at random start from it
     name: str  # the scene's name, for messages and figures
     unreadable: tuple[str, ...] = ()  # what was wrong with images that were passed over to get this crop
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detections:
-    """Words found in one image, in source image pixels."""
-
-    quads_xy: NDArray[np.float32]  # (N, 4, 2) clockwise
-    scores: NDArray[np.float32]  # (N,) 0 to 1: mean region score of the pixels above the low threshold
-    polygons_xy: list[NDArray[np.float32]] = field(default_factory=list)  # (P, 2) each, if asked for
-    character_quads_xy: list[NDArray[np.float32]] = field(default_factory=list)  # (C, 4, 2) each, if asked for
-
-    def __len__(self) -> int:
-        return len(self.quads_xy)

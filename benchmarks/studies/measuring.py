@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from craft.config import DetectionSettings, Protocol
+from craft.decode.detections import Detections
 from craft.detection.detector import Detector
 from craft.evaluation.bootstrap import Interval, Metric, bootstrap_interval
 from craft.evaluation.image_score import ImageScore, score_matches
 from craft.evaluation.protocols import score_scene
-from craft.scene import Detections, Scene
+from craft.scene import Scene
 from craft.studies.scores import DETECTIONS, MATCHED, WORDS
 
 _METRICS: tuple[Metric, ...] = ("precision", "recall", "hmean")

@@ -94,6 +94,12 @@ def _detect(options: argparse.Namespace) -> int:
             ": ".join(filter(None, (str(image.path), f"{image.num_words} words", ", ".join(map(str, image.written)))))
         )
     print(f"{run.num_words} words in {run.num_images} images, {seconds:.1f} s: {options.out}")
+    for name, count in run.dropped.items():
+        value = getattr(detector.settings, name)
+        print(f"{count} more words were dropped by {name}={value:g}; to keep them, add --set {name}=0")
+    if run.num_images and {"json", "icdar"} & set(options.format or ["json"]):
+        out = shlex.quote(str(options.out))
+        print(f"To score them against labels: craft evaluate --detections {out} --truth DATASET --protocol icdar2015")
     return 1 if run.failures else 0
 
 

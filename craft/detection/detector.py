@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from craft.config import DetectionSettings, validate_config
+from craft.decode.detections import Detections
 from craft.decode.words import words_from_maps
 from craft.detection.network_input import STRIDE, ImageLike, load_image, network_size, resize_and_pad, source_scale
 from craft.detection.tiling import score_tiles
@@ -21,7 +23,6 @@ from craft.models.device import choose_device, choose_precision
 from craft.models.inference import run_network
 from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.models.weights import build_model, read_weights
-from craft.scene import Detections
 
 if TYPE_CHECKING:
     from craft.region.rescoring import JudgedWords
@@ -53,6 +54,7 @@ class Detector:
         settings: sizes and thresholds.
         device: where the network runs.
         precision: the type that autocast computes in.
+        weights: where the network comes from, if `from_weights` read it.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Detector:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.model = model.to(self.device).eval()
+        self.weights = ""
 
     @classmethod
     def from_weights(
@@ -98,20 +101,35 @@ class Detector:
             given={"detection": overrides},
         )
         model = build_model(weights).to(memory_format=torch.channels_last)
-        return cls(model, config.detection, device=device, precision=precision)
+        detector = cls(model, config.detection, device=device, precision=precision)
+        detector.weights = str(path)
+        return detector
 
     @property
     def has_region_head(self) -> bool:
         """Whether the network has a region head, which judges words after decoding."""
         return self._region_path() is not None
 
-    def detect(self, image: ImageLike, *, polygons: bool = False, characters: bool = False) -> Detections:
+    def __repr__(self) -> str:
+        size = self.settings.sizing
+        how = (
+            f"{size}, long side {self.settings.long_side}"
+            if size == "long_side"
+            else f"{size}, x {self.settings.magnify:g}"
+        )
+        precision = str(self.precision).removeprefix("torch.")
+        return f"<Detector: {self.weights or type(self.model).__name__}, {how}, on {self.device} in {precision}>"
+
+    def detect(
+        self, image: ImageLike, *, polygons: bool = False, characters: bool = False, progress: bool = False
+    ) -> Detections:
         """Find the words of one image.
 
         Args:
             image: (H, W, 3) or (H, W) uint8, RGB or grey; a Pillow image; or a path.
             polygons: fill in `Detections.polygons_xy`.
             characters: fill in `Detections.character_quads_xy`.
+            progress: show the progress of an image that is scored in tiles on standard error.
 
         Returns:
             The words, in source image pixels.
@@ -119,7 +137,8 @@ class Detector:
         Raises:
             ValueError: the image cannot be read, or is not uint8; or the network was put in training mode.
         """
-        return self._words(self.score(image), polygons=polygons, characters=characters)
+        found = self._words(self.score(image, progress=progress), polygons=polygons, characters=characters)
+        return replace(found, image_path=str(image)) if isinstance(image, str | Path) else found
 
     def detect_many(
         self, images: Iterable[ImageLike], *, batch_size: int = 8, polygons: bool = False, characters: bool = False
@@ -154,9 +173,9 @@ class Detector:
         """
         return self.score(image)[:3]
 
-    def score(self, image: ImageLike) -> ScoredImage:
+    def score(self, image: ImageLike, *, progress: bool = False) -> ScoredImage:
         """Run the network on one image, and keep what `judge` needs."""
-        (scored,) = self._score_images([load_image(image)])
+        (scored,) = self._score_images([load_image(image)], progress=progress)
         return scored
 
     def judge(
@@ -187,6 +206,7 @@ class Detector:
     def _words(self, scored: ScoredImage, *, polygons: bool, characters: bool) -> Detections:
         """Decode, and let the region head judge if there is one."""
         found = words_from_maps(*scored[:3], settings=self.settings, polygons=polygons, characters=characters)
+        found = replace(found, size_hw=scored.size_hw)
         path = self._region_path()
         if path is None:
             return found
@@ -196,7 +216,7 @@ class Detector:
             path.head, scored.levels, found, scored.scale_xy, size_hw=scored.size_hw, settings=self.settings
         )
 
-    def _score_images(self, images: list[NDArray[np.uint8]]) -> list[ScoredImage]:
+    def _score_images(self, images: list[NDArray[np.uint8]], *, progress: bool = False) -> list[ScoredImage]:
         """Score images of any sizes, those of one padded size in one pass of the network."""
         sources_hw = [(image.shape[0], image.shape[1]) for image in images]
         sizes_hw = [network_size(source_hw, self.settings) for source_hw in sources_hw]
@@ -206,7 +226,7 @@ class Detector:
             by_shape.setdefault(pixels.shape, []).append(index)
         found: dict[int, ScoredImage] = {}
         for indices in by_shape.values():
-            maps, levels = self._score_padded(np.stack([padded[index] for index in indices]))
+            maps, levels = self._score_padded(np.stack([padded[index] for index in indices]), progress=progress)
             for row, index in enumerate(indices):
                 (height, width), pair = sizes_hw[index], maps[row]
                 if not self.settings.keep_padding:
@@ -217,12 +237,14 @@ class Detector:
                 found[index] = ScoredImage(region, affinity, scale_xy, own, sources_hw[index])
         return [found[index] for index in range(len(images))]
 
-    def _score_padded(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
+    def _score_padded(
+        self, pixels: NDArray[np.uint8], *, progress: bool
+    ) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
         """What `_run` returns, in the memory of one tile if the images are large."""
         tile = self.settings.tile // STRIDE * STRIDE
         if tile == 0 or max(pixels.shape[1:3]) <= tile:
             return self._run(pixels)
-        tiled = [score_tiles(image, self._run, tile=tile) for image in pixels]
+        tiled = [score_tiles(image, self._run, tile=tile, progress=progress) for image in pixels]
         levels = {name: torch.cat([features[name] for _, features in tiled]) for name in tiled[0][1]}
         return np.stack([maps for maps, _ in tiled]), levels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from craft.atomic_files import write_atomic
+from craft.decode.detections import Detections
 from craft.detection.detector import Detector
 from craft.detection.image_search import DRAWN, find_images
 from craft.detection.network_input import network_size
@@ -22,9 +23,8 @@ from craft.detection.result_table import ResultTable
 from craft.errors import Problem
 from craft.evaluation.protocols import round_detections
 from craft.geometry import clockwise
-from craft.images.drawing import draw_detections, fit_long_side, write_image
+from craft.images.drawing import fit_long_side, write_image
 from craft.images.reader import count_pages, read_image
-from craft.scene import Detections
 
 Format = Literal["json", "icdar", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
@@ -61,6 +61,7 @@ class DetectionRun:
     written: tuple[Path, ...] = field(default=(), repr=False)
     images: tuple[ImageResult, ...] = field(default=(), repr=False)
     remarks: tuple[Problem, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)  # words that a filter dropped, by the setting that did
 
 
 def detect_paths(
@@ -103,7 +104,7 @@ def detect_paths(
     images, found_problems = find_images(paths)
     failures = [problem for problem in found_problems if problem.fatal]
     remarks = [problem for problem in found_problems if not problem.fatal]
-    written, done = list[Path](), list[ImageResult]()
+    written, done, dropped = list[Path](), list[ImageResult](), Counter[str]()
     named = list(zip(images, result_names(images), strict=True))
     _refuse_overwriting(images, [out / f"{name}{DRAWN}" for _, name in named if draw])
     remarks += _replaced_results(out, named)
@@ -112,8 +113,8 @@ def detect_paths(
         for path, name in tqdm(named, desc="detect", unit="image", disable=not progress):
             try:
                 image = read_image(path)
-                found = detector.detect(image, polygons=polygons, characters=characters)
-                found = clip_to_image(found, (image.shape[0], image.shape[1]))
+                found = detector.detect(image, polygons=polygons, characters=characters, progress=progress)
+                found = clip_to_image(replace(found, image_path=str(path)), (image.shape[0], image.shape[1]))
                 files = _write_results(out, name, path, image, found, formats=formats, draw=draw)
             except (ValueError, OSError) as error:
                 if isinstance(error, OSError) and error.errno in _FULL:
@@ -124,6 +125,7 @@ def detect_paths(
             if table is not None:
                 table.add(str(path), csv_rows(path, found))
             remarks += _image_remarks(path, image, detector)
+            dropped.update(found.dropped)
             written += files
             done.append(ImageResult(path, len(found), tuple(files)))
     finally:
@@ -131,7 +133,7 @@ def detect_paths(
             table.close()
             written.append(table.path)
     num_words = sum(result.num_words for result in done)
-    return DetectionRun(len(done), num_words, tuple(failures), tuple(written), tuple(done), tuple(remarks))
+    return DetectionRun(len(done), num_words, tuple(failures), tuple(written), tuple(done), tuple(remarks), dropped)
 
 
 def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
@@ -191,24 +193,6 @@ def result_names(images: Sequence[Path]) -> list[str]:
     return list(names)
 
 
-def detections_as_dict(path: str | Path, size_hw: tuple[int, int], found: Detections) -> dict[str, Any]:
-    """Describe the words of an image in the json format.
-
-    Returns:
-        {"image", "height", "width", "words": [{"quad", "score", "polygon"?, "characters"?}]}, with coordinates in source
-        pixels to a hundredth, (0, 0) at the top-left corner of the top-left pixel.
-    """
-    words: list[dict[str, Any]] = []
-    for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True)):
-        word: dict[str, Any] = {"quad": _rounded(quad), "score": round(float(score), 4)}
-        if found.polygons_xy:
-            word["polygon"] = _rounded(found.polygons_xy[index])
-        if found.character_quads_xy:
-            word["characters"] = _rounded(found.character_quads_xy[index])
-        words.append(word)
-    return {"image": str(path), "height": size_hw[0], "width": size_hw[1], "words": words}
-
-
 def icdar_text(found: Detections) -> str:
     """The content of an ICDAR 2015 or 2017 result file: lines "x1,y1,x2,y2,x3,y3,x4,y4" of integers, clockwise."""
     quads = (clockwise(quad).astype(np.int64) for quad in round_detections(found.quads_xy))
@@ -244,22 +228,16 @@ def _write_results(
 ) -> list[Path]:
     written = []
     if "json" in formats:
-        record = detections_as_dict(path, (image.shape[0], image.shape[1]), found)
-        written.append(
-            write_atomic(out / f"{name}.json", _utf8(json.dumps(record, ensure_ascii=False) + "\n"), durable=False)
-        )
+        text = json.dumps(found.to_dict(), ensure_ascii=False) + "\n"
+        written.append(write_atomic(out / f"{name}.json", _utf8(text), durable=False))
     if "icdar" in formats:
         written.append(write_atomic(out / f"res_{name}.txt", icdar_text(found).encode(), durable=False))
     if draw:
-        drawn = draw_detections(image, found)
+        drawn = found.draw(image)
         if max(drawn.shape[:2]) > _MOST_JPEG_SIDE:  # more than JPEG holds
             drawn = fit_long_side(drawn, _MOST_JPEG_SIDE)
         written.append(write_image(out / f"{name}{DRAWN}", drawn, quality=92))
     return written
-
-
-def _rounded(points: NDArray[np.floating]) -> list[Any]:
-    return np.round(points.astype(np.float64), 2).tolist()
 
 
 def _utf8(text: str) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 MARGIN = 256
 """Network input pixels around a tile's own part, more than the receptive field of a map pixel: 13 convolutions and five
@@ -38,7 +40,9 @@ def tile_spans(length: int, tile: int) -> list[tuple[int, int, int, int]]:
     return spans
 
 
-def score_tiles(pixels: NDArray[np.uint8], score: Score, *, tile: int) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
+def score_tiles(
+    pixels: NDArray[np.uint8], score: Score, *, tile: int, progress: bool = False
+) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
     """Score an image tile by tile, in the network's memory for one tile.
 
     Every map pixel is computed from the same input pixels as in one pass, so both agree but for the rounding of sums.
@@ -47,24 +51,26 @@ def score_tiles(pixels: NDArray[np.uint8], score: Score, *, tile: int) -> tuple[
         pixels: (H, W, 3) uint8, sides multiples of 32.
         score: runs the network.
         tile: longest side of a tile in pixels, a multiple of 32, at least 640.
+        progress: say on standard error how many tiles there are, and show how many are done.
 
     Returns:
         Both maps, (2, H/2, W/2) float32, and the features of the whole image, (1, C, h, w) each.
     """
     height, width = pixels.shape[:2]
     whole: dict[str, Tensor] = {}
-    for top, bottom, own_top, own_bottom in tile_spans(height, tile):
-        for left, right, own_left, own_right in tile_spans(width, tile):
-            scored, features = score(pixels[None, top:bottom, left:right])
-            parts = {"maps": torch.from_numpy(scored), **features}
-            for name, part in parts.items():
-                stride = (bottom - top) // part.shape[2]
-                if name not in whole:
-                    shape = (1, part.shape[1], height // stride, width // stride)
-                    whole[name] = torch.empty(shape, dtype=part.dtype, device=part.device)
-                rows, rows_of_tile = _part(top, own_top, own_bottom, stride)
-                columns, columns_of_tile = _part(left, own_left, own_right, stride)
-                whole[name][:, :, rows, columns] = part[:, :, rows_of_tile, columns_of_tile]
+    spans = list(product(tile_spans(height, tile), tile_spans(width, tile)))
+    what = f"{width} x {height} in {len(spans)} tiles"
+    for rows, columns in tqdm(spans, desc=what, unit="tile", leave=False, disable=not progress):
+        (top, bottom, own_top, own_bottom), (left, right, own_left, own_right) = rows, columns
+        scored, features = score(pixels[None, top:bottom, left:right])
+        for name, part in {"maps": torch.from_numpy(scored), **features}.items():
+            stride = (bottom - top) // part.shape[2]
+            if name not in whole:
+                shape = (1, part.shape[1], height // stride, width // stride)
+                whole[name] = torch.empty(shape, dtype=part.dtype, device=part.device)
+            down, down_of_tile = _part(top, own_top, own_bottom, stride)
+            across, across_of_tile = _part(left, own_left, own_right, stride)
+            whole[name][:, :, down, across] = part[:, :, down_of_tile, across_of_tile]
     return whole.pop("maps")[0].numpy(), whole
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
 from craft.config import DetectionSettings
+from craft.decode.detections import Detections
 from craft.geometry import bounding_boxes, signed_area
 from craft.models.region_head import BOX_CODER, RegionHead
-from craft.scene import Detections
 
 _LEAST_SIDE = 1.0  # network input pixels, so that every box has an area
 _AXIS_ALIGNED = 1.02  # the bounding box of an axis-aligned quad has at most this much of the quad's area
@@ -78,13 +78,9 @@ def rescore_words(
 ) -> Detections:
     """Let the region head judge the words of an image, as in `judge_words`, and return those that are kept, in order."""
     judged = judge_words(head, levels, found.quads_xy, found.scores, scale_xy, size_hw=size_hw, settings=settings)
-    kept = np.flatnonzero(judged.kept)
-    return Detections(
-        quads_xy=judged.quads_xy[kept],
-        scores=judged.scores[kept],
-        polygons_xy=[found.polygons_xy[index] for index in kept] if found.polygons_xy else [],
-        character_quads_xy=[found.character_quads_xy[index] for index in kept] if found.character_quads_xy else [],
-    )
+    num_low = int((~judged.kept).sum())
+    dropped = {**found.dropped, "region_threshold": num_low} if num_low else found.dropped
+    return replace(found, quads_xy=judged.quads_xy, scores=judged.scores, dropped=dropped)[judged.kept]
 
 
 def _refine_axis_aligned(quads_xy: NDArray[np.float32], boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:

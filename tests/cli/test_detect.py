@@ -52,6 +52,25 @@ def test_a_photo_alone_gives_words_and_a_drawing_beside_it(folder, capsys):
     assert sorted(path.name for path in folder.iterdir()) == ["found", "package", "photo.jpg"]
 
 
+def test_dropped_words_are_said_with_the_way_to_keep_them_and_results_can_be_scored(folder, capsys):
+    labels = folder / "set" / "ch4_training_localization_transcription_gt"
+    labels.mkdir(parents=True)
+    (labels.parent / "ch4_training_images").mkdir()
+    (folder / "photo.jpg").rename(labels.parent / "ch4_training_images" / "photo.jpg")
+    (labels / "gt_photo.txt").write_text("0,0,96,0,96,64,0,64,word\n", encoding="utf-8")
+
+    assert main(["detect", "set", "--set", "least_side=1000"]) == 0
+    said = capsys.readouterr().out
+    assert main(["detect", "set"]) == 0
+    advice = capsys.readouterr().out.splitlines()[-1]
+
+    assert "1 more words were dropped by least_side=1000; to keep them, add --set least_side=0" in said
+    assert json.loads((folder / "found" / "photo.json").read_text())["words"]
+    command = advice.removeprefix("To score them against labels: craft ").replace("DATASET", "set").split()
+    assert main(command) == 0
+    assert "1 images" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "files"),
     [

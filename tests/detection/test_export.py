@@ -12,11 +12,11 @@ from PIL import Image
 from torch import nn
 
 from craft.config import DetectionSettings
+from craft.decode.detections import Detections
 from craft.detection.detector import Detector
-from craft.detection.export import clip_to_image, detect_paths, detections_as_dict, icdar_text, result_names
+from craft.detection.export import clip_to_image, detect_paths, icdar_text, result_names
 from craft.detection.image_search import find_images
 from craft.evaluation.result_files import read_results
-from craft.scene import Detections
 from tests.detection.test_detector import BrightIsText, box_image
 
 
@@ -144,7 +144,7 @@ def test_json_has_polygons_where_they_were_found():
     quad = np.array([[0, 0], [4, 0], [4, 2], [0, 2]], np.float32)
     found = Detections(quad[None], np.array([0.5], np.float32), [np.concatenate([quad, quad[:2]])])
 
-    (word,) = detections_as_dict("x.png", (10, 20), found)["words"]
+    (word,) = found.to_dict()["words"]
 
     assert len(word["polygon"]) == 6
     assert "characters" not in word

@@ -113,6 +113,19 @@ def test_images_of_one_size_in_a_batch_are_tiled_one_by_one():
     assert np.abs(both[0] - both[1]).max() > 1e-4
 
 
+def test_progress_says_how_many_tiles_there_are(capsys):
+    detector = Detector(
+        CRAFT(width=0.0625), DetectionSettings(sizing="scale", magnify=1.0, tile=LEAST_TILE), device="cpu"
+    )
+
+    detector.detect(random_image((64, 1280), seed=0), progress=True)
+    said = capsys.readouterr().err
+    detector.detect(random_image((64, 1280), seed=0))
+
+    assert "1280 x 64 in 10 tiles" in said
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("tile", [1, LEAST_TILE - 1])
 def test_a_tile_that_is_all_margin_is_refused(tile):
     with pytest.raises(ValueError, match=f"tile is {tile}; a tile has at least 640 pixels"):

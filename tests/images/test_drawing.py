@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from craft.decode.detections import Detections
 from craft.images.drawing import (
     WHITE,
     WORD_COLOUR,
     add_caption,
-    draw_detections,
     draw_polygons,
     encode_image,
     fit_long_side,
@@ -20,7 +20,6 @@ from craft.images.drawing import (
     write_image,
 )
 from craft.images.reader import decode_image, read_image
-from craft.scene import Detections
 
 QUAD = np.array([[[10, 10], [50, 10], [50, 30], [10, 30]]], np.float32)
 
@@ -43,23 +42,23 @@ def test_detections_are_drawn_with_scores_characters_and_polygons():
     found = Detections(QUAD, np.array([0.87], np.float32))
     rich = Detections(QUAD, found.scores, [QUAD[0] + 3], [QUAD - 2])
 
-    assert (draw_detections(image, found, scores=False) != image).any()
-    assert (draw_detections(image, found, scores=True) != draw_detections(image, found)).any()
-    assert (draw_detections(image, rich) != draw_detections(image, found)).any()
+    assert (found.draw(image, scores=False) != image).any()
+    assert (found.draw(image, scores=True) != found.draw(image)).any()
+    assert (rich.draw(image) != found.draw(image)).any()
 
 
 def test_no_detections_leave_the_image_as_it_is():
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     none = Detections(np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32))
 
-    np.testing.assert_array_equal(draw_detections(image, none), image)
+    np.testing.assert_array_equal(none.draw(image), image)
 
 
 def test_outlines_far_outside_or_not_finite_do_no_harm():
     image = np.zeros((20, 30, 3), np.uint8)
     wild = np.array([[[-1e9, np.nan], [1e12, 5], [np.inf, 1e9], [0, 0]]])
 
-    assert draw_detections(image, Detections(wild.astype(np.float32), np.ones(1, np.float32))).shape == image.shape
+    assert Detections(wild.astype(np.float32), np.ones(1, np.float32)).draw(image).shape == image.shape
 
 
 def test_heat_map_runs_from_blue_to_red():

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from craft.config import DetectionSettings
+from craft.decode.detections import Detections
 from craft.detection.detector import Detector
 from craft.models.craft import CRAFT
 from craft.models.region_head import RegionArchitecture, RegionHead, add_region_path
 from craft.models.weights import save_safetensors
 from craft.region.rescoring import rescore_words
-from craft.scene import Detections
 
 SIZE_HW = (80, 120)
 SCALE = np.array([1.0, 1.0])
