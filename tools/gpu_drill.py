@@ -2,12 +2,14 @@
 
     python tools/gpu_drill.py pack PARTS --train a.jsonl b.jsonl --validation c.jsonl --teacher mlt.pth --wheels DIR
     python tools/gpu_drill.py unpack PARTS DATA
+    python tools/gpu_drill.py train CONFIG RUN SECONDS
     python tools/gpu_drill.py split FILE FOLDER
     python tools/gpu_drill.py join FOLDER/NAME.part0 FILE
 
 `pack` re-encodes the images of JSON Lines datasets (those that `craft label` and `craft synth` write) as WebP and fills
 folders PARTS/a, PARTS/b, ... of at most `--part-size` MiB each, in the order given: wheels, validation, training, teacher.
-The teacher travels in 8 bits. `unpack` writes the images as BMP, which loads fastest. `split` cuts a file into parts.
+The teacher travels in 8 bits. `unpack` writes the images as BMP, which loads fastest. `train` trains until the time is up: the
+learning rate falls by the clock, and what is left is RUN/last.pt. `split` cuts a file into parts.
 """
 
 from __future__ import annotations
@@ -15,8 +17,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
+import os
 import shutil
+import signal
 import tarfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from io import BytesIO
@@ -45,6 +51,12 @@ def main() -> None:
     verb.add_argument("parts", type=Path)
     verb.add_argument("data", type=Path)
     verb.set_defaults(work=unpack)
+    verb = verbs.add_parser("train")
+    verb.add_argument("config", type=Path)
+    verb.add_argument("run", type=Path)
+    verb.add_argument("seconds", type=float)
+    verb.add_argument("--set", action="append", default=[])
+    verb.set_defaults(work=train_by_the_clock)
     verb = verbs.add_parser("split")
     verb.add_argument("file", type=Path)
     verb.add_argument("folder", type=Path)
@@ -144,6 +156,24 @@ def to_bmp(path: Path) -> int:
         image.convert("RGB").save(path.with_suffix(".bmp"))
     path.unlink()
     return 1
+
+
+def train_by_the_clock(options: argparse.Namespace) -> None:
+    """Train with a cosine over the time that is left, which ends with a checkpoint."""
+    from craft.config import OptimizerSettings, load_config
+    from craft.training import loop
+
+    start = time.monotonic()
+
+    def rate(step: int, *, steps: int, settings: OptimizerSettings) -> float:
+        done = min(1.0, (time.monotonic() - start) / options.seconds)
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        falling = settings.final_share + (1 - settings.final_share) * 0.5 * (1 + math.cos(math.pi * done))
+        return settings.learning_rate * min(1.0, (step + 1) / settings.warmup_steps) * falling
+
+    loop.learning_rate_at = rate
+    print(loop.train(load_config(options.config, overrides=options.set), options.run))
 
 
 def split(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@
 #   bash tools/gpu_drill.sh PARTS OUT measure           tests, agreement, speed, profile
 #   bash tools/gpu_drill.sh PARTS OUT train SECONDS     the authors' network fine-tuned, then `small` taught by it
 #
-# Settings by environment: DRILL (work folder), TEACHER_STEPS, SMALL_STEPS, BATCH, CROP, SMALL_BATCH, SMALL_CROP, WORKERS,
+# Settings by environment: DRILL (work folder), BATCH, CROP, SMALL_BATCH, SMALL_CROP, WORKERS,
 # DEVICE, SET (--set arguments for both trainings), MINUTES (for the measurements). Each stage has a time limit and
 # writes what it found as it goes, so a call that is cut off loses only the rest.
 set -u
@@ -45,13 +45,12 @@ detection: {text_threshold: 0.7, low_text: 0.4, link_threshold: 0.4, magnify: 1.
 YAML
 
 train_teacher() {
-  timeout -s TERM "$1" $python -m craft train "$drill/base.yaml" --out "$out/teacher" --set training.steps="${TEACHER_STEPS:-2500}" ${SET:-} > "$out/teacher.log" 2>&1
+  $python tools/gpu_drill.py train "$drill/base.yaml" "$out/teacher" "$1" --set training.steps=1000000 ${SET:-} > "$out/teacher.log" 2>&1
   say "teacher: status $?"
 }
 
 train_small() {
-  local teacher=$out/teacher/last.safetensors
-  [ -f "$teacher" ] || teacher=$out/teacher/best.safetensors
+  local teacher=$out/teacher/last.pt
   [ -f "$teacher" ] || teacher=$drill/teacher.safetensors
   cat > "$drill/small.yaml" <<YAML
 extends: base.yaml
@@ -63,16 +62,16 @@ optimizer: {learning_rate: ${SMALL_RATE:-5e-4}, warmup_steps: 60, average_decay:
 training: {seed: 2, batch_size: ${SMALL_BATCH:-32}}
 detection: {magnify: 1.25, canvas: 2240}
 YAML
-  timeout -s TERM "$1" $python -m craft train "$drill/small.yaml" --out "$out/small" --set training.steps="${SMALL_STEPS:-2000}" ${SET:-} > "$out/small.log" 2>&1
+  $python tools/gpu_drill.py train "$drill/small.yaml" "$out/small" "$1" --set training.steps=1000000 ${SET:-} > "$out/small.log" 2>&1
   say "small: status $?"
 }
 
 collect() {
   mkdir -p "$out/back"
   for name in ${COLLECT-teacher small}; do
-    for kind in last best; do
-      [ -f "$out/$name/$kind.safetensors" ] || continue
-      $python - "$out/$name/$kind.safetensors" "$drill/$name.safetensors" <<'PY' && $python tools/gpu_drill.py split "$drill/$name.safetensors" "$out/back"
+    for kind in last.pt best.safetensors; do
+      [ -f "$out/$name/$kind" ] || continue
+      $python - "$out/$name/$kind" "$drill/$name.safetensors" <<'PY' && $python tools/gpu_drill.py split "$drill/$name.safetensors" "$out/back"
 import sys
 from craft.models.weights import read_weights
 from safetensors.torch import save_file
@@ -97,8 +96,9 @@ case $mode in
     $python benchmarks/speed/gpu.py --out "$out" --data "$data" --device "$device" --workers "$workers" --minutes "${MINUTES:-4}" ${EASYOCR:+--easyocr "$EASYOCR"} ${STAGES:+--stages "$STAGES"} ${TINY:+--tiny}
     cat "$out/summary.md" ;;
   train)
-    train_teacher $(($(left) * ${TEACHER_SHARE:-60} / 100))
-    train_small $(($(left) - 20)) ;;
+    # A start takes 15 s beside the training, the way back 25 s.
+    train_teacher $((($(left) - 55) * ${TEACHER_SHARE:-53} / 100))
+    train_small $(($(left) - 45)) ;;
 esac
 collect
 for log in teacher small; do [ -f "$out/$log.log" ] && tail -c 800 "$out/$log.log"; done

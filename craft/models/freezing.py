@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterator, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -42,7 +44,33 @@ def freeze_parameters(model: nn.Module, prefixes: Sequence[str]) -> list[str]:
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Freeze the statistics and parameters of every batch norm layer of a CRAFT."""
+    """Freeze the statistics and parameters of every batch norm layer of a CRAFT, in place.
+
+    A layer that follows a convolution is folded into it: the layer becomes the identity, which is not computed, and the
+    network gives the same maps in less time. Names and shapes in its state stay, and doing it twice changes nothing.
+    """
+    for part in model.modules():
+        if isinstance(part, nn.Sequential):
+            for layer, norm in itertools.pairwise(part):
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, _BatchNorm):
+                    _fold(layer, norm)
     for layer in batch_norm_layers(model):
         layer.requires_grad_(False)
     model.train(model.training)
+
+
+@torch.no_grad()
+def _fold(convolution: nn.Conv2d, norm: _BatchNorm) -> None:
+    assert convolution.bias is not None and norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    convolution.weight.mul_(scale[:, None, None, None])
+    convolution.bias.sub_(norm.running_mean).mul_(scale).add_(norm.bias)
+    norm.weight.fill_(1)
+    norm.bias.fill_(0)
+    norm.running_mean.fill_(0)
+    norm.running_var.fill_(1 - norm.eps)
+    norm.forward = _unchanged
+
+
+def _unchanged(features: Tensor) -> Tensor:
+    return features
