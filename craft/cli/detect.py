@@ -162,8 +162,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         from craft.detection.failures import worst_scenes, write_failures
 
         worst = worst_scenes(scenes, options.detections, protocol=options.protocol, count=options.worst)
-        write_failures(options.failures, worst)
-        print(f"{options.failures}: the {len(worst)} worst scenes", file=sys.stderr)
+        unread = write_failures(options.failures, worst)
+        for problem in unread:
+            print(f"not drawn: {problem}", file=sys.stderr)
+        print(f"{options.failures}: the {len(worst) - len(unread)} worst scenes", file=sys.stderr)
     if options.json:
         print(json.dumps(evaluation_as_dict(evaluation), indent=2))
         return 0

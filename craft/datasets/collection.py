@@ -22,13 +22,15 @@ class WeightedScenes:
     as_read: tuple[Scene, ...] = ()  # the same, with characters from labels alone; none if scenes are read on the fly
 
 
-def read_scenes(settings: DatasetSettings, *, on_error: str, echo: Callable[[str], None]) -> list[Scene]:
+def read_scenes(
+    settings: DatasetSettings, *, on_error: str, echo: Callable[[str], None], decode: bool = False
+) -> list[Scene]:
     """Read one dataset, refusing it or leaving scenes out where its labels or images have errors.
 
-    Raises ValueError if there are errors and `on_error` is "fail" instead of "skip", or no scene is left.
+    `decode` reads every image's pixels to find errors, not its header and end alone. Raises ValueError if there are errors and `on_error` is "fail" instead of "skip", or no scene is left.
     """
     path = settings.path
-    reading = read_dataset(settings)
+    reading = read_dataset(settings, decode=decode)
     if (errors := reading.errors) and on_error == "fail":
         heading = f"{path}: {len(errors)} errors; fix them, or set data.on_error: skip"
         raise ValueError(list_problems(heading, errors, see=f"craft check {path}"))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from craft.config import Protocol
+from craft.errors import Problem
 from craft.evaluation.evaluate import read_paired
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.protocols import score_polygons
@@ -127,11 +128,13 @@ def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> ND
     return add_caption(drawn, text, height=22, ground=WHITE)
 
 
-def write_failures(path: str | Path, failures: Sequence[Failure], *, columns: int = 4, side: int = 480) -> None:
-    """Draw scenes side by side, `side` pixels long each, into one .png or .jpg file.
+def write_failures(
+    path: str | Path, failures: Sequence[Failure], *, columns: int = 4, side: int = 480
+) -> list[Problem]:
+    """Draw scenes side by side, `side` pixels long each, into one .png or .jpg file; returns those that cannot be read.
 
     Raises:
-        ValueError: there are no failures, an image cannot be read, or the file cannot be written.
+        ValueError: there are no failures, no image can be read, or the file cannot be written.
     """
     if not failures:
         raise ValueError(f"{path}: nothing to draw, no scene has a miss or a false alarm")
@@ -140,5 +143,14 @@ def write_failures(path: str | Path, failures: Sequence[Failure], *, columns: in
         raise ValueError(
             f"{bare[0]}: label files alone have no images to draw on; give the folder of the dataset as --truth"
         )
-    tiles = [draw_failure(failure, read_image(failure.scene.image_path), side=side) for failure in failures]
+    tiles: list[NDArray[np.uint8]] = []
+    problems: list[Problem] = []
+    for failure in failures:
+        try:
+            tiles.append(draw_failure(failure, read_image(failure.scene.image_path), side=side))
+        except Problem as problem:
+            problems.append(problem)
+    if not tiles:
+        raise problems[0]
     write_image(path, tile_images(tiles, columns=columns), quality=95)
+    return problems

@@ -15,6 +15,7 @@ from craft.config import RegionSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.batch import Batch, collate
 from craft.datasets.scene_source import read_scene_image
+from craft.errors import Problem
 from craft.images.drawing import add_caption, text_bar, tile_images, write_image
 from craft.models.craft import CRAFT
 from craft.models.inference import evaluation_mode, run_network
@@ -22,7 +23,7 @@ from craft.models.region_head import region_path
 from craft.ohem.region import hardest_rois
 from craft.region.loss import roi_losses, text_losses
 from craft.region.proposals import ImageRois, batch_rois
-from craft.scene import Scene
+from craft.scene import Sample, Scene
 
 _SCENES_SHOWN = 4
 _ROIS_SHOWN = 64  # of each scene, the hardest
@@ -35,11 +36,19 @@ _FONT_SCALE = 0.5
 
 
 def preview_batch(scenes: Sequence[Scene], *, crop_size: int) -> Batch:
-    """Crop the first four scenes, whose cared-for words have characters, without augmentation."""
-    samples = [
-        make_sample(read_scene_image(scene), scene.words, seed=0, crop_size=crop_size, settings=None, name=scene.name)
-        for scene in scenes[:_SCENES_SHOWN]
-    ]
+    """Crop the first four scenes that can be read, whose cared-for words have characters, without augmentation."""
+    samples: list[Sample] = []
+    for index in range(len(scenes)):
+        try:
+            scene = scenes[index]
+            image = read_scene_image(scene)
+        except Problem:  # the loader names it, or ends the run
+            if index + 1 == len(scenes) and not samples:
+                raise
+            continue
+        samples.append(make_sample(image, scene.words, seed=0, crop_size=crop_size, settings=None, name=scene.name))
+        if len(samples) == _SCENES_SHOWN:
+            break
     return collate(samples)
 
 

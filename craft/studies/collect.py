@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -17,10 +19,11 @@ from craft.evaluation.thresholds import Thresholds
 from craft.studies.scores import DETECTIONS, GridScores, read_scores
 from craft.studies.statistics import Estimate, estimate, paired_difference
 from craft.studies.study import DONE, Run, Study, read_study, study_runs
-from craft.training.run_folder import read_run_config
+from craft.training.run_folder import read_run_config, read_run_record
 from craft.training.run_log import read_metrics
 
 Policy = Literal["shared", "own"]
+_DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile, zlib.error)  # files of a damaged run
 
 POLICIES: dict[Policy, str] = {
     "shared": "the same thresholds for every run",
@@ -141,8 +144,17 @@ def collect(out: Path) -> Results:
     if not (out / "study.yaml").exists():
         raise ValueError(f"{out}: holds no study, study.yaml is missing; give the --out of a craft compare")
     study = read_study(out)
-    runs = [_read_run(run, out) for run in study_runs(study) if (run.folder(out) / DONE).exists()]
-    missing = {run: _reason(run, out) for run in study_runs(study) if not (run.folder(out) / DONE).exists()}
+    runs: list[RunResult] = []
+    missing: dict[Run, str] = {}
+    for run in study_runs(study):
+        if not (run.folder(out) / DONE).exists():
+            missing[run] = _reason(run, out)
+            continue
+        try:
+            runs.append(_read_run(run, out))
+        except _DAMAGED as error:
+            done = run.folder(out) / DONE
+            missing[run] = f"its results cannot be read ({error}); remove {done} and run craft compare again"
     if not runs:
         reasons = "".join(f"\n  {run.name}: {reason}" for run, reason in missing.items())
         raise ValueError(f"{out}: no run is done, so there is nothing to report{reasons}")
@@ -261,9 +273,8 @@ def _reason(run: Run, out: Path) -> str:
 
 
 def _environment(out: Path) -> dict[str, Any]:
-    path = out / "environment.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return dict(json.loads(lines[-1])) if lines else {}
+    starts = read_run_record(out)
+    return starts[-1] if starts else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

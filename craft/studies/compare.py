@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from craft.atomic_files import write_atomic
 from craft.config_files import read_yaml
 from craft.datasets.collection import read_scenes
 from craft.models.device import choose_device
@@ -48,8 +49,9 @@ def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: 
     """
     _open_folder(study, out)
     _render_scenes(study, out, workers=jobs or default_jobs(study.threads))
-    for dataset in resolve_datasets(tuple(study.all_datasets()), out):  # refused now, not after the first training
-        read_scenes(dataset, on_error="skip", echo=print)
+    for dataset in study.all_datasets():  # refused now, not after the first training
+        (resolved,) = resolve_datasets([dataset], out)
+        read_scenes(resolved, on_error="skip", echo=print, decode=dataset not in study.train)
     steps = {variant: _steps(study, variant, out) for variant in study.variants}
     if study.view.scenes:
         write_scene_views(study, run_config(study, study_runs(study)[0], out, steps=1), out)
@@ -60,7 +62,7 @@ def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: 
             file.write(json.dumps(describe_environment(device)) + "\n")
     failures = execute(tasks, out, executor=executor, jobs=jobs or default_jobs(study.threads)) if tasks else []
     for failure in failures:
-        (failure.run.folder(out) / "failure.txt").write_text(failure.reason + "\n", encoding="utf-8")
+        write_atomic(failure.run.folder(out) / "failure.txt", failure.reason + "\n")
     return report(out, failures=tuple(failures))
 
 
@@ -86,7 +88,7 @@ def _open_folder(study: Study, out: Path) -> None:
                 f"{out}: holds a study with other settings ({', '.join(changed)}); choose another --out, or undo the change"
             )
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(now, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_atomic(path, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
 
 
 def _render_scenes(study: Study, out: Path, *, workers: int) -> None:
@@ -113,7 +115,7 @@ def _steps(study: Study, variant: str, out: Path) -> int:
     if not known.exists():
         known.parent.mkdir(exist_ok=True)
         seconds = _seconds_per_step(study, run, out)
-        known.write_text(json.dumps({"seconds_per_step": seconds}) + "\n", encoding="utf-8")
+        write_atomic(known, json.dumps({"seconds_per_step": seconds}) + "\n")
     seconds = float(json.loads(known.read_text(encoding="utf-8"))["seconds_per_step"])
     assert study.budget.seconds is not None
     return max(1, round(study.budget.seconds / seconds))

@@ -52,6 +52,7 @@ def load_crops(datasets: Sequence[WeightedScenes], config: Config, *, count: int
         batch_size=size,
         workers=0,
         start_position=0,
+        on_error=config.data.on_error,
     )
     device = choose_device(config.training.device)
     return [

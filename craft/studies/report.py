@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from craft.atomic_files import write_atomic
 from craft.studies.collect import collect
 from craft.studies.conclusions import draw_conclusions
 from craft.studies.figures import write_figures
@@ -35,12 +36,12 @@ def write_report(out: Path) -> WrittenReport:
     """
     results = collect(out)
     conclusions = draw_conclusions(results)
-    (out / "table.csv").write_text(table_csv(results), encoding="utf-8")
-    (out / "runs.csv").write_text(runs_csv(results), encoding="utf-8")
+    write_atomic(out / "table.csv", table_csv(results))
+    write_atomic(out / "runs.csv", runs_csv(results))
     figures = write_figures(results, out)
-    (out / "report.md").write_text(markdown(results, conclusions, figures), encoding="utf-8")
+    write_atomic(out / "report.md", markdown(results, conclusions, figures))
     page = out / "report.html"
-    page.write_text(render_page(page_data(results, conclusions)), encoding="utf-8")
+    write_atomic(page, render_page(page_data(results, conclusions)))
     return WrittenReport(page, conclusions, len(results.runs))
 
 

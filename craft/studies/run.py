@@ -97,7 +97,7 @@ def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> boo
     _score(study, config, out, folder)
     crops = load_crops(read_training_datasets(config.data, echo=print), config, count=study.probe_crops)
     examined = examine_snapshots(folder, config, crops, steps=snapshot_steps(steps))
-    (folder / "probe.json").write_text(json.dumps(examined), encoding="utf-8")
+    write_atomic(folder / "probe.json", json.dumps(examined))
     if run.seed == study.seeds[0] and study.view.scenes:
         write_run_views(study, config, out, folder, steps=view_steps(steps))
     done = {
@@ -123,7 +123,7 @@ def _score(study: Study, config: Config, out: Path, folder: Path) -> None:
             scenes = [
                 scene
                 for dataset in resolve_datasets(getattr(split, part), out)
-                for scene in read_scenes(dataset, on_error="skip", echo=print)
+                for scene in read_scenes(dataset, on_error="skip", echo=print, decode=True)
             ]
             scores[f"{name}/{part}"] = score_dataset(
                 detector, scenes, grid=study.grid(), protocol=study.protocol, name=f"{name}, {part}"

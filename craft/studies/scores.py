@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.atomic_files import open_atomic
 from craft.evaluation.image_score import ImageScore, harmonic_mean
 from craft.evaluation.precision_recall import dataset_average_precision
 
@@ -51,7 +52,7 @@ def write_scores(path: Path, scores: dict[str, GridScores]) -> None:
     for name, of_dataset in scores.items():
         arrays[f"{name}/counts"] = of_dataset.counts
         arrays[f"{name}/average_precision"] = of_dataset.average_precision
-    with open(path, "wb") as file:
+    with open_atomic(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 

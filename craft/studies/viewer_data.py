@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from craft.atomic_files import write_atomic
 from craft.config import Config, DetectionSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.batch import collate
@@ -56,7 +57,7 @@ def viewer_scenes(study: Study, out: Path) -> list[ViewScene]:
         scenes = [
             scene
             for dataset in resolve_datasets(split.report, out)
-            for scene in read_scenes(dataset, on_error="skip", echo=_silent)
+            for scene in read_scenes(dataset, on_error="skip", echo=_silent, decode=True)
         ]
         count = min(share, len(scenes))
         for index in np.linspace(0, len(scenes) - 1, count).round().astype(int).tolist():
@@ -91,7 +92,7 @@ def write_scene_views(study: Study, config: Config, out: Path) -> None:
         ]
         size = {"width": image.shape[1], "height": image.shape[0]}
         listed.append({"file": view.file, "split": view.split, "name": view.scene.name, **size, "words": words})
-    (folder / "scenes.json").write_text(json.dumps(listed, ensure_ascii=False), encoding="utf-8")
+    write_atomic(folder / "scenes.json", json.dumps(listed, ensure_ascii=False))
 
 
 def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, steps: Sequence[int]) -> None:
@@ -127,7 +128,7 @@ def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, st
             }
             for (low, link), found in words_by_levels(detector, scored, grid=study.grid()).items()
         }
-        (folder / "view" / f"{view.file}.json").write_text(json.dumps(words), encoding="utf-8")
+        write_atomic(folder / "view" / f"{view.file}.json", json.dumps(words), durable=False)
 
 
 def _kept_background(

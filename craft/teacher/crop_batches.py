@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from craft.errors import Problem
 from craft.geometry import polygon_to_strips
 from craft.images.reader import read_image
 from craft.scene import Scene
@@ -43,7 +44,10 @@ class InlineExecutor(Executor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **names: Any) -> Future[Any]:
         """Run the function in the calling thread and return its finished future."""
         future: Future[Any] = Future()
-        future.set_result(function(*arguments, **names))
+        try:
+            future.set_result(function(*arguments, **names))
+        except Exception as error:
+            future.set_exception(error)
         return future
 
 
@@ -64,16 +68,24 @@ def reading_frames(polygon_xy: NDArray[np.float32], length: int, *, height: int)
 
 
 def gather_batches(
-    pool: Executor, scenes: Sequence[Scene], *, device: torch.device, height: int, ahead: int, bar: tqdm
+    pool: Executor,
+    scenes: Sequence[Scene],
+    *,
+    device: torch.device,
+    height: int,
+    ahead: int,
+    bar: tqdm,
+    unreadable: Callable[[str], None] | None = None,
 ) -> Iterator[list[WordCrop]]:
     """Gather the crops of words whose characters are missing, one size per batch, across scenes.
 
-    Which crops are together depends on the scenes alone. The pool reads images and, for the CPU, crops words.
+    Which crops are together depends on the scenes alone. The pool reads images and, for the CPU, crops words. A scene
+    whose image cannot be read has no crops, and `unreadable` is told of it; without that, it is an error.
     """
     limit = _BATCH_PIXELS.get(device.type, _BATCH_PIXELS["cpu"])
     waiting: dict[tuple[int, int], list[WordCrop]] = {}
     waiting_pixels = 0
-    for crops in _crops_by_scene(pool, scenes, device=device, height=height, ahead=ahead):
+    for crops in _crops_by_scene(pool, scenes, device=device, height=height, ahead=ahead, unreadable=unreadable):
         bar.update()
         for crop in crops:
             size_hw = crop.frame.size_hw
@@ -91,14 +103,27 @@ def gather_batches(
 
 
 def _crops_by_scene(
-    pool: Executor, scenes: Sequence[Scene], *, device: torch.device, height: int, ahead: int
+    pool: Executor,
+    scenes: Sequence[Scene],
+    *,
+    device: torch.device,
+    height: int,
+    ahead: int,
+    unreadable: Callable[[str], None] | None,
 ) -> Iterator[list[WordCrop]]:
     """Yield the crops of each scene in order."""
     on_cpu = device.type == "cpu"
     futures: deque[Future[tuple[list[WordCrop], NDArray[np.uint8]]]] = deque()
 
     def next_crops() -> list[WordCrop]:
-        crops, image = futures.popleft().result()
+        try:
+            crops, image = futures.popleft().result()
+        except Problem as problem:
+            if unreadable is None:
+                remedy = f"{problem.remedy}; or set data.on_error: skip"
+                raise Problem(problem.what, remedy, where=problem.where) from None
+            unreadable(str(problem))
+            return []
         return crops if on_cpu else _crop_on_device(crops, image, device)
 
     for index, scene in enumerate(scenes):

@@ -60,7 +60,7 @@ def label_dataset(
 ) -> Origin:
     """Label the characters of a dataset with given weights, as `label_scenes` does, and write them to a label file.
 
-    Scenes with errors are left out. ValueError if dataset or weights cannot be read, or no word needs a teacher.
+    Scenes with errors are left out, and words of images that turn out to be unreadable are split evenly. ValueError if dataset or weights cannot be read, or no word needs a teacher.
     """
     scenes = read_scenes(settings, on_error="skip", echo=echo)
     if not any(num_missing_characters(word) for scene in scenes for word in scene.words):
@@ -76,6 +76,7 @@ def label_dataset(
         height=height,
         workers=workers,
         progress=True,
+        unreadable=lambda what: echo(f"words split evenly: {what}"),
     )
     origin = origin_of(Path(weights_path).name, weights_digest(model), counts, splitter=splitter, height=height)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +94,7 @@ def label_scenes(
     height: int = 64,
     workers: int = 1,
     progress: bool = False,
+    unreadable: Callable[[str], None] | None = None,
 ) -> tuple[list[Scene], LabelCounts]:
     """Give every cared-for word that has a text but no characters its characters and their confidence.
 
@@ -104,6 +106,7 @@ def label_scenes(
         splitter: how region maps are split, see `split_map`.
         height: of the word crops, pixels, a multiple of 32.
         workers: threads that read images, crop words and split maps while the network runs; 0 for none.
+        unreadable: told of each image that cannot be read, whose words are split evenly; without it, a ValueError.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 3.2.2. Batches over scenes, splitting into a known number of
         characters, and reading tall words across, downwards and turned, with the most confident kept, are ours.
@@ -114,9 +117,12 @@ def label_scenes(
     start = time.perf_counter()
     best: dict[tuple[int, int], FoundCharacters] = {}
     bar = tqdm(total=len(scenes), desc="label", leave=False, disable=not progress)
+    ahead = _SCENES_AHEAD * workers
     with ThreadPoolExecutor(workers) if workers else InlineExecutor() as pool:
         splits: deque[Future[list[FoundCharacters]]] = deque()
-        for batch in gather_batches(pool, scenes, device=device, height=height, ahead=_SCENES_AHEAD * workers, bar=bar):
+        for batch in gather_batches(
+            pool, scenes, device=device, height=height, ahead=ahead, bar=bar, unreadable=unreadable
+        ):
             maps = region_maps(model, batch, device, precision)
             splits.append(pool.submit(_split_batch, batch, maps, splitter))
             while splits and (splits[0].done() or len(splits) > 2 * workers):

@@ -45,11 +45,21 @@ class _Labels:
 class Relabeller:
     """The training datasets with the characters in effect, `datasets`, and the labels that will replace them."""
 
-    def __init__(self, config: Config, datasets: Sequence[WeightedScenes], folder: Path, processes: Processes) -> None:
+    def __init__(
+        self,
+        config: Config,
+        datasets: Sequence[WeightedScenes],
+        folder: Path,
+        processes: Processes,
+        *,
+        unreadable: Callable[[str], None] | None = None,
+    ) -> None:
         """Start with the datasets as read: words are split evenly until the first labels take effect.
 
-        Label files go to labels/ in the run folder. ValueError if the settings let no teacher ever label.
+        Label files go to labels/ in the run folder. ValueError if the settings let no teacher ever label. `unreadable` as
+        for `label_scenes`.
         """
+        self._unreadable = unreadable
         self.datasets = list(datasets)
         self._characters = config.data.characters
         self._starts_taught = config.weights is not None
@@ -156,6 +166,7 @@ class Relabeller:
                 height=self._characters.height,
                 workers=self._workers,
                 progress=self._processes.writes and self._pool is None,
+                unreadable=self._unreadable,
             )
             for scenes in self._as_read
         ]

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from craft.config import Config, effective_settings
 from craft.datasets.batch import Batch
-from craft.datasets.collection import WeightedScenes
 from craft.distributed.processes import Processes, start_processes, stop_processes, wait_for_all
 from craft.memory import peak_memory_bytes
 from craft.models.craft import CRAFT
@@ -31,6 +30,7 @@ from craft.training.run_log import describe_environment
 from craft.training.schedule import learning_rate_at
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
+from craft.training.unreadable import UnreadableImages
 
 _WARM_UP = 3  # calls before timing: memory is laid out, algorithms are chosen, parts are compiled
 _BATCHES_KEPT = 4  # batches that the parts without loader cycle through
@@ -72,7 +72,12 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
     wait_for_all(processes)
     parts = []
     echo(f"timing {steps} batches and steps of each part, on {processes.device}")
-    seconds, kept, first = _time_loader(config, datasets, state, processes, steps)
+    unreadable = UnreadableImages(echo)
+
+    def load() -> Iterator[Batch]:
+        return unreadable.watch(training_batches(config, datasets, state, processes))
+
+    seconds, kept, first = _time_loader(load, steps, workers=config.data.workers)
     parts.append(summarise_times("loader", seconds, images=rate))
     watch.reset_peak()
     parts.append(summarise_times("targets", _time_targets(kept, watch, steps), images=rate, memory=watch.peak_bytes()))
@@ -82,13 +87,15 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
     regions = RegionTraining(config, state.model, datasets, folder, processes) if config.region.enabled else None
     for name, batches in (
         ("step without loader", itertools.cycle(kept)),
-        ("whole", training_batches(config, datasets, state, processes)),
+        ("whole", load()),
     ):
         watch.reset_peak()
         times, wait = _time_steps(config, state, batches, processes, regions, folder, steps)
         images = rate * config.optimizer.accumulate
         part = summarise_times(name, times, images=images, memory=watch.peak_bytes(), data_wait=wait)
         parts.append(part.with_peak_share(flop * part.images_per_second / processes.world_size / peak))
+    if summary := unreadable.summary():
+        echo(summary)
     return BenchReport(
         parts=tuple(parts),
         peak_flops=peak,
@@ -128,7 +135,7 @@ def _matrix_peak(precision: torch.dtype, watch: Stopwatch) -> float:
 
 
 def _time_loader(
-    config: Config, datasets: list[WeightedScenes], state: RunState, processes: Processes, count: int
+    load: Callable[[], Iterator[Batch]], count: int, *, workers: int
 ) -> tuple[list[float], list[Batch], float]:
     """Seconds of each batch, some batches to keep, and seconds until the first one."""
     watch = Stopwatch(torch.device("cpu"))
@@ -136,13 +143,13 @@ def _time_loader(
 
     def start() -> None:
         nonlocal batches
-        batches = training_batches(config, datasets, state, processes)
+        batches = load()
         next(batches)
 
     (first,) = watch.time(start, count=1, warm_up=0)
     kept = [next(batches) for _ in range(_BATCHES_KEPT)]
     # Batches that the loader processes prepared while the first ones were read would count as free.
-    for _ in range(4 * config.data.workers):
+    for _ in range(4 * workers):
         next(batches)
     return watch.time(lambda: next(batches), count=count, warm_up=0), kept, first
 

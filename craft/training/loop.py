@@ -162,7 +162,8 @@ def _start_run(config: Config, folder: Path, processes: Processes, *, resume: bo
     unreadable = UnreadableImages(tqdm.write)
     relabeller = None
     if config.data.characters.source == "teacher":
-        relabeller = Relabeller(config, datasets, folder, processes)
+        skipped = unreadable.add if config.data.on_error == "skip" else None
+        relabeller = Relabeller(config, datasets, folder, processes, unreadable=skipped)
         relabeller.resume(state.step)
         datasets = relabeller.datasets
     batches = unreadable.watch(training_batches(config, datasets, state, processes))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from craft.datasets.batch import Batch, collate
 from craft.datasets.collection import read_scenes
 from craft.datasets.scene_dataset import SceneDataset
 from craft.datasets.scene_source import read_scene_image
+from craft.errors import Problem
 from craft.images.drawing import (
     CHARACTER_COLOUR,
     DONT_CARE_COLOUR,
@@ -82,7 +84,7 @@ def show_dataset(
     label_file: Path | None = None,
     echo: Callable[[str], None] = print,
 ) -> list[Path]:
-    """Write images of a dataset as training sees it, at most `count`; scenes with errors are left out.
+    """Write images of a dataset as training sees it, at most `count`; scenes with errors and bad images are left out.
 
     Args:
         settings: the dataset, on disk or synthetic.
@@ -99,19 +101,30 @@ def show_dataset(
         ValueError: the dataset cannot be read or rendered or has no scene left, or the label file is of other scenes.
     """
     scenes = _scenes_with_characters(settings, label_file, echo)
+    samples: Iterator[Sample]
     if augmented:
-        dataset = SceneDataset([(scenes, 1.0)], seed=seed, crop_size=crop_size, augment=augment)
-        numbers = range(min(count, len(dataset)))
-        samples = (dataset[0, number] for number in numbers)
+        dataset = SceneDataset([(scenes, 1.0)], seed=seed, crop_size=crop_size, augment=augment, on_error="skip")
+        samples = (dataset[0, number] for number in range(len(dataset)))
     else:
-        numbers = range(min(count, len(scenes)))
-        samples = (whole_scene(scenes[number]) for number in numbers)
+        samples = _readable_scenes(scenes, echo)
     out.mkdir(parents=True, exist_ok=True)
     paths = []
-    for number, sample in zip(numbers, tqdm(samples, total=len(numbers), desc="show"), strict=True):
+    chosen = islice(samples, count)
+    for number, sample in enumerate(tqdm(chosen, total=min(count, len(scenes)), desc="show")):
+        for what in sample.unreadable:
+            echo(f"left out: {what}")
         paths.append(out / (f"{number:04d}_{sample.name}.jpg" if augmented else f"{sample.name}.jpg"))
         write_image(paths[-1], preview_sample(sample))
     return paths
+
+
+def _readable_scenes(scenes: Sequence[Scene], echo: Callable[[str], None]) -> Iterator[Sample]:
+    """Whole scenes, but for those whose image turns out to be unreadable."""
+    for index in range(len(scenes)):
+        try:
+            yield whole_scene(scenes[index])
+        except Problem as problem:
+            echo(f"left out: {problem}")
 
 
 def _scenes_with_characters(
