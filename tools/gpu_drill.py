@@ -3,13 +3,13 @@
     python tools/gpu_drill.py pack PARTS --train a.jsonl b.jsonl --validation c.jsonl --teacher mlt.pth --wheels DIR
     python tools/gpu_drill.py unpack PARTS DATA
     python tools/gpu_drill.py train CONFIG RUN SECONDS
-    python tools/gpu_drill.py split FILE FOLDER
+    python tools/gpu_drill.py split WEIGHTS FOLDER NAME
     python tools/gpu_drill.py join FOLDER/NAME.part0 FILE
 
 `pack` re-encodes the images of JSON Lines datasets (those that `craft label` and `craft synth` write) as WebP and fills
 folders PARTS/a, PARTS/b, ... of at most `--part-size` MiB each, in the order given: wheels, validation, training, teacher.
 The teacher travels in 8 bits. `unpack` writes the images as BMP, which loads fastest. `train` trains until the time is up: the
-learning rate falls by the clock, and what is left is RUN/last.pt. `split` cuts a file into parts.
+learning rate falls by the clock, and what is left is RUN/last.pt. `split` writes weights in float16, in parts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -60,6 +59,7 @@ def main() -> None:
     verb = verbs.add_parser("split")
     verb.add_argument("file", type=Path)
     verb.add_argument("folder", type=Path)
+    verb.add_argument("name", help="of the parts: NAME.safetensors.part0, ...")
     verb.set_defaults(work=split)
     verb = verbs.add_parser("join")
     verb.add_argument("first", type=Path, help="the part that ends in .part0")
@@ -90,7 +90,7 @@ class Parts:
             self.close()
             path = self.folder / "abcdefgh"[self.count] / "part.tar"
             path.parent.mkdir(parents=True)
-            self.tar, self.bytes, self.count = tarfile.open(path, "w"), 20480, self.count + 1
+            self.tar, self.bytes, self.count = tarfile.open(path, "w"), 20480, self.count + 1  # noqa: SIM115
         info = tarfile.TarInfo(name)
         info.size = len(data)
         self.tar.addfile(info, BytesIO(data))
@@ -177,10 +177,20 @@ def train_by_the_clock(options: argparse.Namespace) -> None:
 
 
 def split(options: argparse.Namespace) -> None:
-    data = options.file.read_bytes()
+    from safetensors.torch import save
+    from torch import float16
+
+    from craft.models.weights import read_weights
+
+    weights = read_weights(options.file)
+    state = {name: (value.to(float16) if value.is_floating_point() else value) for name, value in weights.state.items()}
+    metadata = {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in weights.metadata.items()
+    }
+    data = save({name: value.contiguous() for name, value in state.items()}, metadata)
     options.folder.mkdir(parents=True, exist_ok=True)
     for index, start in enumerate(range(0, len(data), PART_BYTES)):
-        path = options.folder / f"{options.file.name}.part{index}"
+        path = options.folder / f"{options.name}.safetensors.part{index}"
         path.write_bytes(data[start : start + PART_BYTES])
     print(f"{options.file}: SHA-256 {hashlib.sha256(data).hexdigest()}")
 

@@ -71,15 +71,7 @@ collect() {
   for name in ${COLLECT-teacher small}; do
     for kind in last.pt best.safetensors; do
       [ -f "$out/$name/$kind" ] || continue
-      $python - "$out/$name/$kind" "$drill/$name.safetensors" <<'PY' && $python tools/gpu_drill.py split "$drill/$name.safetensors" "$out/back"
-import sys
-from craft.models.weights import read_weights
-from safetensors.torch import save_file
-import json, torch
-found = read_weights(sys.argv[1])
-state = {name: value.to(torch.float16) if value.is_floating_point() else value for name, value in found.state.items()}
-save_file(state, sys.argv[2], {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.metadata.items()})
-PY
+      $python tools/gpu_drill.py split "$out/$name/$kind" "$out/back" "$name"
       break
     done
   done
