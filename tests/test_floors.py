@@ -64,9 +64,11 @@ TORCH_FREE = (
 BLOCK_TORCH = """
 import sys
 
+BLOCKED = {"torch", "torchvision", "functorch"}
+
 class TorchBlocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "functorch"):
+        if name.partition(".")[0] in BLOCKED:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, TorchBlocker())
@@ -257,3 +259,48 @@ def test_evaluate_runs_without_torch(labelled_folder):
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert '"num_matched": 1' in result.stdout
+
+
+# Stands in for onnxruntime: every file is a network that calls everything text.
+ONNXRUNTIME = """
+import numpy as np
+
+class SessionOptions:
+    pass
+
+class InferenceSession:
+    custom_metadata_map = {"craft": '{"detection": {"sizing": "scale", "magnify": 1.0, "tile": 640}}'}
+
+    def __init__(self, path, options, providers):
+        self.name = "images"
+
+    def get_inputs(self):
+        return [self]
+
+    def get_modelmeta(self):
+        return self
+
+    def run(self, outputs, inputs):
+        batch, height, width, _ = inputs["images"].shape
+        return [np.ones((batch, 2, height // 2, width // 2), np.float32)]
+"""
+
+
+def test_detect_runs_an_exported_network_without_torch_and_numba(tmp_path):
+    (tmp_path / "onnxruntime.py").write_text(ONNXRUNTIME, encoding="utf-8")
+    (tmp_path / "small.onnx").write_bytes(b"network")
+    for name, width in (("photo", 96), ("strip", 1300)):  # the strip is read in tiles
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((64, width, 3), 99, np.uint8))
+    images = ["photo.png", "strip.png"]
+
+    arguments = ["detect", *images, "--weights", "small.onnx", "--polygons", "--characters"]
+    block = "BLOCKED |= {'numba', 'llvmlite', 'safetensors', 'albumentations', 'matplotlib', 'regex', 'uharfbuzz'}\n"
+
+    found = run_without_torch(f"{block}from craft.cli.command import main\nsys.exit(main({arguments!r}))", tmp_path)
+    weights = run_craft(["detect", *images], tmp_path)
+
+    assert found.returncode == 0, found.stderr
+    assert "photo.png: 1 words" in found.stdout
+    assert "strip.png: 1 words" in found.stdout
+    assert weights.returncode == 2
+    assert "install torch, or give a network exported to .onnx" in weights.stderr

@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         train.add_train,
         train.add_bench,
         detect.add_detect,
+        detect.add_export,
         detect.add_evaluate,
         train.add_compare,
         train.add_convert,

@@ -24,6 +24,7 @@ from craft.cli.arguments import (
 from craft.config import Protocol
 from craft.config_files import parse_settings
 from craft.memory import bound_memory_of_sizes
+from craft.models.exported import BACKENDS
 from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.scene import Scene
 
@@ -54,6 +55,12 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--polygons", action="store_true", help="also find the outlines of curved words")
     parser.add_argument("--characters", action="store_true", help="also find the characters of each word")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKENDS),
+        default="auto",
+        help="what runs the network; onnx and openvino run files of craft export (default auto: by the file's ending)",
+    )
     add_device_option(parser)
     add_set_option(parser, "change a detection setting: text_threshold=0.6")
     parser.set_defaults(run=_detect)
@@ -71,7 +78,7 @@ def _detect(options: argparse.Namespace) -> int:
 
     bound_memory_of_sizes()
     overrides = _detection_overrides(options.set)
-    detector = Detector.from_weights(options.weights, device=options.device, **overrides)
+    detector = Detector.from_weights(options.weights, device=options.device, backend=options.backend, **overrides)
     start = time.perf_counter()
     try:
         run = detect_paths(
@@ -101,6 +108,33 @@ def _detect(options: argparse.Namespace) -> int:
         out = shlex.quote(str(options.out))
         print(f"To score them against labels: craft evaluate --detections {out} --truth DATASET --protocol icdar2015")
     return 1 if run.failures else 0
+
+
+def add_export(verbs: argparse._SubParsersAction) -> None:
+    """Add `craft export` to the verbs."""
+    parser = verbs.add_parser(
+        "export", help="write a network for ONNX Runtime, OpenVINO or torch.export, checked against torch"
+    )
+    parser.add_argument("weights", metavar="NAME|FILE", help=WEIGHTS_HELP)
+    parser.add_argument("out", type=output_file, help="file to write: .onnx, .xml (OpenVINO) or .pt2 (torch.export)")
+    parser.add_argument(
+        "--images", nargs="+", default=[], metavar="FILE", help="images to check on (default four rendered scenes)"
+    )
+    parser.add_argument("--int8", action="store_true", help="convolutions in 8 bits, for .onnx: faster, less exact")
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from craft.detection.network_export import export_network
+
+    done = export_network(options.weights, options.out, images=options.images, int8=options.int8)
+    if done.had_region_head:
+        print(f"{done.path}: without the region head: words are scored by the maps alone", file=sys.stderr)
+    print(
+        f"{done.path}: {done.num_bytes / 1e6:.1f} MB; greatest difference from torch {done.difference:.2g} "
+        f"on {done.num_images} images"
+    )
+    return 0
 
 
 def add_evaluate(verbs: argparse._SubParsersAction) -> None:

@@ -136,7 +136,7 @@ def _measure_run(region, low_text, mask, row, start, runs, values, slot):
                 first = column
             last = column
             num_text += 1
-            total += score
+            total += np.float64(score)
             peak = max(peak, score)
         column += 1
     runs[slot, ROW], runs[slot, START], runs[slot, STOP] = row, start, column

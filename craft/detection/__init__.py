@@ -8,6 +8,7 @@ A file imports only from files above it:
     network_input     Images of any kind as RGB arrays, resized and padded for the network.
     tiling            Images larger than a device can hold, scored tile by tile.
     detector          The detector: from images to words in source image pixels.
+    network_export    Networks exported to ONNX, OpenVINO or torch.export: written, and checked against torch.
     image_search      Images that files, folders and globs stand for.
     result_table      The table of words of many images, which grows image by image.
     export            Detection in many files, and the result files and drawings.

@@ -1,4 +1,7 @@
-"""The detector: a network with its sizes and thresholds, from images to words in source image pixels."""
+"""The detector: a network with its sizes and thresholds, from images to words in source image pixels.
+
+torch is imported for weights alone: exported networks run without it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from craft.config import DetectionSettings, validate_config
 from craft.decode.detections import Detections
@@ -19,12 +20,13 @@ from craft.decode.words import words_from_maps
 from craft.detection.network_input import STRIDE, ImageLike, load_image, network_size, resize_and_pad, source_scale
 from craft.detection.tiling import score_tiles
 from craft.geometry import MAP_STRIDE
-from craft.models.device import choose_device, choose_precision
-from craft.models.inference import run_network
+from craft.models.exported import BACKENDS, ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
-from craft.models.weights import build_model, read_weights
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
     from craft.region.rescoring import JudgedWords
 
 
@@ -52,26 +54,41 @@ class Detector:
     Attributes:
         model: the network, in evaluation mode; not copied, so that later changes of its weights count.
         settings: sizes and thresholds.
-        device: where the network runs.
-        precision: the type that autocast computes in.
+        device: where the network runs, "cpu" for exported networks.
+        precision: the type that autocast computes in, or that of the exported network.
         weights: where the network comes from, if `from_weights` read it.
     """
 
+    device: torch.device | str
+    precision: torch.dtype | str
+
     def __init__(
-        self, model: nn.Module, settings: DetectionSettings, *, device: str = "auto", precision: str = "auto"
+        self,
+        model: nn.Module | ExportedNetwork,
+        settings: DetectionSettings,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
     ) -> None:
         """Set up a network for detection.
 
         Args:
-            model: the network, moved to `device` and put in evaluation mode in place.
+            model: the network, moved to `device` and put in evaluation mode in place; or an exported one.
             settings: sizes and thresholds.
             device: "auto" (cuda, else mps, else cpu), "cpu", "cuda" or "mps".
-            precision: "auto" (bf16 if the device computes in it), "fp32" or "bf16".
+            precision: "auto" (bf16 if the device computes in it), "fp32" or "bf16"; of no effect on exported networks.
 
         Raises:
             ValueError: device or precision is unknown or not available.
         """
         self.settings = settings
+        if isinstance(model, ExportedNetwork):
+            if device not in ("auto", "cpu"):
+                raise ValueError(f"{model.source}: exported networks run on the CPU; leave out --device {device}")
+            self.model, self.device, self.precision = model, "cpu", model.precision
+            return
+        from craft.models.device import choose_device, choose_precision
+
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.model = model.to(self.device).eval()
@@ -79,28 +96,39 @@ class Detector:
 
     @classmethod
     def from_weights(
-        cls, path: str | Path = DEFAULT_WEIGHTS, *, device: str = "auto", precision: str = "auto", **overrides: Any
+        cls,
+        path: str | Path = DEFAULT_WEIGHTS,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        backend: str = "auto",
+        **overrides: Any,
     ) -> Self:
-        """Read weights, and the settings that travel with them.
+        """Read weights or an exported network, and the settings that travel with them.
 
         Args:
             path: weights in any readable format, or a name: "small", "mlt". Files in the original format carry no settings:
-                they get the original's pixel rule, and keep the padding in the maps.
+                they get the original's pixel rule, and keep the padding in the maps. Or a file of `craft export`.
             device: as in `Detector`.
             precision: as in `Detector`.
+            backend: "auto" (by the file's ending), "torch", "onnx" or "openvino".
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.
 
         Raises:
             ValueError: the file cannot be read, or a setting is unknown or out of range.
         """
-        weights = read_weights(path)
-        carried = weights.metadata.get("detection", {"pixel_rule": "corner", "keep_padding": True})
+        model: nn.Module | ExportedNetwork
+        if is_exported(path):
+            model = ExportedNetwork(path, backend=backend, precision=precision)
+            metadata = model.metadata
+        else:
+            model, metadata = _read_network(path, backend)
+        carried = metadata.get("detection", {"pixel_rule": "corner", "keep_padding": True})
         config = validate_config(
-            {"detection": {**carried, **overrides}, "region": {"enabled": "region" in weights.metadata}},
+            {"detection": {**carried, **overrides}, "region": {"enabled": "region" in metadata}},
             where=str(path),
             given={"detection": overrides},
         )
-        model = build_model(weights).to(memory_format=torch.channels_last)
         detector = cls(model, config.detection, device=device, precision=precision)
         detector.weights = str(path)
         return detector
@@ -245,8 +273,12 @@ class Detector:
         if tile == 0 or max(pixels.shape[1:3]) <= tile:
             return self._run(pixels)
         tiled = [score_tiles(image, self._run, tile=tile, progress=progress) for image in pixels]
-        levels = {name: torch.cat([features[name] for _, features in tiled]) for name in tiled[0][1]}
-        return np.stack([maps for maps, _ in tiled]), levels
+        maps = np.stack([maps for maps, _ in tiled])
+        if not tiled[0][1]:
+            return maps, {}
+        import torch
+
+        return maps, {name: torch.cat([features[name] for _, features in tiled]) for name in tiled[0][1]}
 
     def _region_path(self) -> Any:
         """The network's region path, None if it has none."""
@@ -254,12 +286,34 @@ class Detector:
 
     def _run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
         """Both maps (B, 2, H/2, W/2) of images (B, H, W, 3) uint8, and the features that a region head reads."""
-        # Batch statistics would change the words, and be changed for good; switching modes here would race with threads.
-        if any(module.training for module in self.model.modules()):
-            raise ValueError("the network is in training mode; call model.eval() before detecting with it")
-        images: Tensor = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # a view: channels last
-        with torch.inference_mode():
-            maps, levels = run_network(self.model, images, precision=self.precision)
+        if isinstance(self.model, ExportedNetwork):
+            return self.model(pixels), {}
+        from craft.models.inference import score_pixels
+
         path = self._region_path()
-        levels = {} if path is None else {name: levels[name] for name in path.head.levels}
-        return maps.float().contiguous().cpu().numpy(), levels
+        levels = () if path is None else path.head.levels
+        return score_pixels(self.model, pixels, device=self.device, precision=self.precision, levels=levels)
+
+
+def _read_network(path: str | Path, backend: str) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a file of weights, and what travels with them."""
+    if backend not in ("auto", "torch"):
+        ending = {"onnx": ".onnx", "openvino": ".xml"}.get(backend)
+        if ending is None:
+            raise ValueError(f"backend {backend!r} is unknown; use auto, {', '.join(BACKENDS)}")
+        exported = f"{Path(path).stem}{ending}"
+        raise ValueError(
+            f"{path}: backend {backend} runs exported networks; run craft export {path} {exported}, then give "
+            f"--weights {exported}"
+        )
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{path}: weights need torch ({error}); install torch, or give a network exported to .onnx: "
+            "craft export, on a machine with torch"
+        ) from error
+    from craft.models.weights import build_model, read_weights
+
+    weights = read_weights(path)
+    return build_model(weights).to(memory_format=torch.channels_last), weights.metadata

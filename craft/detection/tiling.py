@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MARGIN = 256
 """Network input pixels around a tile's own part, more than the receptive field of a map pixel: 13 convolutions and five
 poolings of VGG16 (98 to either side), the dilated layer (112), the decoder (under 40)."""
 
-Score = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], dict[str, Tensor]]]
+Score = Callable[[NDArray[np.uint8]], "tuple[NDArray[np.float32], dict[str, Tensor]]"]
 """Both maps (1, 2, H/2, W/2) and the features (1, C, h, w) of an image (1, H, W, 3) uint8, sides multiples of 32."""
 
 
@@ -57,21 +59,21 @@ def score_tiles(
         Both maps, (2, H/2, W/2) float32, and the features of the whole image, (1, C, h, w) each.
     """
     height, width = pixels.shape[:2]
-    whole: dict[str, Tensor] = {}
+    whole: dict[str, Any] = {}
     spans = list(product(tile_spans(height, tile), tile_spans(width, tile)))
     what = f"{width} x {height} in {len(spans)} tiles"
     for rows, columns in tqdm(spans, desc=what, unit="tile", leave=False, disable=not progress):
         (top, bottom, own_top, own_bottom), (left, right, own_left, own_right) = rows, columns
         scored, features = score(pixels[None, top:bottom, left:right])
-        for name, part in {"maps": torch.from_numpy(scored), **features}.items():
+        for name, part in {"maps": scored, **features}.items():
             stride = (bottom - top) // part.shape[2]
             if name not in whole:
                 shape = (1, part.shape[1], height // stride, width // stride)
-                whole[name] = torch.empty(shape, dtype=part.dtype, device=part.device)
+                whole[name] = np.empty(shape, part.dtype) if name == "maps" else part.new_empty(shape)
             down, down_of_tile = _part(top, own_top, own_bottom, stride)
             across, across_of_tile = _part(left, own_left, own_right, stride)
             whole[name][:, :, down, across] = part[:, :, down_of_tile, across_of_tile]
-    return whole.pop("maps")[0].numpy(), whole
+    return whole.pop("maps")[0], whole
 
 
 def _part(start: int, own_start: int, own_end: int, stride: int) -> tuple[slice, slice]:

@@ -10,6 +10,7 @@ A file imports only from files above it:
     inference         One way to run a network over images: normalise, channels last, autocast.
     digest            A short digest of weights, by which two runs show that theirs are equal.
     shipped           Weights that ship with the package, by name. No torch.
+    exported          A network that `craft export` wrote, run by ONNX Runtime, OpenVINO or torch. No torch until it runs.
     storage           8-bit storage of weights, restored to float when read.
     torch_files       Files of torch.save, read only where their checksums fit.
     proposal_network  The region proposal network: boxes that may hold a word.

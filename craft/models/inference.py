@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -18,6 +20,28 @@ def run_network(network: nn.Module, images: Tensor, *, precision: torch.dtype) -
     """Run a network, in its present mode, over (B, 3, H, W) uint8 images: maps and features as of `CRAFT.forward`."""
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
         return network(normalise_images(images).contiguous(memory_format=torch.channels_last))
+
+
+def score_pixels(
+    network: nn.Module,
+    pixels: NDArray[np.uint8],
+    *,
+    device: torch.device,
+    precision: torch.dtype,
+    levels: Sequence[str] = (),
+) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
+    """Both maps (B, 2, H/2, W/2) of images (B, H, W, 3) uint8, and the features of the named levels on the device.
+
+    Raises:
+        ValueError: the network is in training mode.
+    """
+    # Batch statistics would change the words, and be changed for good; switching modes here would race with threads.
+    if any(module.training for module in network.modules()):
+        raise ValueError("the network is in training mode; call model.eval() before detecting with it")
+    images: Tensor = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)  # a view: channels last
+    with torch.inference_mode():
+        maps, features = run_network(network, images, precision=precision)
+    return maps.float().contiguous().cpu().numpy(), {name: features[name] for name in levels}
 
 
 @contextmanager

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +16,8 @@ from hypothesis import strategies as st
 from craft.decode.decode import decode_maps, keep_words, label_map, short_sides, to_pixels
 from craft.geometry import polygon_iou, signed_area
 from tests.decode.reference import Maps, decode_slowly, draw_word, level_word
+
+ROOT = Path(__file__).parents[2]
 
 
 def blank_maps(height: int = 40, width: int = 80) -> Maps:
@@ -296,3 +303,20 @@ def test_weak_and_small_words_are_dropped_where_that_is_asked_for():
     assert label_map(large).max() == 1
     assert label_map(large)[10, 20] == 1
     assert len(keep_words(large, least_side=1000)) == 0
+
+
+def test_kernels_give_the_same_words_as_plain_python(tmp_path):
+    maps = random_maps(4, size_hw=(60, 90))
+    np.save(tmp_path / "maps.npy", maps)
+    program = (
+        "import sys; sys.modules['numba'] = None\n"
+        "import numpy as np\nfrom craft.decode.decode import decode_maps\n"
+        "words = decode_maps(*np.load('maps.npy'))\nnp.savez('words.npz', quads=words.quads, scores=words.scores)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+    plain, compiled = np.load(tmp_path / "words.npz"), decode_maps(*maps)
+
+    assert len(compiled) > 3
+    np.testing.assert_array_equal(plain["quads"], compiled.quads)
+    np.testing.assert_array_equal(plain["scores"], compiled.scores)
