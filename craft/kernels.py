@@ -11,7 +11,7 @@ from typing import Any
 try:
     import numba
 except ModuleNotFoundError:  # 200 MB that an installation for detection alone may leave out
-    numba = None
+    numba = None  # type: ignore[assignment]
 
 
 def njit(*, cache: bool, **options: Any) -> Callable[[Callable[..., Any]], Any]:

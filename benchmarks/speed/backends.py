@@ -56,7 +56,6 @@ def backends(weights: str, exports: Path) -> dict[str, Forward]:
         ("ONNX Runtime fp32", "network.onnx", "onnx"),
         ("ONNX Runtime int8", "network-int8.onnx", "onnx"),
         ("OpenVINO fp32", "network.xml", "openvino"),
-        ("OpenVINO int8", "network-int8.onnx", "openvino"),
     ):
         if (exports / file).is_file():
             found[name] = ExportedNetwork(exports / file, backend=backend, precision="fp32")
@@ -107,7 +106,9 @@ def main() -> None:
     print("| --- | --- | --- | --- |")
     for name, values in seconds.items():
         faster = ratios(reference, values)
-        print(f"| {name} | {describe(values, digits=0)} | {np.median(faster):.2f} ({quartiles(faster)}) | {scores[name]:.4f} |")
+        print(
+            f"| {name} | {describe(values, digits=0)} | {np.median(faster):.2f} ({quartiles(faster)}) | {scores[name]:.4f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from craft.cli.arguments import (
 from craft.config import Protocol
 from craft.config_files import parse_settings
 from craft.memory import bound_memory_of_sizes
-from craft.models.exported import BACKENDS
+from craft.models.exported import BACKENDS, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.scene import Scene
 
@@ -234,7 +234,7 @@ def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
     else:
         raise ValueError("--sweep needs --weights FILE, or --detections FOLDER with scores in the files")
     print(json.dumps(search_as_dict(search), indent=2) if options.json else format_search(search))
-    if options.weights is not None and not options.json:
+    if options.weights is not None and not options.json and not is_exported(options.weights):
         from craft.models.weights import read_weights
 
         values = {**_detection_overrides(options.set), **asdict(search.best.thresholds)}

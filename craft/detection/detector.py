@@ -24,7 +24,6 @@ from craft.models.exported import BACKENDS, ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from craft.region.rescoring import JudgedWords
@@ -59,8 +58,9 @@ class Detector:
         weights: where the network comes from, if `from_weights` read it.
     """
 
-    device: torch.device | str
-    precision: torch.dtype | str
+    model: nn.Module | ExportedNetwork
+    device: Any
+    precision: Any
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class Detector:
             ValueError: device or precision is unknown or not available.
         """
         self.settings = settings
+        self.weights = ""
         if isinstance(model, ExportedNetwork):
             if device not in ("auto", "cpu"):
                 raise ValueError(f"{model.source}: exported networks run on the CPU; leave out --device {device}")
@@ -92,7 +93,6 @@ class Detector:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.model = model.to(self.device).eval()
-        self.weights = ""
 
     @classmethod
     def from_weights(

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from craft.atomic_files import open_atomic
 from craft.detection.detector import Detector
 from craft.models.digest import weights_digest
+from craft.models.exported import ExportedNetwork
 from craft.scene import Scene
 
 _SIZING = ("sizing", "magnify", "canvas", "long_side", "keep_padding")
@@ -68,7 +69,12 @@ def half_maps(
 def _detector_key(detector: Detector) -> str:
     """A digest of everything but the image that maps depend on."""
     settings = detector.settings.model_dump(include=set(_SIZING))
-    values = [weights_digest(detector.model), settings, str(detector.device), str(detector.precision)]
+    model = detector.model
+    if isinstance(model, ExportedNetwork):
+        network = hashlib.blake2b(model.source.read_bytes()).hexdigest()
+    else:
+        network = weights_digest(model)
+    values = [network, settings, str(detector.device), str(detector.precision)]
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

@@ -28,6 +28,7 @@ TOLERANCE = 1e-3
 
 _STRIDE = 32
 _CALIBRATION_SCENES = 24
+_HEAD_LAYERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ def export_network(
     network = build_model(weights).eval()
     had_region_head = network.region is not None
     network.region = None
-    carried = {key: value for key, value in weights.metadata.items() if key != "region"}
+    carried: dict[str, Any] = {"int8": True} if int8 else {}
+    carried |= {key: value for key, value in weights.metadata.items() if key != "region"}
     settings = DetectionSettings.model_validate(carried.get("detection", {}))
     inputs = _network_inputs(images, settings) if images else _rendered_inputs(4)
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +134,9 @@ def _write(network: nn.Module, out: Path, note: str, *, int8: bool) -> None:
         openvino.save_model(model, out, compress_to_fp16=False)
     else:
         names: dict[str, Any] = {"input_names": ["images"], "output_names": ["maps"]}
-        proto = torch.onnx.export(program, (example,), dynamo=True, verbose=False, **names).model_proto
+        exported = torch.onnx.export(program, (example,), dynamo=True, verbose=False, **names)
+        assert exported is not None
+        proto = exported.model_proto
         entry = proto.metadata_props.add()
         entry.key, entry.value = METADATA_KEY, note
         out.write_bytes(proto.SerializeToString())
@@ -141,8 +145,14 @@ def _write(network: nn.Module, out: Path, note: str, *, int8: bool) -> None:
 
 
 def _quantize(path: Path) -> None:
-    """Replace the convolutions of an .onnx file by 8-bit ones, with ranges from rendered scenes."""
+    """Replace the convolutions of an .onnx file by 8-bit ones, with ranges from rendered scenes.
+
+    The first and those of the score head stay in float32: they are narrow, and would do most of the harm.
+    """
+    import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
+
+    layers = [node.name for node in onnx.load(path).graph.node if node.op_type == "Conv"]
 
     class Scenes:
         def __init__(self) -> None:
@@ -157,6 +167,7 @@ def _quantize(path: Path) -> None:
         path,
         Scenes(),
         op_types_to_quantize=["Conv"],
+        nodes_to_exclude=[layers[0], *layers[-_HEAD_LAYERS:]],
         per_channel=True,
         weight_type=QuantType.QInt8,
         activation_type=QuantType.QUInt8,

@@ -65,7 +65,8 @@ def score_tiles(
     for rows, columns in tqdm(spans, desc=what, unit="tile", leave=False, disable=not progress):
         (top, bottom, own_top, own_bottom), (left, right, own_left, own_right) = rows, columns
         scored, features = score(pixels[None, top:bottom, left:right])
-        for name, part in {"maps": scored, **features}.items():
+        parts: dict[str, Any] = {"maps": scored, **features}
+        for name, part in parts.items():
             stride = (bottom - top) // part.shape[2]
             if name not in whole:
                 shape = (1, part.shape[1], height // stride, width // stride)

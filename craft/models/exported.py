@@ -68,7 +68,9 @@ class ExportedNetwork:
             raise ValueError(f"{path}: cannot be read by {self.backend} ({error}); export it again") from error
         try:
             self.metadata: dict[str, Any] = dict(json.loads(note or ""))
-        except ValueError as error:
+            if self.backend == "openvino" and self.metadata.get("int8"):
+                raise ValueError(f"{path}: holds 8-bit ranges for ONNX Runtime; leave out --backend openvino")
+        except json.JSONDecodeError as error:
             raise ValueError(f"{path}: holds no settings of craft; write it with craft export") from error
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -313,7 +313,9 @@ def test_kernels_give_the_same_words_as_plain_python(tmp_path):
         "import numpy as np\nfrom craft.decode.decode import decode_maps\n"
         "words = decode_maps(*np.load('maps.npy'))\nnp.savez('words.npz', quads=words.quads, scores=words.scores)"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
 
     plain, compiled = np.load(tmp_path / "words.npz"), decode_maps(*maps)
 
