@@ -32,7 +32,10 @@ def open_atomic(path: str | Path, *, shared: bool = False, durable: bool = True)
 
 
 def write_atomic(path: str | Path, content: bytes | str, *, durable: bool = True) -> Path:
-    """Write bytes, or text as UTF-8, as `open_atomic` does, and return the path."""
+    """Write bytes, or text as UTF-8, as `open_atomic` does, and return the path.
+
+    Bytes of file names that are not UTF-8, which Python keeps as half surrogates, become escapes that JSON reads back.
+    """
     with open_atomic(path, durable=durable) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
     return Path(path)

@@ -143,6 +143,16 @@ def test_the_evaluation_is_written_with_every_image(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["scores.json"]
 
 
+def test_names_that_are_not_utf8_are_written_so_that_they_read_back(tmp_path):
+    name = b"img_\xff".decode("utf-8", "surrogateescape")
+    (tmp_path / "res_img_1.txt").write_text(SQUARE)
+    scenes = [scene("img_1", False), scene(name, False)]
+
+    write_evaluation(evaluate_files(scenes, tmp_path, protocol="icdar2015"), tmp_path / "scores.json")
+
+    assert list(json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["images"]) == ["img_1", name]
+
+
 def test_evaluation_imports_no_torch():
     code = "import sys; import craft.evaluation.evaluate, craft.evaluation.thresholds; sys.exit('torch' in sys.modules)"
 
