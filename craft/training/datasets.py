@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from craft.config import DatasetSettings, DataSettings
@@ -10,6 +11,7 @@ from craft.datasets.collection import WeightedScenes, read_scenes
 from craft.datasets.formats import format_of
 from craft.datasets.scene_source import JoinedScenes
 from craft.datasets.shards import open_shards
+from craft.errors import Problem
 from craft.models.digest import weights_digest
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene
@@ -18,6 +20,7 @@ from craft.targets.characters import with_characters
 from craft.teacher.label_files import read_labels
 
 Echo = Callable[[str], None]
+_SCENES_TRIED = 32  # of a rendered dataset, in search of a word
 
 
 def read_training_datasets(settings: DataSettings, *, echo: Echo) -> list[WeightedScenes]:
@@ -39,14 +42,20 @@ def read_training_datasets(settings: DataSettings, *, echo: Echo) -> list[Weight
         _training_dataset(dataset, settings, file, digest, echo)
         for dataset, file in zip(settings.train, files, strict=True)
     ]
-    if all(dataset.as_read and not any(map(_has_readable_word, dataset.as_read)) for dataset in datasets):
+    if not any(map(_has_readable_word, datasets)):
         paths = ", ".join(dataset.title for dataset in settings.train)
         raise ValueError(f"{paths}: no readable word, so there is nothing to learn; add transcriptions to the labels")
     return datasets
 
 
-def _has_readable_word(scene: Scene) -> bool:
-    return any(not word.dont_care for word in scene.words)
+def _has_readable_word(dataset: WeightedScenes) -> bool:
+    """Whether a dataset has a word to learn from; of one that is rendered, whether its first scenes have."""
+    scenes = dataset.scenes
+    part = islice(scenes, _SCENES_TRIED) if isinstance(scenes, SyntheticScenes) else dataset.as_read or iter(scenes)
+    try:
+        return any(not word.dont_care for scene in part for word in scene.words)
+    except Problem:  # a damaged shard, which the loader names
+        return True
 
 
 def _training_dataset(
