@@ -32,6 +32,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,15 @@ from craft.datasets.json_fields import (
     use_slashes,
 )
 from craft.datasets.label_format import LabelFormat, Match
-from craft.datasets.labels import DatasetReading, ReadingBuilder, make_word, read_label_text, shorten, split_lines
+from craft.datasets.labels import (
+    DatasetReading,
+    ReadingBuilder,
+    join_readings,
+    make_word,
+    read_label_text,
+    shorten,
+    split_lines,
+)
 from craft.errors import Problem
 from craft.scene import Scene, Word
 
@@ -257,11 +266,24 @@ def _recognise(path: Path) -> Match:
 def _read(settings: DatasetSettings) -> DatasetReading:
     path = Path(settings.path)
     images = path / settings.images if settings.images else None
-    if path.is_dir():
-        path = path / (settings.labels or _FILE)
-        if not path.is_file():
-            raise ValueError(f"{path}: there is no such file; give the .jsonl file as path, or its name as labels")
-    return read_json_lines(path, image_folder=images, numbers=settings.numbers)
+    paths = [path / settings.labels if settings.labels else path]
+    if path.is_dir() and settings.labels is None:
+        paths = _files_of_split(path, settings.split)
+    if not paths[0].is_file():
+        raise ValueError(f"{paths[0]}: there is no such file; give the .jsonl file as path, or its name as labels")
+    readings = [read_json_lines(path, image_folder=images, numbers=settings.numbers) for path in paths]
+    for number, (reading, path) in enumerate(zip(readings[1:], paths[1:], strict=True), 1):  # both begin with img_1
+        scenes = tuple(replace(scene, name=f"{path.stem}_{scene.name}") for scene in reading.scenes)
+        bad = frozenset(f"{path.stem}_{name}" for name in reading.bad_scenes)
+        readings[number] = DatasetReading(scenes, reading.problems, bad)
+    return join_readings(readings)
+
+
+def _files_of_split(folder: Path, split: str) -> list[Path]:
+    """The label files of a split in a folder: the generator gives the second split that it writes one of its own."""
+    found = [folder / f"scenes_{name}.jsonl" for name in ("train", "validation") if split in (name, "all")]
+    own = [path for path in found if is_generated(folder) and path.is_file()]
+    return own if own and split != "all" else [folder / _FILE, *own]
 
 
 FORMAT = LabelFormat("jsonl", _recognise, _read)

@@ -66,7 +66,7 @@ def write_dataset(
 ) -> DatasetSummary:
     """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
 
-    `generator.json` records settings, counts, and the fonts and word lists used, with their licences. The bytes do not
+    Where these are there for the other split, those of this one are called scenes_validation.jsonl and so on. `generator.json` records settings, counts, and the fonts and word lists used, with their licences. The bytes do not
     depend on `workers`, the processes that render. Files of the same name are replaced.
     """
     if count < 1 or workers < 1:
@@ -81,7 +81,8 @@ def write_dataset(
     for scene, counts in tqdm(_map(write, count, workers), total=count, disable=not progress):
         scenes.append(scene)
         tally.update(counts)
-    write_scenes(folder / "scenes.jsonl", scenes)
+    ending = _ending_of_split(folder, split)
+    write_scenes(folder / f"scenes{ending}.jsonl", scenes)
     summary = _summary(tally, count)
     record = {
         "seed": seed,
@@ -91,9 +92,17 @@ def write_dataset(
         "font_licences": _licences(settings, summary),
         "word_lists": WORD_LISTS,
     }
-    write_atomic(folder / "generator.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(folder / f"generator{ending}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     marker.unlink()
     return summary
+
+
+def _ending_of_split(folder: Path, split: str) -> str:
+    """What tells this split's files from those of the other one, which came first; "" where it did not."""
+    path = folder / "scenes.jsonl"
+    line = path.read_bytes().partition(b"\n")[0] if path.exists() else b""
+    others = [images for name, (images, _labels) in FOLDERS.items() if name != split]
+    return f"_{split}" if any(images.encode() in line for images in others) else ""
 
 
 def _map(write: Callable[[int], _Written], count: int, workers: int) -> Iterator[_Written]:

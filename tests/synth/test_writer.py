@@ -138,3 +138,23 @@ def test_scripts_without_a_font_are_named():
 def test_a_dataset_without_scenes_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1, not 0"):
         write_dataset(tmp_path, settings=preset("quickstart"), count=0, seed=0)
+
+
+@pytest.mark.parametrize("first", ["train", "validation"])
+def test_a_second_split_in_a_folder_leaves_the_first_as_it_was(tmp_path, first):
+    second = "validation" if first == "train" else "train"
+    counts = {first: 2, second: 3}
+    for number, split in enumerate((first, second, second)):  # the last time in place of the time before
+        write_dataset(tmp_path, settings=preset("quickstart"), count=counts[split], seed=number, split=split)
+
+    readings = {
+        split: read_dataset(DatasetSettings(path=str(tmp_path), split=split))
+        for split in ("train", "validation", "all")
+    }
+
+    for split, count in counts.items():
+        assert [scene.name for scene in readings[split].scenes] == [f"img_{number + 1}" for number in range(count)]
+        assert all(f"ch8_{split}" in scene.image_path for scene in readings[split].scenes)
+        assert readings[split].problems == ()
+    assert len({scene.name for scene in readings["all"].scenes}) == 5
+    assert len(list(tmp_path.glob("generator*.json"))) == 2
