@@ -1,4 +1,5 @@
 import fcntl
+import shutil
 import subprocess
 import sys
 import time
@@ -43,6 +44,18 @@ def test_runs_log_the_same_initial_weights_and_batches(finished_study):
     assert fairness(results) == {seed: {"weights": True, "first": True, "last": True} for seed in (1, 2)}
     assert len({result.weights for result in results.runs}) == 2
     assert len({digest for result in results.runs for digest in result.batches}) == 4
+
+
+@pytest.mark.parametrize("name", ["run.json", "scores.npz", "probe.json"])
+def test_a_damaged_run_is_reported_as_missing(finished_study, tmp_path, name):
+    out = shutil.copytree(finished_study, tmp_path / "out")
+    path = Run("none", 2).folder(out) / name
+    path.write_bytes(path.read_bytes()[:-20])
+
+    results = collect(out)
+
+    assert len(results.runs) == 3
+    assert "cannot be read" in results.missing[Run("none", 2)]
 
 
 def test_a_finished_study_does_no_run_again(tiny_study, finished_study):
