@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 WORKERS ?= 2
 
-.PHONY: install quickstart test test-fast lint clean
+.PHONY: install quickstart test test-fast mutants lint clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +39,10 @@ test: lint
 # The inner loop: everything but tests that train, start processes or a browser.
 test-fast: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+# Small faults planted one at a time, each of which a test should notice; hours the first time, then what has changed.
+mutants: install
+	$(BIN)/python benchmarks/agreement/mutants.py --write
 
 lint: install
 	$(BIN)/ruff format --check craft tests benchmarks tools

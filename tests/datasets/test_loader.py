@@ -177,6 +177,7 @@ time.sleep(300)
 """
 
 
+@pytest.mark.slow
 def test_loader_processes_end_with_a_training_process_that_is_killed(scenes):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-W", "ignore", "-c", ABANDONED, scenes[0].image_path]
@@ -194,6 +195,7 @@ def test_loader_processes_end_with_a_training_process_that_is_killed(scenes):
     assert not any(is_running(pid) for pid in loaders)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "code", "last_line"),
     [

@@ -13,7 +13,7 @@ from craft.models.craft import CRAFT
 from craft.models.inference import normalise_images
 from craft.models.region_head import RegionArchitecture, add_region_path
 
-SHAPES = [(96, 1504), (1504, 96), (896, 928)]
+SHAPES = [(96, 1504), (1504, 96), pytest.param((896, 928), marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,212 @@
+"""Plant the faults of mutants.txt one at a time, and see whether the tests notice.
+
+    python benchmarks/agreement/mutants.py [TEXT ...] [--write] [--all]     (or `make mutants`)
+
+Each fault is planted in a copy of the project and the tests named with it run until one fails. A fault that lets all of
+them pass has survived: write the test that catches it, or say after it why nothing can. Results are kept in
+runs/mutants.json and used again while the file with the fault and its tests stay as they are; --all tries every fault
+again. TEXT tries those alone whose file or texts contain it; --write puts the score into docs/results/mutants.md.
+
+Processes are forked from one that has imported the libraries, so this runs on Linux and macOS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import albumentations  # noqa: F401
+import hypothesis  # noqa: F401
+import matplotlib  # noqa: F401
+import pytest
+import torchvision  # noqa: F401  # with torch, which every test would wait for
+
+ROOT = Path(__file__).parents[2]
+LIST, PAGE, KEPT = Path(__file__).with_suffix(".txt"), ROOT / "docs/results/mutants.md", ROOT / "runs/mutants.json"
+COPIED = ("craft", "tests", "benchmarks", "configs", "data", "docs", "tools", "pyproject.toml", "README.md")
+LONGEST = 600  # seconds; a fault that makes the tests hang is noticed
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A planted fault, the tests that should notice it, and why it may survive."""
+
+    file: str
+    tests: tuple[str, ...]
+    old: str
+    new: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.old} -> {self.new}"
+
+    def digest(self) -> str:
+        """Digest of the faulty file and its tests."""
+        parts = [planted(self), *self.tests]
+        parts += [(ROOT / test.partition("::")[0]).read_text(encoding="utf-8") for test in self.tests if exists(test)]
+        return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
+
+
+def exists(test: str) -> bool:
+    return (ROOT / test.partition("::")[0]).exists()
+
+
+def planted(mutant: Mutant) -> str:
+    """The text of a file with the fault in it."""
+    return (ROOT / mutant.file).read_text(encoding="utf-8").replace(mutant.old, mutant.new, 1)
+
+
+def read_mutants(path: Path = LIST) -> list[Mutant]:
+    """Read the list; ValueError names the lines whose old text does not stand exactly once in the present code."""
+    mutants: list[Mutant] = []
+    stale: list[str] = []
+    file, tests, old = "", tuple[str, ...](), ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        mark, _, rest = line.partition(" ")
+        if mark == "==":
+            file, _, names = rest.partition(" : ")
+            tests = tuple(names.split())
+            stale += [f"{path.name}:{number}: there is no {test}" for test in tests if not exists(test)]
+        elif mark == "-":
+            old = rest
+            count = (ROOT / file).read_text(encoding="utf-8").count(old)
+            if count != 1:
+                stale.append(f"{path.name}:{number}: {old!r} stands {count} times in {file}")
+        elif mark == "+":
+            mutants.append(Mutant(file, tests, old, rest))
+        elif mark == "?":
+            last = mutants.pop()
+            mutants.append(Mutant(last.file, last.tests, last.old, last.new, rest))
+        elif line and mark != "#":
+            stale.append(f"{path.name}:{number}: begins with none of ==, -, +, ? and #")
+    if stale:
+        raise ValueError("\n".join(["the list no longer fits the code; correct or remove:", *stale]))
+    return mutants
+
+
+def copy_project(folder: Path) -> None:
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def is_caught(mutant: Mutant, folder: Path) -> bool:
+    """Plant a fault in the copy of the project, run its tests, and take the fault out again."""
+    path = folder / mutant.file
+    state, text, compiled = path.stat(), path.read_bytes(), path.parent / "__pycache__"
+    kept = folder / "kept"  # numba would drop what it compiled of the file as it was
+    if compiled.exists():
+        shutil.copytree(compiled, kept)
+    path.write_text(planted(mutant), encoding="utf-8")
+    try:
+        files = [test for test in mutant.tests if "::" not in test]
+        named = [test for test in mutant.tests if "::" in test]
+        return (bool(files) and fails([*files, "-m", "not slow"], folder)) or (bool(named) and fails(named, folder))
+    finally:
+        path.write_bytes(text)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        if kept.exists():
+            shutil.rmtree(compiled)
+            kept.rename(compiled)
+
+
+def fails(arguments: list[str], folder: Path) -> bool:
+    """Run pytest in a forked process; whether a test fails, or none ends in time."""
+    child = os.fork()
+    if child == 0:
+        status = 3
+        with contextlib.suppress(BaseException):
+            os.setsid()
+            quiet = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):
+                os.dup2(quiet, stream)
+            os.chdir(folder)
+            os.environ.update(PYTHONPATH=str(folder), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
+            sys.path[:] = [str(folder), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT)]
+            sys.dont_write_bytecode = True
+            status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
+        os._exit(status)
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            with contextlib.suppress(ProcessLookupError):  # loader processes of a test that died
+                os.killpg(child, signal.SIGKILL)
+            return os.waitstatus_to_exitcode(status) != 0
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def page(mutants: list[Mutant], caught: dict[Mutant, bool]) -> str:
+    """The score as Markdown."""
+    survivors = [mutant for mutant in mutants if not caught[mutant]]
+    total, found = len(mutants), len(mutants) - len(survivors)
+    commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    by_room = Counter(mutant.file.split("/")[1] for mutant in mutants)
+    lost = Counter(mutant.file.split("/")[1] for mutant in survivors)
+    lines = [
+        *("# Planted faults", "", f"{found} of {total} small faults, planted one at a time, make a test fail "),
+        f"({100 * found / total:.1f} %). `make mutants` at {commit.stdout.strip()}; the faults are in",
+        "[mutants.txt](../../benchmarks/agreement/mutants.txt), each with the tests that are run against it.",
+        *("", "| room | faults | caught |", "| --- | --- | --- |"),
+        *(f"| {room} | {count} | {count - lost[room]} |" for room, count in by_room.items()),
+        *("", "## Survivors", ""),
+        *(
+            f"- `{item.file}`: `{item.old}` became `{item.new}`. {item.reason or 'Not looked into yet.'}"
+            for item in survivors
+        ),
+    ]
+    return "\n".join([*lines, ""] if survivors else [*lines, "None.", ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "texts", nargs="*", metavar="TEXT", help="try the faults whose file or texts contain one of these"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write the score to {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--all", action="store_true", help="try every fault again")
+    options = parser.parse_args()
+    try:
+        mutants = read_mutants()
+    except ValueError as error:
+        sys.exit(str(error))
+    if options.texts:
+        mutants = [mutant for mutant in mutants if any(text in str(mutant) for text in options.texts)]
+    known: dict[str, bool] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() and not options.all else {}
+    caught: dict[Mutant, bool] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        copy_project(Path(folder))
+        for mutant in mutants:
+            key = mutant.digest()
+            if key not in known:
+                known[key] = is_caught(mutant, Path(folder))
+                KEPT.parent.mkdir(exist_ok=True)
+                KEPT.write_text(json.dumps(known, indent=0), encoding="utf-8")
+            caught[mutant] = known[key]
+            if not caught[mutant]:
+                print(f"SURVIVED {mutant}", flush=True)
+    print(f"{sum(caught.values())} of {len(mutants)} faults caught")
+    if options.write:
+        PAGE.write_text(page(mutants, caught), encoding="utf-8")
+    sys.exit(int(any(not found and not mutant.reason for mutant, found in caught.items())))
+
+
+if __name__ == "__main__":
+    main()
