@@ -16,9 +16,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from craft.config_files import ABSENT, deep_merge, explain_error, inherited_settings, lookup, parse_settings, read_yaml
 
+# fmt: off
 DatasetFormat = Literal[
-    "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth"
+    "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth",
+    "coco", "cocotext", "cvat", "doctr", "label-studio", "labelme", "paddleocr", "page-xml", "via",
 ]
+# fmt: on
 
 Split = Literal["train", "validation", "all"]
 OnError = Literal["fail", "skip"]
@@ -61,7 +64,7 @@ class DatasetSettings(Settings):
 
     path: UserPath = Field(
         "",
-        description="Folder of the dataset, which holds its image and label folders, or a .jsonl file. Not for synth.",
+        description="Folder of the dataset, which holds its image and label folders, or a label file. Not for synth.",
     )
     format: DatasetFormat | None = Field(
         None,
@@ -70,7 +73,9 @@ class DatasetSettings(Settings):
         "renders the scenes on the fly.",
     )
     images: UserPath | None = Field(None, description="Image folder inside `path`, if it is not the official one.")
-    labels: UserPath | None = Field(None, description="Label folder inside `path`, if it is not the official one.")
+    labels: UserPath | None = Field(
+        None, description="Label folder or file inside `path`, if it is not the official one."
+    )
     split: Split = Field("train", description="Which official folders are read. Without effect if `images` is given.")
     numbers: tuple[int, int] | None = Field(
         None, description="First and last scene number to use, inclusive: [1, 800] reads img_1 to img_800."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
@@ -257,3 +258,12 @@ def bounding_boxes(polygons_xy: ArrayLike) -> NDArray[np.float64]:
     """Axis-aligned boxes x1, y1, x2, y2 of (..., P, 2) polygons; (..., 4) float64."""
     points = np.asarray(polygons_xy, dtype=np.float64)
     return np.concatenate([points.min(axis=-2), points.max(axis=-2)], axis=-1)
+
+
+def quad_around(polygon_xy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the smallest rectangle around a polygon, clockwise from the corner nearest to its first; a quad as is."""
+    if len(polygon_xy) == 4:
+        return polygon_xy
+    corners = clockwise(cv2.boxPoints(cv2.minAreaRect(polygon_xy)))
+    start = int(np.linalg.norm(corners - polygon_xy[0], axis=1).argmin())
+    return np.roll(corners, -start, axis=0)

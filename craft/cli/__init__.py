@@ -4,7 +4,7 @@ A file imports only from files above it:
 
     arguments  Arguments that several verbs share.
     train      Verbs on networks: train, bench, compare, convert.
-    datasets   Verbs on datasets: check, show, label, synth, pack.
+    datasets   Verbs on datasets: check, show, convert-labels, label, synth, pack.
     detect     Verbs on detections: detect and evaluate.
     command    The parser that gathers the verbs, and the exit status.
 """

@@ -54,7 +54,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=READ_FORMATS, help="label format; if left out, it follows from official folder names"
     )
     parser.add_argument("--images", help="image folder inside the dataset, if it is not the official one")
-    parser.add_argument("--labels", help="label folder inside the dataset, if it is not the official one")
+    parser.add_argument("--labels", help="label folder or file inside the dataset, if it is not the official one")
     parser.add_argument(
         "--split", choices=get_args(Split), default="train", help="official folders to read (default train)"
     )

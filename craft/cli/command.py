@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (
         datasets.add_check,
         datasets.add_show,
+        datasets.add_convert_labels,
         datasets.add_label,
         datasets.add_synth,
         datasets.add_pack,

@@ -1,4 +1,4 @@
-"""Verbs on datasets: check, show, label, synth, pack."""
+"""Verbs on datasets: check, show, convert-labels, label, synth, pack."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def add_check(verbs: argparse._SubParsersAction) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     from craft.datasets.check import check_dataset, format_report, report_on
+    from craft.datasets.formats import has_splits
 
     settings = _read_or_rendered(options)
     if settings.format == "synth":
@@ -69,11 +70,7 @@ def _check(options: argparse.Namespace) -> int:
         report = report_on(read_synthetic(settings), title=settings.title, format="synth")
     else:
         report = check_dataset(settings, decode=options.decode)
-        where = (
-            ""
-            if options.images or report.format in ("shards", "jsonl", "synthtext")
-            else f" of the {options.split} split"
-        )
+        where = "" if options.images or not has_splits(report.format) else f" of the {options.split} split"
         images = (
             "decoded" if options.decode else "their images' headers and file ends checked; --decode reads every pixel"
         )
@@ -119,6 +116,33 @@ def _show(options: argparse.Namespace) -> int:
         label_file=options.characters,
     )
     print(f"{options.out}: {len(paths)} drawings")
+    return 0
+
+
+def add_convert_labels(verbs: argparse._SubParsersAction) -> None:
+    """Add `craft convert-labels` to the verbs."""
+    parser = verbs.add_parser(
+        "convert-labels", help="write the labels of a dataset for another tool, and count what its format cannot hold"
+    )
+    parser.add_argument("folder", help="folder of the dataset, or a label file")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="format to write, such as coco or labelme")
+    parser.add_argument("out", type=output_folder, help="folder for the labels; images stay where they are")
+    parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
+    add_dataset_arguments(parser)
+    parser.set_defaults(run=_convert_labels)
+
+
+def _convert_labels(options: argparse.Namespace) -> int:
+    from craft.datasets.label_converter import WRITTEN_FORMATS, convert_labels
+
+    if options.to not in WRITTEN_FORMATS:
+        raise ValueError(f"--to {options.to}: not a format that is written; choose from {', '.join(WRITTEN_FORMATS)}")
+    settings = dataset_settings(options, options.folder)
+    done = convert_labels(settings, options.out, to=options.to, skip_errors=options.skip_errors)
+    skipped = f", {done.skipped} left out for errors" if done.skipped else ""
+    print(f"{done.path}: {done.scenes:,} scenes{skipped}, {done.words:,} words in format {options.to}")
+    for what, count in done.lost.items():
+        print(f"lost: {count:,} {what}")
     return 0
 
 

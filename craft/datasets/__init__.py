@@ -6,18 +6,29 @@ A file imports only from files above it:
     labels         What the label readers share: a word checked, a label file's text, a dataset as read.
     file_pairs     Images and label files of one name, and the numbers in their names.
     folders        Datasets with one label file per image, in official folders or in any others.
-    label_format   A label format: how it is recognised and how it is read.
+    label_format   A label format: how it is recognised, read and written, and what of a word it keeps.
     icdar          ICDAR 2013, 2015, 2017 MLT and 2019 MLT: one word a line.
     synthtext      SynthText: rendered text with the quads of words and characters, in one `gt.mat`.
     totaltext      TotalText: words of any shape as polygons, in text or MATLAB files, one per image.
     json_fields    Fields of a JSON Lines record, checked.
     jsonlines      Scenes as JSON Lines, so that people can bring polygons and characters of their own.
+    tool_files     Label files of annotation tools: JSON and XML, and a sample by which a format is told.
+    tool_labels    Labels of annotation tools: scenes as entries of a file, their words checked and their images found.
+    coco           COCO with transcriptions, COCO-Text and TextOCR.
+    cvat           CVAT for images.
+    doctr          docTR's labels.json.
+    label_studio   Label Studio's JSON export.
+    labelme        LabelMe.
+    paddleocr      PaddleOCR's Label.txt.
+    page_xml       PAGE XML, of Transkribus and others.
+    via            VGG Image Annotator.
     shards         Datasets packed into tar files and read in place.
     formats        The registry of label formats: one line per format.
     remarks        Remarks on a whole dataset: nothing to learn in it, or quads that start at the wrong corner.
     reading        A dataset from its settings: labels read, image headers checked, problems gathered.
     collection     One dataset to train on or to score: refused, or read without the scenes that have errors.
     check          What is in a labelled dataset and what is wrong with it, for `craft check`.
+    label_converter  Writes the labels of a dataset in another format, and counts what is lost.
     shard_writer   Packs a labelled dataset into tar shards, completely or not at all.
     packed_labels  Labels of many scenes in a few arrays that loader processes share.
     noise          Sensor noise from normal numbers that are drawn once and read from random positions.

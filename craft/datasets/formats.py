@@ -5,8 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from craft.config import DatasetSettings
-from craft.datasets import icdar, jsonlines, shards, synthtext, totaltext
+from craft.datasets import (
+    coco,
+    cvat,
+    doctr,
+    icdar,
+    jsonlines,
+    label_studio,
+    labelme,
+    paddleocr,
+    page_xml,
+    shards,
+    synthtext,
+    totaltext,
+    via,
+)
+from craft.datasets.file_pairs import list_files
 from craft.datasets.label_format import LabelFormat, Match
+from craft.datasets.tool_files import sample_of
 
 # Where two formats are certain, as in a folder with shards beside a generator's scenes.jsonl, the first one counts.
 _ALL = (
@@ -15,9 +31,20 @@ _ALL = (
     synthtext.FORMAT,
     shards.FORMAT,
     jsonlines.FORMAT,
+    label_studio.FORMAT,
+    *coco.FORMATS,
+    labelme.FORMAT,
+    cvat.FORMAT,
+    page_xml.FORMAT,
+    via.FORMAT,
+    doctr.FORMAT,
+    paddleocr.FORMAT,
 )
 UNFINISHED = "unfinished.txt"
 """A file that lies in a dataset's folder while it is written."""
+
+_LABEL_ENDINGS = (".json", ".xml", ".txt")
+_FILES_SAMPLED = 20  # of a folder
 
 FORMATS: dict[str, LabelFormat] = {entry.name: entry for entry in _ALL}
 
@@ -43,6 +70,8 @@ def format_of(settings: DatasetSettings) -> LabelFormat:
         )
         if below := _datasets_below(path):
             raise ValueError(f"{path}: holds datasets rather than being one; give {' or '.join(below)}")
+        if proposal := _proposal(path):
+            raise ValueError(f"{path}: {proposal}")
         raise ValueError(
             f"{path}: the format does not follow from the folder names (known: {official}); set format, images and labels"
         )
@@ -52,7 +81,29 @@ def format_of(settings: DatasetSettings) -> LabelFormat:
     return FORMATS[found[0]]
 
 
+def has_splits(name: str) -> bool:
+    """Whether `split` has an effect on a format, by folders or by what its files say."""
+    return FORMATS[name].layout is not None or name == "cocotext"
+
+
 def _datasets_below(path: Path) -> list[str]:
     """The folders one level below that are datasets."""
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
     return [str(folder) for folder in folders if any(entry.recognise(folder) != Match.NONE for entry in _ALL)]
+
+
+def _proposal(path: Path) -> str:
+    """Say which format a label file at a path, or one level below, looks like; "" for none. Nobody is believed but the user."""
+    folders = [path, *sorted(entry for entry in path.iterdir() if entry.is_dir())] if path.is_dir() else []
+    for folder in folders or [path]:
+        files = [file for file in list_files(folder) if file.suffix.lower() in _LABEL_ENDINGS] if folders else [path]
+        for file in files[:_FILES_SAMPLED]:
+            sample = sample_of(file)
+            for entry in _ALL:
+                if entry.resembles is not None and entry.resembles(sample):
+                    where = "" if folder == path else f" and --labels {folder.name}"
+                    return (
+                        f"looks like {entry.name} ({file.name}): add --format {entry.name}{where}, or format: {entry.name} "
+                        "in a configuration; the format is never guessed"
+                    )
+    return ""

@@ -14,15 +14,17 @@ formats do not quote, and quotes belong to the text: ICDAR2015's training words 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from craft.atomic_files import write_atomic
 from craft.config import DatasetFormat
 from craft.datasets.folders import FolderLayout, OfficialFolders
-from craft.datasets.label_format import LabelFormat, folder_format
+from craft.datasets.label_format import LabelFormat, LabelWriter, SceneToWrite, folder_format
 from craft.datasets.labels import DONT_CARE_TEXT, Words, make_word, read_label_text, read_words, shorten, split_lines
 from craft.errors import Problem
 from craft.scene import Word
@@ -161,9 +163,52 @@ def _without_quotes(text: str) -> str:
     return quoted[1].replace('\\"', '"').replace("\\\\", "\\") if quoted else text
 
 
+def _write(scenes: Sequence[SceneToWrite], folder: Path, *, format: str) -> None:
+    """Write gt_NAME.txt for each scene; see `parse_line` for the formats."""
+    fields = _FIELDS[format]
+    for written in scenes:
+        lines = []
+        for word in written.scene.words:
+            text = DONT_CARE_TEXT if word.dont_care or not word.text else word.text
+            corners = word.polygon_xy if fields.coordinates == 8 else word.polygon_xy[[0, 2]]
+            numbers = [str(round(float(value))) for value in corners.ravel()]
+            if format == "icdar2013":
+                text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            lines.append(",".join([*numbers, *([word.script or "None"] if fields.has_script else []), text]) + "\n")
+        write_atomic(folder / f"gt_{written.scene.name}.txt", "".join(lines))
+
+
+def _resembles(text: str, *, format: str) -> bool:
+    """Whether most lines have the format's fields; a script is told by its name."""
+    lines = [line for line in split_lines(text)[:20] if line.strip()]
+    fields = _FIELDS[format]
+
+    def fits(line: str) -> bool:
+        parts = _BOX_SEPARATOR.split(line.strip()) if fields.coordinates == 4 else line.split(",")
+        count = next((index for index, part in enumerate(parts) if not _NUMBER.fullmatch(part)), len(parts))
+        if fields.coordinates == 4:
+            return count == 4 and line.rstrip().endswith('"')
+        has_script = len(parts) >= 10 and parts[8].strip() in KNOWN_SCRIPTS
+        return count >= 8 and len(parts) > 8 and has_script == fields.has_script
+
+    return bool(lines) and sum(map(fits, lines)) > len(lines) / 2
+
+
 def _format(name: DatasetFormat, **parts: OfficialFolders) -> LabelFormat:
     read, remark = partial(read_label_file, format=name), partial(script_remarks, format=name)
-    return folder_format(name, FolderLayout(name, read, parts, remark=remark))
+    fields = _FIELDS[name]
+    return folder_format(
+        name,
+        FolderLayout(name, read, parts, remark=remark),
+        resembles=partial(_resembles, format=name),
+        writer=LabelWriter(
+            partial(_write, format=name),
+            polygons=False,
+            slanted=fields.coordinates == 8,
+            fractions=False,
+            script=fields.has_script,
+        ),
+    )
 
 
 FORMATS = (

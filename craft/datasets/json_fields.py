@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterable
 from itertools import chain
@@ -101,3 +102,16 @@ def refuse_unknown(record: dict[str, Any], known: tuple[str, ...], what: str) ->
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             guess = f'did you mean "{nearest[0]}"?' if nearest else f"known: {', '.join(known)};"
             raise Problem(f'a {what} has no key "{key}"', f'{guess} put anything else under "note"')
+
+
+def plain_numbers(array: NDArray[np.float32]) -> Any:
+    """Nested lists of the shortest decimals that give these float32 numbers back."""
+    if array.ndim > 1:
+        return [plain_numbers(row) for row in array]
+    return [_shortest(value) for value in array]
+
+
+def _shortest(value: np.float32) -> int | float:
+    number = float(str(value))
+    assert math.isfinite(number)
+    return int(number) if number.is_integer() else number

@@ -29,16 +29,12 @@ A word's keys:
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from craft.atomic_files import open_atomic
 from craft.config import DatasetSettings
@@ -49,11 +45,12 @@ from craft.datasets.json_fields import (
     check_path,
     confidence_of,
     corners_of,
+    plain_numbers,
     refuse_unknown,
     typed,
     use_slashes,
 )
-from craft.datasets.label_format import LabelFormat, Match
+from craft.datasets.label_format import LabelFormat, LabelWriter, Match, SceneToWrite
 from craft.datasets.labels import (
     DatasetReading,
     ReadingBuilder,
@@ -225,7 +222,7 @@ def _scene_record(scene: Scene, image: str) -> dict[str, Any]:
 
 
 def _word_record(word: Word) -> dict[str, Any]:
-    record: dict[str, Any] = {"quad" if len(word.polygon_xy) == 4 else "polygon": _numbers(word.polygon_xy)}
+    record: dict[str, Any] = {"quad" if len(word.polygon_xy) == 4 else "polygon": plain_numbers(word.polygon_xy)}
     if word.text is not None:
         record["text"] = word.text
     if word.script:
@@ -233,23 +230,10 @@ def _word_record(word: Word) -> dict[str, Any]:
     if word.dont_care:
         record["dont_care"] = True
     if word.character_quads_xy is not None and len(word.character_quads_xy):
-        record["characters"] = _numbers(word.character_quads_xy)
+        record["characters"] = plain_numbers(word.character_quads_xy)
     if word.confidence != 1.0:
         record["confidence"] = word.confidence
     return record
-
-
-def _numbers(array: NDArray[np.float32]) -> Any:
-    """Nested lists of the shortest decimals that give these float32 numbers back."""
-    if array.ndim > 1:
-        return [_numbers(row) for row in array]
-    return [_shortest(value) for value in array]
-
-
-def _shortest(value: np.float32) -> int | float:
-    number = float(str(value))
-    assert math.isfinite(number)
-    return int(number) if number.is_integer() else number
 
 
 def is_generated(path: Path) -> bool:
@@ -286,4 +270,12 @@ def _files_of_split(folder: Path, split: str) -> list[Path]:
     return own if own and split != "all" else [folder / _FILE, *own]
 
 
-FORMAT = LabelFormat("jsonl", _recognise, _read)
+def _write(scenes: Sequence[SceneToWrite], path: Path) -> None:
+    write_scenes(path, (written.scene for written in scenes))
+
+
+FORMAT = LabelFormat(
+    *("jsonl", _recognise, _read),
+    resembles=lambda text: text.startswith('{"image"'),
+    writer=LabelWriter(_write, _FILE, exact=True),
+)

@@ -11,14 +11,16 @@ upper side in reading order, then backwards along the lower side. The transcript
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.atomic_files import write_atomic
 from craft.datasets.folders import FolderLayout, OfficialFolders
-from craft.datasets.label_format import folder_format
+from craft.datasets.label_format import LabelWriter, SceneToWrite, folder_format
 from craft.datasets.labels import DONT_CARE_TEXT, Words, make_word, read_label_text, read_words, shorten
 from craft.datasets.synthtext import read_mat
 from craft.errors import Problem
@@ -98,4 +100,22 @@ _PARTS = {
         ("Images/Test",), ("Groundtruth/Polygon/Test", "Polygon/Test", "txt_format/Test", "gt/Test")
     ),
 }
-FORMAT = folder_format("totaltext", FolderLayout("totaltext", read_label_file, _PARTS, (".txt", ".mat")))
+
+
+def _write(scenes: Sequence[SceneToWrite], folder: Path) -> None:
+    for written in scenes:
+        lines = []
+        for word in written.scene.words:
+            x, y = (" ".join(str(round(float(value))) for value in axis) for axis in word.polygon_xy.T)
+            text, kind = ("#", "#") if word.dont_care or not word.text else (word.text, "c")
+            quote = '"' if "'" in text else "'"
+            lines.append(f"x: [[{x}]], y: [[{y}]], ornt: [u'{kind}'], transcriptions: [u{quote}{text}{quote}]\n")
+        write_atomic(folder / f"poly_gt_{written.scene.name}.txt", "".join(lines))
+
+
+FORMAT = folder_format(
+    "totaltext",
+    FolderLayout("totaltext", read_label_file, _PARTS, (".txt", ".mat")),
+    resembles=lambda text: _RECORD_START.match(text) is not None and "transcriptions" in text,
+    writer=LabelWriter(_write, fractions=False),
+)

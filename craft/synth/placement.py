@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.geometry import clockwise
 from craft.kernels import njit
 from craft.synth.outlines import Outline, extent
 from craft.synth.typeface import ShapedText, Typeface
@@ -95,15 +93,6 @@ def _bent(points: NDArray[np.float64], origin_xy: tuple[float, float], bend: flo
     angle = (points[..., 0] + origin_xy[0]) * bend
     reach = radius - points[..., 1]
     return np.stack([reach * np.sin(angle), origin_xy[1] + radius - reach * np.cos(angle)], axis=-1)
-
-
-def quad_around(polygon_xy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the smallest rectangle around a polygon, clockwise from the corner nearest to its first; a quad as is."""
-    if len(polygon_xy) == 4:
-        return polygon_xy
-    corners = clockwise(cv2.boxPoints(cv2.minAreaRect(polygon_xy)))
-    start = int(np.linalg.norm(corners - polygon_xy[0], axis=1).argmin())
-    return np.roll(corners, -start, axis=0)
 
 
 def letter_height(polygon_xy: NDArray[np.float32]) -> float:

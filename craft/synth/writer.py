@@ -20,11 +20,12 @@ from tqdm import tqdm
 from craft.atomic_files import write_atomic
 from craft.datasets.formats import UNFINISHED
 from craft.datasets.jsonlines import write_scenes
+from craft.geometry import quad_around
 from craft.images.drawing import encode_image
 from craft.memory import keep_freed_memory
 from craft.scene import Scene, Word
 from craft.synth.fonts import font_pool, licences
-from craft.synth.placement import letter_height, quad_around
+from craft.synth.placement import letter_height
 from craft.synth.presets import GeneratorSettings, QuickstartSettings
 from craft.synth.quickstart import FONTS as QUICKSTART_FONTS
 from craft.synth.render import render_scene

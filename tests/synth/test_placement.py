@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from craft.geometry import polygon_iou
-from craft.synth.placement import letter_height, pixel_window, place_text, plane_in_space, project, quad_around
+from craft.geometry import polygon_iou, quad_around
+from craft.synth.placement import letter_height, pixel_window, place_text, plane_in_space, project
 from craft.synth.typeface import Typeface, load_typeface
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -1,0 +1,95 @@
+"""Writes the labels of a dataset in another format, and counts what is lost."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from craft.config import DatasetSettings
+from craft.datasets.formats import FORMATS
+from craft.datasets.label_format import LabelWriter, SceneToWrite
+from craft.datasets.reading import read_dataset
+from craft.errors import list_problems
+from craft.geometry import bounding_boxes, quad_around
+from craft.images.reader import image_size
+from craft.images.tar_members import parse_member
+from craft.scene import Scene, Word
+
+WRITTEN_FORMATS = tuple(sorted(name for name, entry in FORMATS.items() if entry.writer is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was written; `skipped` scenes had errors."""
+
+    path: Path  # the label file, or the folder of label files
+    scenes: int
+    words: int
+    skipped: int
+    lost: dict[str, int]  # how many words lost what
+
+
+def convert_labels(settings: DatasetSettings, out: Path, *, to: str, skip_errors: bool = False) -> Conversion:
+    """Write a dataset's labels into the folder `out`, in the format `to`; images stay where they are and are named by path.
+
+    Raises ValueError if labels are there already, the dataset has errors and `skip_errors` is False, or no scene is left.
+    """
+    writer = FORMATS[to].writer
+    assert writer is not None, to
+    path = out / writer.file if writer.file else out
+    if path.is_file() or (writer.file is None and out.is_dir() and any(out.iterdir())):
+        raise ValueError(f"{path}: already exists; remove it, or give another folder")
+    reading = read_dataset(settings)
+    if (errors := reading.errors) and not skip_errors:
+        heading = f"{settings.path}: {len(errors)} errors; fix them, or add --skip-errors"
+        raise ValueError(list_problems(heading, errors, see=f"craft check {settings.path}"))
+    scenes = reading.good_scenes
+    if not scenes:
+        raise ValueError(f"{settings.path}: no scene to convert; run: craft check {settings.path}")
+    out.mkdir(parents=True, exist_ok=True)
+    lost: Counter[str] = Counter()
+    writer.write([_to_write(scene, out, writer, lost) for scene in scenes], path)
+    words = sum(len(scene.words) for scene in scenes)
+    return Conversion(path, len(scenes), words, len(reading.bad_scenes), {what: n for what, n in lost.items() if n})
+
+
+def _to_write(scene: Scene, out: Path, writer: LabelWriter, lost: Counter[str]) -> SceneToWrite:
+    if parse_member(scene.image_path) is not None:
+        raise ValueError(
+            f"{scene.image_path}: lies in a shard, which no other format can name; convert the dataset itself"
+        )
+    image = os.path.abspath(scene.image_path)
+    try:
+        relative = Path(os.path.relpath(image, os.path.abspath(out))).as_posix()
+    except ValueError:  # on another drive of Windows
+        relative = Path(image).as_posix()
+    words = tuple(_reduced(word, writer, lost) for word in scene.words)
+    return SceneToWrite(replace(scene, words=words), relative, image_size(scene.image_path))
+
+
+def _reduced(word: Word, writer: LabelWriter, lost: Counter[str]) -> Word:
+    """The word as the format holds it; what is lost is counted."""
+    if writer.exact:
+        return word
+    polygon, text = word.polygon_xy, word.text
+    if not writer.polygons and len(polygon) != 4:
+        polygon = quad_around(polygon)
+        lost["polygons, written as quads"] += 1
+    box = bounding_boxes(polygon)[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2).astype(np.float32)
+    if not writer.slanted and not np.array_equal(polygon, box):
+        polygon = box
+        lost["slanted quads, written as upright boxes"] += 1
+    lost["words with fractions of pixels, rounded"] += not writer.fractions and bool((polygon % 1).any())
+    if text is not None and len(text.splitlines()) > 1:
+        text = " ".join(text.split())
+        lost["line breaks in texts"] += 1
+    lost["texts of don't-care words"] += word.dont_care and text is not None
+    lost["don't-care marks; other programs take these for words"] += word.dont_care and not writer.dont_care
+    lost["words without a text, don't care where they are read"] += not word.dont_care and text is None
+    lost["words' scripts"] += bool(word.script) and not writer.script
+    lost["words' character boxes"] += word.character_quads_xy is not None and not writer.characters
+    return replace(word, polygon_xy=polygon, text=text)

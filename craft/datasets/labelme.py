@@ -1,0 +1,73 @@
+"""LabelMe: one JSON file per image, with shapes whose description, or else whose label, is the transcription.
+
+    {"version": "5.5.0", "flags": {}, "imagePath": "img_1.jpg", "imageData": null, "imageHeight": 720, "imageWidth": 1280,
+     "shapes": [{"label": "text", "points": [[x, y], ...], "group_id": null, "description": "word",
+                 "shape_type": "polygon", "flags": {}}]}
+
+A label that is a name for text ("text", "word", ...) is no transcription. The image is read from its file, not from
+imageData.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from craft.datasets.json_fields import plain_numbers
+from craft.datasets.label_format import LabelWriter, SceneToWrite
+from craft.datasets.tool_files import has_all, load_json, write_json, write_text
+from craft.datasets.tool_labels import Entry, Label, ToolFormat, is_dont_care, pass_over, text_of_class
+
+
+def _entries(path: Path, split: str) -> Iterator[tuple[str, Any]]:
+    yield "", load_json(path)
+
+
+def _entry(content: Any) -> Entry:
+    return Entry(
+        content["imagePath"], [(f"shape {number}", shape) for number, shape in enumerate(content["shapes"], 1)]
+    )
+
+
+def _parse(shape: Any) -> Label:
+    points, kind = shape["points"], shape.get("shape_type") or "polygon"
+    if kind == "rectangle" and len(points) == 2:
+        (left, right), (top, bottom) = (sorted(axis) for axis in zip(*points, strict=True))
+        points = [[left, top], [right, top], [right, bottom], [left, bottom]]
+    elif kind not in ("polygon", "rectangle", "oriented_rectangle"):
+        raise pass_over(f"a {kind} is no word")
+    text = shape.get("description") or text_of_class(shape["label"])
+    flags = shape.get("flags") or {}
+    ignored = any(value and is_dont_care(name) for name, value in flags.items())
+    return Label(points, text, dont_care=ignored or is_dont_care(shape["label"]))
+
+
+def _write(scenes: Sequence[SceneToWrite], folder: Path) -> None:
+    for scene, image, (height, width) in scenes:
+        shapes = [
+            {
+                "label": "text",
+                "points": plain_numbers(word.polygon_xy),
+                "group_id": None,
+                "description": write_text(word),
+                "shape_type": "polygon",
+                "flags": {},
+            }
+            for word in scene.words
+        ]
+        content: dict[str, Any] = {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": image,
+            "imageData": None,
+        }
+        write_json(
+            folder / f"{PurePath(scene.name).name}.json", {**content, "imageHeight": height, "imageWidth": width}
+        )
+
+
+FORMAT = ToolFormat(
+    *("labelme", ".json", has_all('"shapes"', '"imagePath"'), _entries, _entry, _parse), LabelWriter(_write)
+).label_format()
