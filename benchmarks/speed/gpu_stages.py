@@ -164,7 +164,7 @@ def stage_profile(options: argparse.Namespace) -> Found:
     parts: dict[str, Callable[[], object]] = {
         "loss": lambda: maps_loss(scores, kept, targets, config, step=0).loss.backward()
     }
-    for form in ("triton", "torch") if device.type == "cuda" else ("cpu", "torch"):
+    for form in ("triton", "cpu") if device.type == "cuda" else ("cpu",):
         parts[f"targets, {form}"] = lambda form=form: targets_by(kept, device, form)
     keys = scores.detach().contiguous().view(-1, scores.shape[2] * scores.shape[3]).view(torch.int32)
     candidates, num_kept = keys > keys.median(), torch.full((len(keys),), 10_000, device=device)

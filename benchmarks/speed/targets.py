@@ -30,8 +30,8 @@ from craft.targets.heatmaps import affinity_quads, draw_targets
 INPUT_HW = (720, 1280)
 CHARACTERS_PER_WORD = 6
 FORMS = {
-    "cpu": ("cpu", "torch"),
-    "cuda": ("triton", "torch", "cpu"),
+    "cpu": ("cpu",),
+    "cuda": ("triton", "cpu"),
 }  # the first is what others are compared to
 SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float64)
 

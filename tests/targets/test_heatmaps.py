@@ -1,13 +1,11 @@
 """Maps and confidence against numbers checkable by hand and against the slow reference."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from craft.targets import paint_torch
 from craft.targets.heatmaps import Targets, draw_targets
 from tests.targets.reference import affinity_quad, draw_slowly
 
@@ -16,14 +14,7 @@ def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
 
 
-@pytest.fixture(params=["cpu", "torch"])
-def draw(request):
-    """Draw targets on the CPU by either painter: every fact here holds for both."""
-    return partial(draw_by, request.param)
-
-
-def draw_by(
-    painter,
+def draw(
     characters=(),
     words=(),
     *,
@@ -44,7 +35,6 @@ def draw_by(
         batch_size=batch,
         map_size_hw=size,
         device="cpu",
-        painter=painter,
     )
 
 
@@ -73,7 +63,7 @@ def random_scene(seed: int):
     return np.float32(characters), words, np.float32(strips), image, confidence
 
 
-def test_value_is_the_gaussian_at_the_pixel_centre(draw):
+def test_value_is_the_gaussian_at_the_pixel_centre():
     targets = draw([box(8, 8, 24, 24)], [0])  # map pixels 4 to 12, enlarged 2 to 14: middle 8, half a side 6
 
     region = targets.maps[0, 0]
@@ -86,14 +76,14 @@ def test_value_is_the_gaussian_at_the_pixel_centre(draw):
     assert torch.equal(targets.confidence, torch.ones(1, 2, 20, 24))
 
 
-def test_map_is_symmetric_for_a_square_character(draw):
+def test_map_is_symmetric_for_a_square_character():
     region = draw([box(8, 8, 24, 24)], [0], size=(16, 16)).maps[0, 0]
 
     torch.testing.assert_close(region, region.flip(0), atol=1e-6, rtol=0)
     torch.testing.assert_close(region, region.T, atol=1e-6, rtol=0)
 
 
-def test_affinity_is_drawn_over_the_quad_between_two_characters(draw):
+def test_affinity_is_drawn_over_the_quad_between_two_characters():
     targets = draw([box(0, 0, 12, 12), box(12, 0, 24, 12)], [0, 0])
 
     # Input pixels 6 to 18 and 2 to 10; map pixels 3 to 9 and 1 to 5: middle (6, 3), half sides 4.5 and 3 once enlarged.
@@ -103,7 +93,7 @@ def test_affinity_is_drawn_over_the_quad_between_two_characters(draw):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_equals_the_slow_reference(draw, seed):
+def test_equals_the_slow_reference(seed):
     characters, words, strips, image, confidence = random_scene(seed)
     size = (27, 31)
 
@@ -131,14 +121,14 @@ def test_equals_the_slow_reference(draw, seed):
     assert {0.0, 0.5, 1.0} <= set(trust.flatten())
 
 
-def test_no_words_give_empty_trusted_maps(draw):
+def test_no_words_give_empty_trusted_maps():
     targets = draw(confidence=(), batch=2)
 
     assert torch.equal(targets.maps, torch.zeros(2, 2, 20, 24))
     assert torch.equal(targets.confidence, torch.ones(2, 2, 20, 24))
 
 
-def test_a_character_partly_outside_is_drawn_where_it_is_inside(draw):
+def test_a_character_partly_outside_is_drawn_where_it_is_inside():
     inside = draw([box(20, 20, 36, 40)], [0], size=(30, 30))
 
     outside = draw([box(-8, -8, 8, 12)], [0], size=(30, 30))
@@ -147,13 +137,13 @@ def test_a_character_partly_outside_is_drawn_where_it_is_inside(draw):
     assert outside.maps[0, 0, 0, 0] > 0.9
 
 
-def test_a_character_wholly_outside_colours_nothing(draw):
+def test_a_character_wholly_outside_colours_nothing():
     targets = draw([box(-60, -60, -40, -40), box(100, 100, 130, 130)], [0, 0])
 
     assert targets.maps[0, 0].sum() == 0
 
 
-def test_the_larger_target_of_two_characters_wins_with_its_confidence(draw):
+def test_the_larger_target_of_two_characters_wins_with_its_confidence():
     both = draw([box(8, 8, 24, 24), box(16, 8, 32, 24)], [0, 1], confidence=(0.75, 0.5))
 
     left = draw([box(8, 8, 24, 24)], [0]).maps[0, 0]
@@ -165,14 +155,14 @@ def test_the_larger_target_of_two_characters_wins_with_its_confidence(draw):
     assert (confidence[(left == 0) & (right == 0)] == 1).all()
 
 
-def test_the_less_trusted_of_equal_targets_wins(draw):
+def test_the_less_trusted_of_equal_targets_wins():
     targets = draw([box(8, 8, 24, 24)] * 3, [0, 1, 2], confidence=(0.75, 0.25, 0.5))
 
     reached = targets.maps[0, 0] > 0
     assert (targets.confidence[0, 0][reached] == 0.25).all()
 
 
-def test_dont_care_covers_the_quad_grown_by_a_quarter_of_its_shorter_side(draw):
+def test_dont_care_covers_the_quad_grown_by_a_quarter_of_its_shorter_side():
     strip = box(12, 12, 28, 20)  # 8 x 4 map pixels, grown by 1 on every side: 10 x 6
 
     targets = draw(strips=[strip], strip_words=[0], confidence=(0.0,))
@@ -182,7 +172,7 @@ def test_dont_care_covers_the_quad_grown_by_a_quarter_of_its_shorter_side(draw):
     assert torch.equal(targets.confidence, expected.expand(1, 2, 20, 24))
 
 
-def test_a_target_above_a_tenth_stays_cared_for_under_dont_care(draw):
+def test_a_target_above_a_tenth_stays_cared_for_under_dont_care():
     targets = draw([box(8, 8, 24, 24)], [0], strips=[box(0, 0, 48, 40)], strip_words=[1], confidence=(0.75, 0.0))
 
     region = targets.maps[0, 0]
@@ -191,7 +181,7 @@ def test_a_target_above_a_tenth_stays_cared_for_under_dont_care(draw):
     assert (targets.confidence[0, 1] == 0).all()  # no affinity there
 
 
-def test_a_words_confidence_covers_its_grown_quad_and_the_smallest_wins(draw):
+def test_a_words_confidence_covers_its_grown_quad_and_the_smallest_wins():
     strips = [box(4, 4, 20, 12), box(12, 4, 28, 12)]  # map 2 to 10 and 6 to 14, both grown by 1
 
     confidence = draw(strips=strips, strip_words=[0, 1], confidence=(0.75, 0.5)).confidence[0, 0]
@@ -202,13 +192,13 @@ def test_a_words_confidence_covers_its_grown_quad_and_the_smallest_wins(draw):
     assert torch.equal(confidence, expected)
 
 
-def test_characters_of_dont_care_words_are_not_drawn(draw):
+def test_characters_of_dont_care_words_are_not_drawn():
     targets = draw([box(8, 8, 24, 24), box(24, 8, 40, 24)], [0, 0], confidence=(0.0,))
 
     assert targets.maps.sum() == 0
 
 
-def test_a_quad_that_is_not_convex_is_drawn_as_the_parallelogram_of_its_area(draw):
+def test_a_quad_that_is_not_convex_is_drawn_as_the_parallelogram_of_its_area():
     arrowhead = np.array([[8, 8], [32, 8], [18, 16], [14, 32]])
     # Middle (18, 16); half of its mean width (7, -4), half of its mean height (-2, 8): area 4 * (56 - 8) = 192.
     parallelogram = np.array([[13, 12], [27, 4], [23, 20], [9, 28]])
@@ -227,14 +217,14 @@ def test_a_quad_that_is_not_convex_is_drawn_as_the_parallelogram_of_its_area(dra
         np.full((4, 2), 9),  # a point
     ],
 )
-def test_a_quad_without_area_colours_nothing(draw, quad):
+def test_a_quad_without_area_colours_nothing(quad):
     targets = draw([quad, quad], [0, 0])
 
     assert targets.maps.sum() == 0
     assert (targets.confidence == 1).all()
 
 
-def test_targets_of_any_quad_stay_near_it_and_within_0_and_1(draw):
+def test_targets_of_any_quad_stay_near_it_and_within_0_and_1():
     generator = np.random.default_rng(5)
     for _ in range(300):
         quad = generator.uniform(12, 36, (4, 2))  # most are not convex, many are bow-ties
@@ -248,7 +238,7 @@ def test_targets_of_any_quad_stay_near_it_and_within_0_and_1(draw):
         assert (np.hypot(2 * columns + 1 - middle[0], 2 * rows + 1 - middle[1]) <= reach).all()
 
 
-def test_dont_care_leaves_the_notch_of_a_strip_that_is_not_convex(draw):
+def test_dont_care_leaves_the_notch_of_a_strip_that_is_not_convex():
     notched = np.array([[4, 4], [40, 4], [12, 12], [4, 36]])
 
     confidence = draw(strips=[notched], strip_words=[0], confidence=(0.0,)).confidence[0, 0]
@@ -258,7 +248,7 @@ def test_dont_care_leaves_the_notch_of_a_strip_that_is_not_convex(draw):
     assert confidence[4, 14] == 0  # along the upper arm
 
 
-def test_a_strip_labelled_counter_clockwise_covers_the_same(draw):
+def test_a_strip_labelled_counter_clockwise_covers_the_same():
     strip = box(12, 12, 28, 20)
 
     turned = draw(strips=[strip[[0, 3, 2, 1]]], strip_words=[0], confidence=(0.0,))
@@ -266,13 +256,13 @@ def test_a_strip_labelled_counter_clockwise_covers_the_same(draw):
     assert_same(turned, draw(strips=[strip], strip_words=[0], confidence=(0.0,)))
 
 
-def test_affinity_of_a_word_read_right_to_left_is_the_same(draw):
+def test_affinity_of_a_word_read_right_to_left_is_the_same():
     left, right = box(4, 4, 16, 20), box(16, 4, 30, 20)
 
     torch.testing.assert_close(draw([right, left], [0, 0]).maps, draw([left, right], [0, 0]).maps, atol=1e-6, rtol=0)
 
 
-def test_neither_the_order_of_words_nor_the_chunk_size_changes_a_bit(draw, monkeypatch):
+def test_the_order_of_words_does_not_change_a_bit():
     characters, words, strips, image, confidence = random_scene(7)
     strip_words = list(range(len(strips)))
     arguments = {"confidence": confidence, "image": image, "batch": 2}
@@ -282,29 +272,8 @@ def test_neither_the_order_of_words_nor_the_chunk_size_changes_a_bit(draw, monke
     turned = draw(
         characters[order], np.array(words)[order], strips=strips[::-1], strip_words=strip_words[::-1], **arguments
     )
-    monkeypatch.setitem(paint_torch.PAIRS_AT_ONCE, "cpu", 40)
-    piecemeal = draw(characters, words, strips=strips, strip_words=strip_words, **arguments)
 
     assert_same(turned, expected)
-    assert_same(piecemeal, expected)
-
-
-def test_the_host_never_reads_from_the_device():
-    characters, words, strips, image, confidence = random_scene(3)
-
-    targets = draw_targets(
-        characters,
-        words,
-        strips,
-        range(len(strips)),
-        image,
-        confidence,
-        batch_size=2,
-        map_size_hw=(20, 24),
-        device="meta",  # holds no values: whoever asks for one gets an error
-    )
-
-    assert targets.maps.shape == targets.confidence.shape == (2, 2, 20, 24)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -324,7 +293,7 @@ def test_cuda_draws_the_same_without_synchronising():
     torch.testing.assert_close(on_device.confidence.cpu(), on_host.confidence, atol=1e-6, rtol=0)
 
 
-def test_a_coordinate_that_is_not_finite_is_refused_by_name(draw):
+def test_a_coordinate_that_is_not_finite_is_refused_by_name():
     broken = box(8, 8, 24, 24)
     broken[2, 1] = np.nan
 
@@ -335,6 +304,6 @@ def test_a_coordinate_that_is_not_finite_is_refused_by_name(draw):
 
 
 @pytest.mark.parametrize("confidence", [-0.5, 1.5, float("nan")])
-def test_a_confidence_outside_0_to_1_is_refused(draw, confidence):
+def test_a_confidence_outside_0_to_1_is_refused(confidence):
     with pytest.raises(ValueError, match="expected 0 to 1"):
         draw([box(0, 0, 8, 8)], [0], confidence=(confidence,))

@@ -1,4 +1,4 @@
-"""The Triton kernels paint what torch paints; without a GPU they run in Triton's interpreter, in a process of its own."""
+"""The Triton kernels paint what the CPU paints; without a GPU they run in Triton's interpreter, in a process of its own."""
 
 import importlib.util
 import os
@@ -31,7 +31,7 @@ def words(generator, count, *, size, spread, images):
 
 def difference(arguments, images, size_hw):
     given = {"batch_size": images, "map_size_hw": size_hw, "device": sys.argv[1]}
-    first, second = (draw_targets(**arguments, **given, painter=painter) for painter in ("torch", "triton"))
+    first, second = (draw_targets(**arguments, **given, painter=painter) for painter in ("cpu", "triton"))
     assert first.maps.shape == second.maps.shape
     assert first.confidence.dtype == second.confidence.dtype == torch.float32
     pairs = ((first.maps, second.maps), (first.confidence, second.confidence))
@@ -75,10 +75,10 @@ def assert_same(found):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not has_triton, reason="triton is not installed")
-def test_kernels_paint_what_torch_paints_in_the_interpreter():
+def test_kernels_paint_what_the_cpu_paints_in_the_interpreter():
     assert_same(differences("cpu", TRITON_INTERPRET="1"))
 
 
 @pytest.mark.skipif(not (has_triton and torch.cuda.is_available()), reason="needs triton and a CUDA device")
-def test_kernels_paint_what_torch_paints_on_the_device():
+def test_kernels_paint_what_the_cpu_paints_on_the_device():
     assert_same(differences("cuda"))

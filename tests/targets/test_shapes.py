@@ -1,11 +1,9 @@
-"""Shapes of quads against the array formulas of craft.geometry, painters against each other, and affinity quads."""
+"""Shapes of quads against the array formulas of craft.geometry, and affinity quads."""
 
 import numpy as np
 import pytest
-import torch
 
 from craft.geometry import bounding_boxes, enlarge_quads, grow_quads, homographies_from_square, signed_area
-from craft.targets.heatmaps import draw_targets
 from craft.targets.shapes import affinity_quads, distrust, ellipses, grown_strips, trust
 from tests.targets.reference import affinity_quad
 
@@ -76,28 +74,6 @@ def test_a_strip_that_is_not_convex_is_cut_in_two_of_the_same_area():
     area = signed_area(grow_quads(arrow, share=0.25))
     assert abs(inside.any(axis=0).sum() - area) < 0.02 * area
     assert inside.all(axis=0).sum() < 0.02 * area  # the cut alone is in both
-
-
-def test_both_painters_agree_to_1e_5():
-    generator = np.random.default_rng(3)
-    characters = (2 * random_quads(400, push=6, seed=4)).astype(np.float32)  # some are not convex
-    words = np.sort(generator.integers(0, 120, 400))
-    strips = (2 * random_quads(120, push=6, seed=5)).astype(np.float32)
-    confidence = generator.choice([0.0, 0.5, 0.75, 1.0], 120).astype(np.float32)
-    arguments = (characters, words, strips, np.arange(120), generator.integers(0, 3, 120), confidence)
-
-    on_cpu, in_torch = (
-        draw_targets(*arguments, batch_size=3, map_size_hw=(190, 223), device="cpu", painter=painter)
-        for painter in ("cpu", "torch")
-    )
-
-    assert on_cpu.maps.is_contiguous()
-    difference = (on_cpu.maps - in_torch.maps).abs()
-    assert (difference > 1e-5).sum() <= 2  # a centre on the disc's very edge may fall on either side of it
-    differently_trusted = on_cpu.confidence != in_torch.confidence
-    assert differently_trusted.float().mean() < 1e-5
-    assert in_torch.maps.max() > 0.99
-    assert torch.unique(in_torch.confidence).tolist() == [0.0, 0.5, 0.75, 1.0]
 
 
 def test_trust_inverts_distrust_to_the_bit():
