@@ -24,8 +24,9 @@ from craft.training.batch import batch_targets
 from craft.training.bench import Stopwatch
 from craft.training.datasets import read_training_datasets
 from craft.training.finite_check import FiniteWatch
-from craft.training.loop import train, training_batches
+from craft.training.loop import train
 from craft.training.meter import IntervalMeter
+from craft.training.run import training_batches
 from craft.training.run_log import read_metrics
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step

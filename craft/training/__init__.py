@@ -9,6 +9,7 @@ A file imports only from files above it:
     datasets      The datasets that a configuration names, with characters, ready for the loader or for validation.
     finite_check  Stops a run whose loss is no longer finite, and saves the batch.
     meter         Sums over the steps between two log lines, kept on the device until the line is written.
+    progress      The progress bar of a run, whose time left counts the validations to come.
     run_log       What a run writes about itself: its environment, metrics.jsonl and, optionally, TensorBoard events.
     schedule      The learning rate and OHEM ratio of a step, the optimizer, and the moving average.
     signals       Signals that end a run, recorded so that the loop can save a checkpoint and exit.
@@ -18,6 +19,7 @@ A file imports only from files above it:
     run_folder    The run folder: made once, resumed only with the settings it was made with.
     state         What a training run carries from step to step, built fresh or restored from a checkpoint.
     convert       Conversion of weights to another form, with what is known of their training.
+    run           A run from its settings: what is read and built before the first step.
     step          One step of training: load, forward, loss, backward, finite check, step.
     loop          The training loop: load, forward, loss, backward, finite check, step, log, evaluate, save.
     bench         Times the parts of training with the settings of a run.

@@ -24,8 +24,8 @@ from craft.training.batch import batch_targets
 from craft.training.bench_report import BenchReport, summarise_times
 from craft.training.datasets import read_training_datasets
 from craft.training.finite_check import FiniteWatch
-from craft.training.loop import training_batches
 from craft.training.meter import IntervalMeter
+from craft.training.run import training_batches
 from craft.training.run_log import describe_environment
 from craft.training.schedule import learning_rate_at
 from craft.training.state import RunState, build_state

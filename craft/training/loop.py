@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +13,7 @@ from tqdm import tqdm
 from craft.atomic_files import write_atomic
 from craft.config import Config
 from craft.datasets.batch import Batch
-from craft.datasets.collection import WeightedScenes
-from craft.datasets.loader import build_loader
 from craft.distributed.processes import (
-    Processes,
     any_process,
     gather_objects,
     share_buffers,
@@ -26,25 +22,18 @@ from craft.distributed.processes import (
     wait_for_all,
 )
 from craft.models.device import choose_precision
-from craft.models.digest import weights_digest
 from craft.ohem.loss import PixelLoss
-from craft.region.training import RegionTraining
-from craft.scene import Scene
 from craft.targets.heatmaps import Targets
-from craft.teacher.relabeller import Relabeller
 from craft.training.batch import CHARACTERS, batch_digest
 from craft.training.checkpoint import CHECKPOINT, PREVIOUS_CHECKPOINT
-from craft.training.datasets import read_training_datasets, read_validation_scenes
-from craft.training.finite_check import FiniteWatch
-from craft.training.meter import IntervalMeter
 from craft.training.preview import write_map_image
-from craft.training.run_folder import check_run_folder, open_run_folder
-from craft.training.run_log import RunLog, check_tensorboard, read_metrics
+from craft.training.progress import RunProgress
+from craft.training.run import Run, start_run, training_batches
+from craft.training.run_log import read_metrics
 from craft.training.schedule import learning_rate_at
 from craft.training.signals import stop_on_signals
-from craft.training.state import RunState, build_state, restore_state, save_snapshot, save_state, save_weights
+from craft.training.state import save_snapshot, save_state, save_weights
 from craft.training.step import train_step
-from craft.training.unreadable import UnreadableImages
 from craft.training.validation import validate
 
 
@@ -67,28 +56,6 @@ class TrainOutcome:
     signal: int = 0
 
 
-@dataclass(slots=True)
-class _Run:
-    """What the loop works with."""
-
-    config: Config
-    folder: Path
-    processes: Processes
-    state: RunState
-    validation: Sequence[Scene]
-    batches: Iterator[Batch]
-    relabeller: Relabeller | None
-    regions: RegionTraining | None
-    log: RunLog
-    meter: IntervalMeter
-    watch: FiniteWatch
-    unreadable: UnreadableImages
-
-    def is_due(self, every: int) -> bool:
-        """Whether the step just done is the last or a multiple of `every`."""
-        return self.state.step % every == 0 or self.state.step == self.config.training.steps
-
-
 def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome:
     """Train a network as the settings say and write everything about the run to a folder.
 
@@ -104,17 +71,18 @@ def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome
     processes = start_processes(config.training.device)
     try:
         with stop_on_signals() as signals:
-            return _train(_start_run(config, folder, processes, resume=resume), signals)
+            return _train(start_run(config, folder, processes, resume=resume), signals)
     finally:
         stop_processes(processes)
 
 
-def _train(run: _Run, signals: list[int]) -> TrainOutcome:
+def _train(run: Run, signals: list[int]) -> TrainOutcome:
     config, state, processes = run.config, run.state, run.processes
     steps = config.training.steps
+    every = config.training.validate_every if run.validation else None
     with run.meter.paused():
         _validate_if_missed(run)
-    progress = tqdm(total=steps, initial=state.step, desc="train", disable=not processes.writes)
+    progress = RunProgress(steps=steps, done=state.step, validate_every=every, shown=processes.writes)
     stopped = False
     while state.step < steps and not stopped:
         rate = learning_rate_at(state.step, steps=steps, settings=config.optimizer)
@@ -138,48 +106,13 @@ def _train(run: _Run, signals: list[int]) -> TrainOutcome:
             if stopped or validates or run.is_due(config.training.save_every):
                 _save_checkpoint(run)
             if validates and (not stopped or state.step == steps):
-                _evaluate(run)
+                with progress.validating():
+                    _evaluate(run)
     progress.close()
     return _finish(run, signals)
 
 
-def _start_run(config: Config, folder: Path, processes: Processes, *, resume: bool) -> _Run:
-    echo: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
-    continues = check_run_folder(folder, config, resume=resume, processes=processes.world_size)
-    if config.training.tensorboard:
-        check_tensorboard()
-    datasets = read_training_datasets(config.data, echo=echo)
-    validation = read_validation_scenes(config.data, echo=echo)
-    state = build_state(config, processes, echo=echo)
-    if continues:
-        restore_state(state, folder / CHECKPOINT, processes)
-        echo(f"{folder}: continues after step {state.step}")
-    if processes.writes:  # only now that everything could be read: what fails before leaves no run folder behind
-        open_run_folder(folder, config, resume=resume, device=processes.device, processes=processes.world_size)
-    wait_for_all(processes)
-    after_step = state.step if continues else -1
-    log = RunLog(folder, writes=processes.writes, after_step=after_step, tensorboard=config.training.tensorboard)
-    unreadable = UnreadableImages(tqdm.write)
-    relabeller = None
-    if config.data.characters.source == "teacher":
-        skipped = unreadable.add if config.data.on_error == "skip" else None
-        relabeller = Relabeller(config, datasets, folder, processes, unreadable=skipped)
-        relabeller.resume(state.step)
-        datasets = relabeller.datasets
-    batches = unreadable.watch(training_batches(config, datasets, state, processes))
-    meter, watch = IntervalMeter(processes), FiniteWatch(folder, processes.device)
-    regions = RegionTraining(config, state.model, datasets, folder, processes) if config.region.enabled else None
-    if regions is not None:
-        regions.resume(state.step)
-    if not continues and processes.writes:
-        # Without the region path: runs with and without one start from the same maps.
-        log.write("start", 0, {"weights": weights_digest(state.model, leave_out="region.")})
-    return _Run(
-        config, folder, processes, state, validation, batches, relabeller, regions, log, meter, watch, unreadable
-    )
-
-
-def _relabel(run: _Run) -> None:
+def _relabel(run: Run) -> None:
     """Let the teacher label the training words, or put its labels into effect, when it is time."""
     relabeller, state = run.relabeller, run.state
     if relabeller is None or not relabeller.acts_at(state.step):
@@ -190,13 +123,13 @@ def _relabel(run: _Run) -> None:
             run.regions.datasets = relabeller.datasets
 
 
-def _bootstrap(run: _Run) -> None:
+def _bootstrap(run: Run) -> None:
     """Collect false positives for the region head's bootstrapping when it is time."""
     if run.regions is not None and run.regions.collects_before(run.state.step):
         run.log.write("bootstrap", run.state.step, run.regions.collect(run.state.model, run.state.step))
 
 
-def _log(run: _Run, rate: float) -> float:
+def _log(run: Run, rate: float) -> float:
     """Write the means since the last line; gives the mean loss."""
     means = run.meter.read()
     values: dict[str, float | None] = {**means, "learning_rate": rate}
@@ -206,7 +139,7 @@ def _log(run: _Run, rate: float) -> float:
     return means["loss"]
 
 
-def _record(run: _Run, batch: Batch, targets: Targets, loss: PixelLoss) -> None:
+def _record(run: Run, batch: Batch, targets: Targets, loss: PixelLoss) -> None:
     """Write digests of the first and last batch, snapshots, and images of maps and RoIs, when they are due."""
     config, state = run.config, run.state
     if state.step in (1, config.training.steps):
@@ -222,7 +155,7 @@ def _record(run: _Run, batch: Batch, targets: Targets, loss: PixelLoss) -> None:
             run.regions.write_figure(state.model, state.step)
 
 
-def _evaluate(run: _Run) -> None:
+def _evaluate(run: Run) -> None:
     """Score the validated model; the best so far is kept as best.safetensors."""
     state, processes = run.state, run.processes
     run.watch.check(wait=True)
@@ -254,7 +187,7 @@ def _evaluate(run: _Run) -> None:
     run.log.write("validation", state.step, values)
 
 
-def _validate_if_missed(run: _Run) -> None:
+def _validate_if_missed(run: Run) -> None:
     """Take up what the log says of validations, and make up for one that died after its step was saved."""
     state, best, missed = run.state, -1.0, False
     if run.processes.writes and run.validation and state.step > 0:
@@ -267,7 +200,7 @@ def _validate_if_missed(run: _Run) -> None:
         _evaluate(run)
 
 
-def _save_checkpoint(run: _Run) -> None:
+def _save_checkpoint(run: Run) -> None:
     run.watch.check(wait=True)
     if run.relabeller is not None:
         run.relabeller.settle(run.state.step)
@@ -275,7 +208,7 @@ def _save_checkpoint(run: _Run) -> None:
         save_state(run.state, run.folder / CHECKPOINT, run.config)
 
 
-def _finish(run: _Run, signals: list[int]) -> TrainOutcome:
+def _finish(run: Run, signals: list[int]) -> TrainOutcome:
     run.log.close()
     if summary := run.unreadable.summary():
         tqdm.write(summary)
@@ -288,25 +221,3 @@ def _finish(run: _Run, signals: list[int]) -> TrainOutcome:
     wait_for_all(run.processes)
     ended_by = 0 if finished else (signals[0] if signals else int(signal.SIGTERM))  # of another process, perhaps
     return TrainOutcome(run.state.step, finished, run.state.best_hmean, run.processes.writes, ended_by)
-
-
-def training_batches(
-    config: Config, datasets: Sequence[WeightedScenes], state: RunState, processes: Processes
-) -> Iterator[Batch]:
-    """Start loading this process's batches, without end, from the step that the run has reached."""
-    global_batch = config.training.batch_size * processes.world_size
-    return iter(
-        build_loader(
-            [(dataset.scenes, dataset.weight) for dataset in datasets],
-            seed=config.training.seed,
-            crop_size=config.data.crop_size,
-            augment=config.augment,
-            batch_size=config.training.batch_size,
-            workers=config.data.workers,
-            start_position=state.step * config.optimizer.accumulate * global_batch,
-            world_size=processes.world_size,
-            rank=processes.rank,
-            cache_bytes=config.data.cache_mebibytes << 20,
-            on_error=config.data.on_error,
-        )
-    )

@@ -8,7 +8,7 @@ import torch
 
 from craft.config import validate_config
 from craft.models.weights import read_weights
-from craft.training import loop
+from craft.training import run
 from craft.training.loop import train
 from craft.training.run_folder import read_run_config
 from craft.training.run_log import read_metrics
@@ -186,13 +186,13 @@ def test_image_cut_short_is_skipped_counted_and_named_in_training_and_validation
     copy = tmp_path / "cut"
     shutil.copytree(tiny_set, copy)
     image = copy / "ch8_training_images_1" / "img_3.png"
-    build = loop.build_state
+    build = run.build_state
 
     def cut_and_build(*arguments, **names):  # the file is whole when the datasets are read
         image.write_bytes(image.read_bytes()[:4000])
         return build(*arguments, **names)
 
-    monkeypatch.setattr(loop, "build_state", cut_and_build)
+    monkeypatch.setattr(run, "build_state", cut_and_build)
     data = {"path": str(copy), "format": "icdar2017"}
     tiny_values["data"] |= {"train": [data], "validation": [{**data, "split": "train"}], "on_error": "skip"}
     config = validate_config(tiny_values, where="test")
