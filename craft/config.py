@@ -27,9 +27,10 @@ Split = Literal["train", "validation", "all"]
 OnError = Literal["fail", "skip"]
 Preset = Literal["quickstart", "full", "sample"]
 Splitter = Literal["cuts", "length", "watershed"]
-OhemRule = Literal["hardest", "random", "all", "none"]
+OhemRule = Literal["hardest", "random", "all", "none", "focal"]
 RATIO_RULES: tuple[OhemRule, ...] = ("hardest", "random")  # those that a ratio applies to
 OhemScope = Literal["image", "batch"]
+MapLoss = Literal["mse", "dice_bce"]
 RoiSampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
 RankBy = Literal["loss", "text"]
 PixelRule = Literal["corner", "centre"]
@@ -252,8 +253,10 @@ class OhemSettings(Settings):
     rule: OhemRule = Field(
         "hardest",
         description="Which cared-for negatives count beside every positive: the hardest, as many at random, all (mean over "
-        "positives plus mean over negatives), or none (one plain mean over all cared-for pixels).",
+        "positives plus mean over negatives), none (one plain mean over all cared-for pixels), or focal (all, each pixel "
+        "weighted by its error to the power gamma / 2).",
     )
+    gamma: float = Field(1.0, gt=0, description="How strongly easy pixels fade, for focal.")
     ratio: float = Field(3.0, gt=0, description="Negatives kept per positive, for hardest and random.")
     final_ratio: float | None = Field(
         None,
@@ -267,6 +270,11 @@ class OhemSettings(Settings):
         "image",
         description="image: each image is ranked and averaged by itself, then the mean over images is taken. batch: all crops "
         "of a batch are ranked together, so images that are hard or rich in text get more of the loss.",
+    )
+    loss: MapLoss = Field(
+        "mse",
+        description="mse: squared errors. dice_bce: cross-entropy of the pixels that the rule keeps, plus a Dice loss over all "
+        "cared-for ones.",
     )
 
 
@@ -493,6 +501,7 @@ _USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("ohem.ratio", "ohem.rule", RATIO_RULES),
     ("ohem.min_negatives", "ohem.rule", RATIO_RULES),
     ("ohem.final_ratio", "ohem.rule", RATIO_RULES),
+    ("ohem.gamma", "ohem.rule", ("focal",)),
     ("distillation.share", "distillation.weights", _Named(["a teacher's weights"])),
     ("optimizer.final_share", "optimizer.decay", ("cosine",)),
     ("optimizer.step_every", "optimizer.decay", ("step",)),

@@ -6,7 +6,7 @@ To add a rule, write a function like `_hardest`, and name it in `RULES` below an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,8 @@ POSITIVE_TARGET = 0.1  # a map pixel whose target is above this is a text pixel
 class PixelSelection:
     """The pixels that a rule keeps.
 
-    Per map, the weights of the positives sum to 1 and those of the negatives to 1; under rule none, all together do.
+    Per map, the weights of the positives sum to 1 and those of the negatives to 1; under rule none, all together do;
+    under rule focal, to less.
     """
 
     weights: Tensor  # (B, H, W) float32, detached, 0 where a pixel is left out
@@ -40,10 +41,19 @@ class _Candidates:
     seeds: Tensor
     ratio: float
     min_negatives: int
+    gamma: float
 
 
 def select_pixels(
-    rule: str, error: Tensor, positive: Tensor, care: Tensor, seeds: Tensor, *, ratio: float, min_negatives: int
+    rule: str,
+    error: Tensor,
+    positive: Tensor,
+    care: Tensor,
+    seeds: Tensor,
+    *,
+    ratio: float,
+    min_negatives: int,
+    gamma: float = 1.0,
 ) -> PixelSelection:
     """Keep every text pixel of a map and the background pixels that a rule chooses, and weight what is kept.
 
@@ -54,9 +64,11 @@ def select_pixels(
         seeds: (B,) int64, for random, which depends on a pixel's index and the map's seed alone.
         ratio: background pixels kept per text pixel, rounded up per map; for hardest and random.
         min_negatives: fewest background pixels kept per map, if it has as many; for hardest and random.
+        gamma: exponent of the square root of a pixel's error in its weight, > 0; for focal.
 
     Raises:
-        ValueError: unknown rule, wrong shape or dtype, `ratio` not above 0 and finite, or `min_negatives` below 0.
+        ValueError: unknown rule, wrong shape or dtype, `ratio` or `gamma` not above 0 and finite, or `min_negatives`
+            below 0.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3), after OHEM, Shrivastava et al., CVPR 2016. Ranking per
         map, leaving "don't care" pixels out of it, and equal shares for pixels that tie at the cut-off are ours.
@@ -64,11 +76,15 @@ def select_pixels(
     if rule not in RULES:
         raise ValueError(f"unknown OHEM rule {rule!r}; use one of {', '.join(RULES)}")
     _check(error, positive, care, seeds, ratio, min_negatives)
+    if not (math.isfinite(gamma) and gamma > 0):
+        raise ValueError(f"gamma is {gamma}; give an exponent above 0 and finite")
     positive = positive & care
     negative = care ^ positive
     num_positives, num_negatives = count_true(positive.flatten(1)), count_true(negative.flatten(1))
     return RULES[rule](
-        _Candidates(error.detach(), positive, negative, num_positives, num_negatives, seeds, ratio, min_negatives)
+        _Candidates(
+            error.detach(), positive, negative, num_positives, num_negatives, seeds, ratio, min_negatives, gamma
+        )
     )
 
 
@@ -97,7 +113,18 @@ def _none(pixels: _Candidates) -> PixelSelection:
     return PixelSelection(weight * (pixels.positive | pixels.negative), pixels.num_positives, pixels.num_negatives)
 
 
-RULES = {"hardest": _hardest, "random": _random, "all": _all, "none": _none}
+def _focal(pixels: _Candidates) -> PixelSelection:
+    """Keep every pixel as `_all` does, but give it error^(gamma / 2) times the weight, so that easy pixels fade.
+
+    With squared errors, the gradient is that of mean |difference|^(2 + gamma) up to a constant factor.
+
+    Source: Lin et al., Focal loss for dense object detection, ICCV 2017, section 3, carried from cross-entropy.
+    """
+    kept = _all(pixels)
+    return replace(kept, weights=kept.weights * pixels.error.pow(pixels.gamma / 2))
+
+
+RULES = {"hardest": _hardest, "random": _random, "all": _all, "none": _none, "focal": _focal}
 
 
 def _keep_top_negatives(pixels: _Candidates, keys: Tensor) -> PixelSelection:

@@ -87,6 +87,8 @@ def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config, *, s
         ratio=mining_ratio_at(step, steps=config.training.steps, settings=config.ohem),
         min_negatives=config.ohem.min_negatives,
         scope=config.ohem.scope,
+        gamma=config.ohem.gamma,
+        loss=config.ohem.loss,
     )
 
 

@@ -10,7 +10,7 @@ from craft.ohem.loss import pixel_loss
 from craft.ohem.pixel import RULES, select_pixels
 from craft.ohem.top_k import top_k_weights_by_bisection
 from tests.ohem.no_host_sync import NoHostSync
-from tests.ohem.reference import hardest_weights, loss_and_gradient, mean_errors
+from tests.ohem.reference import hardest_weights, kept_negatives, loss_and_gradient, mean_errors
 
 SETTINGS = {"rule": "hardest", "ratio": 3.0, "min_negatives": 4}
 
@@ -171,7 +171,8 @@ def test_accepts_a_map_of_one_pixel(rule, cared):
         scores, torch.zeros_like(scores), confidence, torch.tensor([1]), rule=rule, ratio=3.0, min_negatives=9
     )
 
-    assert float(found.loss) == 0.5 * cared  # 0.25 for each of the two maps
+    each = 0.25 * (0.5 if rule == "focal" else 1)  # focal: once more by the difference
+    assert float(found.loss) == 2 * each * cared
     assert found.kept_negatives.tolist() == [[int(cared)] * 2]
 
 
@@ -349,3 +350,77 @@ def test_refuses_dtypes_that_do_not_fit():
 def test_refuses_an_unknown_scope():
     with pytest.raises(ValueError, match="unknown OHEM scope 'scene'; use image or batch"):
         pixel_loss(*random_batch(0), **SETTINGS, scope="scene")
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), text=st.sampled_from([0.0, 0.2, 10.0]), gamma=st.floats(0.2, 3))
+def test_focal_weights_are_those_of_all_times_a_power_of_the_error(seed, text, gamma):
+    scores, maps, confidence, seeds = random_batch(seed, text=text)
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule="focal", ratio=1.0, min_negatives=0, gamma=gamma)
+
+    plain = pixel_loss(scores, maps, confidence, seeds, rule="all", ratio=1.0, min_negatives=0)
+    error = confidence * (scores - maps) ** 2
+    torch.testing.assert_close(found.weights, plain.weights * error ** (gamma / 2))
+    torch.testing.assert_close(found.loss, (found.weights * error).sum(dim=(2, 3)).mean(dim=0).sum())
+
+
+def dice_bce_by_hand(scores, maps, confidence, *, ratio, min_negatives):
+    """The loss of one image's map from the definition, in float64."""
+    score, target, trust = (value.double().flatten() for value in (scores, maps, confidence))
+    text = torch.sigmoid(8 * (score - 0.5))
+    entropy = -torch.xlogy(target, target) - torch.xlogy(1 - target, 1 - target)
+    error = trust * (-target * text.log() - (1 - target) * (1 - text).log() - entropy)
+    positive, background = error[(target > 0.1) & (trust > 0)], error[(target <= 0.1) & (trust > 0)]
+    kept = kept_negatives(len(positive), len(background), ratio=ratio, min_negatives=min_negatives)
+    dice = (2 * (trust * text * target).sum() + 1) / ((trust * (text**2 + target**2)).sum() + 1)
+    hardest = background.sort(descending=True).values[:kept]
+    return sum(part.mean() for part in (positive, hardest) if len(part)) + 1 - dice
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), text=st.sampled_from([0.0, 0.2, 10.0]), ratio=st.floats(0.1, 5))
+def test_dice_and_cross_entropy_and_their_gradient_equal_the_definition(seed, text, ratio):
+    scores, maps, confidence, seeds = random_batch(seed, text=text)
+    scores.requires_grad_()
+    exact = scores.detach().double().requires_grad_()
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule="hardest", ratio=ratio, min_negatives=2, loss="dice_bce")
+    found.loss.backward()
+
+    numbers = {"ratio": ratio, "min_negatives": 2}
+    images, parts = range(len(scores)), []
+    for index in range(2):
+        each = [dice_bce_by_hand(exact[i, index], maps[i, index], confidence[i, index], **numbers) for i in images]
+        parts.append(sum(each) / len(each))
+    sum(parts).backward()
+    torch.testing.assert_close(
+        torch.stack([found.region, found.affinity]).double(), torch.stack(parts), rtol=1e-4, atol=1e-6
+    )
+    torch.testing.assert_close(scores.grad.double(), exact.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_dice_and_cross_entropy_are_least_where_scores_give_the_targets():
+    target = torch.tensor([0.02, 0.3, 0.9, 0.02]).expand(1, 2, 1, 4).contiguous()
+    best = (0.5 + torch.logit(target) / 8).requires_grad_()
+
+    found = pixel_loss(
+        best,
+        target,
+        torch.ones_like(target),
+        torch.tensor([0]),
+        rule="none",
+        ratio=1.0,
+        min_negatives=0,
+        loss="dice_bce",
+    )
+    found.loss.backward()
+
+    assert best.grad.abs().max() < 1e-2  # but for the pixel of text that the Dice loss adds
+    assert found.loss < 1e-5
+
+
+@pytest.mark.parametrize(("name", "value"), [("loss", "dice"), ("gamma", 0.0), ("gamma", float("nan"))])
+def test_refuses_an_unknown_loss_and_a_gamma_that_is_not_positive(name, value):
+    with pytest.raises(ValueError, match=name):
+        pixel_loss(*random_batch(0), rule="focal", ratio=1.0, min_negatives=0, **{name: value})
