@@ -7,17 +7,18 @@ import math
 import statistics
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from craft.config import Config
 from craft.evaluation.thresholds import Thresholds
 from craft.studies.scores import DETECTIONS, GridScores, read_scores
-from craft.studies.statistics import Estimate, estimate, paired_difference
+from craft.studies.statistics import Estimate, bootstrap_difference, estimate, holm, p_value, paired_difference
 from craft.studies.study import DONE, Run, Study, read_study, study_runs
 from craft.training.run_folder import read_run_config, read_run_record
 from craft.training.run_log import read_metrics
@@ -27,13 +28,16 @@ _DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile, z
 
 POLICIES: dict[Policy, str] = {
     "shared": "the same thresholds for every run",
-    "own": "each run's own thresholds",
+    "own": "each variant's own thresholds",
 }
+RECALL = 0.4  # at which precisions are compared
 METRICS = {
     "hmean": "H-mean",
     "precision": "precision",
     "recall": "recall",
     "average_precision": "average precision",
+    "precision_at_recall": f"precision at recall {RECALL}",
+    "calibration_error": "calibration error",
     "clean_scenes": "textless scenes without detections",
     "false_words": "false words per textless scene",
 }
@@ -81,14 +85,16 @@ class Row:
         values: by metric and seed.
         estimates: by metric, over seeds.
         difference: H-mean minus the reference's, paired by seed; None for the reference.
-        strict: the same with an interval that holds for all comparisons of the table at once.
+        resampled: 95 % interval of the same difference over seeds and scenes; NaN without an interval over seeds.
+        p_value: of the difference, corrected for all comparisons of the table; NaN where there is none.
     """
 
     variant: str
     values: dict[str, dict[int, float]]
     estimates: dict[str, Estimate]
     difference: Estimate | None
-    strict: Estimate | None
+    resampled: tuple[float, float]
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,18 +177,15 @@ def choose_thresholds(study: Study, runs: Sequence[RunResult], split: str, polic
     """Choose thresholds on the scenes that a split keeps for it, and return indices into the study's grid by run.
 
     Args:
-        policy: "shared": the thresholds with the highest mean H-mean, each variant counting the same; "own": each
-            run's best.
+        policy: "shared": the thresholds with the highest mean H-mean, each variant counting the same; "own": those
+            with the highest mean H-mean of the variant's runs.
     """
-    hmeans = {result.run: result.scores[f"{split}/choose"].totals()[2] for result in runs}
-    if policy == "own":
-        return {run: int(np.argmax(values)) for run, values in hmeans.items()}
-    of_variants = [
-        np.mean([values for run, values in hmeans.items() if run.variant == variant], axis=0)
-        for variant in dict.fromkeys(run.variant for run in hmeans)
-    ]
-    best = int(np.argmax(np.mean(of_variants, axis=0)))
-    return dict.fromkeys(hmeans, best)
+    hmeans: dict[str, list[NDArray[np.float64]]] = {}
+    for result in runs:
+        hmeans.setdefault(result.run.variant, []).append(result.scores[f"{split}/choose"].totals()[2])
+    means = {variant: np.mean(of_runs, axis=0) for variant, of_runs in hmeans.items()}
+    shared = np.mean(list(means.values()), axis=0)
+    return {result.run: int(np.argmax(shared if policy == "shared" else means[result.run.variant])) for result in runs}
 
 
 def steps_to_reach(result: RunResult, level: float) -> int | None:
@@ -220,33 +223,56 @@ def _table(study: Study, runs: Sequence[RunResult], split: str, policy: Policy) 
     values: dict[str, dict[str, dict[int, float]]] = {}
     for result in runs:
         of_variant = values.setdefault(result.run.variant, {metric: {} for metric in METRICS})
-        for metric, value in _metrics(result, split, chosen[result.run]).items():
+        for metric, value in _metrics(result, split, chosen[result.run], grid).items():
             of_variant[metric][result.run.seed] = value
+    counts = {result.run: result.scores[f"{split}/report"].counts[chosen[result.run]] for result in runs}
     reference = values.get(study.reference, {}).get("hmean", {})
+    differences = {
+        variant: paired_difference(own["hmean"], reference)
+        for variant, own in values.items()
+        if variant != study.reference and reference
+    }
+    corrected = dict(zip(differences, holm([p_value(found) for found in differences.values()]), strict=True))
     rows = []
     for variant in [name for name in study.variants if name in values]:
-        own = values[variant]
-        estimates = {metric: estimate(list(of_seeds.values())) for metric, of_seeds in own.items()}
-        plain = strict = None
-        if variant != study.reference and reference:
-            plain = paired_difference(own["hmean"], reference)
-            strict = paired_difference(own["hmean"], reference, num_comparisons=len(values) - 1)
-        rows.append(Row(variant, own, estimates, plain, strict))
+        estimates = {metric: estimate(list(of_seeds.values())) for metric, of_seeds in values[variant].items()}
+        difference = differences.get(variant)
+        resampled = (math.nan, math.nan)
+        if difference is not None and not math.isnan(difference.low):
+            seeds = sorted(values[variant]["hmean"].keys() & reference.keys())
+            pair = [np.stack([counts[Run(name, seed)] for seed in seeds]) for name in (study.reference, variant)]
+            resampled = bootstrap_difference(*pair)
+        p = corrected.get(variant, math.nan)
+        rows.append(Row(variant, values[variant], estimates, difference, resampled, p))
     return Table(split, policy, tuple(rows), {run: grid[index] for run, index in chosen.items()})
 
 
-def _metrics(result: RunResult, split: str, index: int) -> dict[str, float]:
+def _metrics(result: RunResult, split: str, index: int, grid: Sequence[Thresholds]) -> dict[str, float]:
     reported = result.scores[f"{split}/report"]
     precision, recall, hmean = (float(values[index]) for values in reported.totals())
     metrics = {"hmean": hmean, "precision": precision, "recall": recall}
-    area = float(reported.average_precision[index])
-    if not math.isnan(area):
-        metrics["average_precision"] = area
+    everything = _without_text_threshold(grid, index)
+    ranked = {
+        "average_precision": reported.average_precision(everything),
+        "precision_at_recall": reported.precision_at_recall(everything, RECALL),
+        "calibration_error": reported.calibration_error(index),
+    }
+    metrics |= {metric: value for metric, value in ranked.items() if not math.isnan(value)}
     textless = result.scores[f"{split}/without_text"].counts[index]
     if len(textless):
         metrics["clean_scenes"] = float((textless[:, DETECTIONS] == 0).mean())
         metrics["false_words"] = float(textless[:, DETECTIONS].mean())
     return metrics
+
+
+def _without_text_threshold(grid: Sequence[Thresholds], index: int) -> int:
+    """The combination with the lowest text threshold and everything else as in this one."""
+    alike = [
+        (at.text_threshold, number)
+        for number, at in enumerate(grid)
+        if replace(at, text_threshold=grid[index].text_threshold) == grid[index]
+    ]
+    return min(alike)[1]
 
 
 def _read_run(run: Run, out: Path) -> RunResult:

@@ -7,17 +7,17 @@ import statistics
 from collections.abc import Sequence
 
 from craft.studies.collect import POLICIES, Policy, Results, Row, Table
-from craft.studies.statistics import Estimate, detectable_difference
+from craft.studies.statistics import CONFIDENCE, detectable_difference
 
-_HOPELESS = 25  # points: a study that detects only larger differences than this detects none that occur
+_LEVEL = 1 - CONFIDENCE
 _LEAST_HMEAN = 0.02  # below it, differences are those of a few lucky words
 
 
 def draw_conclusions(results: Results) -> tuple[str, ...]:
     """State what the study shows, in sentences, the most important first.
 
-    A variant differs from the reference where the interval of their paired difference over seeds, widened for all
-    comparisons of the table, leaves out 0. Where only the plain interval does, that is called a hint.
+    A variant differs from the reference where the p-value of their paired difference over seeds, corrected for all
+    comparisons of the table, is below 5 %. Where only the interval leaves out 0, that is called a hint.
     """
     sentences = []
     if results.missing:
@@ -43,12 +43,12 @@ def draw_conclusions(results: Results) -> tuple[str, ...]:
 
 def standing(row: Row) -> str:
     """Rate a variant against the reference: "better", "worse", "hint", "same", "unknown" or "reference"."""
-    if row.difference is None or row.strict is None:
+    if row.difference is None:
         return "reference"
-    if math.isnan(row.strict.low):
+    if math.isnan(row.difference.low):
         return "unknown"
-    if row.strict.excludes_zero:
-        return "better" if row.strict.mean > 0 else "worse"
+    if row.p_value < _LEVEL:
+        return "better" if row.difference.mean > 0 else "worse"
     return "hint" if row.difference.excludes_zero else "same"
 
 
@@ -65,7 +65,7 @@ def _findings(table: Table, results: Results) -> str:
     if not any(rows.values()):
         return f"{reference} has too few seeds in common with the others for a comparison"
     parts = [
-        f"{row.variant} is {name} than {reference} by {_points(row.strict)}"
+        f"{row.variant} is {name} than {reference} by {_points(row)}"
         for name in ("better", "worse")
         for row in rows[name]
     ]
@@ -88,12 +88,12 @@ def _compare_with_random(results: Results, split: str) -> str:
         return ""
     for row in results.table(split, "shared").rows:
         other = results.configs[row.variant].ohem
-        if other.rule != "random" or other.ratio != hardest.ohem.ratio or row.strict is None:
+        if other.rule != "random" or other.ratio != hardest.ohem.ratio:
             continue
         found = standing(row)
         if found in ("better", "worse"):
             order = "the hardest are better than" if found == "worse" else "the hardest are worse than"
-            return f"On {split}, among equally many background pixels {order} random ones by {_points(row.strict)}."
+            return f"On {split}, among equally many background pixels {order} random ones by {_points(row)}."
         if found in ("same", "hint"):
             return f"On {split}, the study cannot tell the hardest background pixels from as many random ones."
     return ""
@@ -105,16 +105,17 @@ def _standings(table: Table) -> dict[str, str]:
 
 def _detectable(rows: Sequence[Row]) -> str:
     """The difference that would have been found to be one: the median over variants."""
-    points = statistics.median(100 * detectable_difference(row.strict) for row in rows if row.strict is not None)
-    if points > _HOPELESS:
-        return " (with so few seeds, hardly any difference could be detected)"
-    return f" (a true difference of {points:.1f} points would be detected with 80 % probability)"
+    found = [detectable_difference(row.difference) for row in rows if row.difference is not None]
+    return (
+        f" (a true difference of {100 * statistics.median(found):.1f} points would be detected with 80 % probability)"
+    )
 
 
-def _points(difference: Estimate | None) -> str:
-    assert difference is not None
-    ends = sorted((abs(100 * difference.low), abs(100 * difference.high)))
-    return f"{abs(100 * difference.mean):.1f} points of H-mean (interval {ends[0]:.1f} to {ends[1]:.1f})"
+def _points(row: Row) -> str:
+    assert row.difference is not None
+    low, high = sorted((abs(100 * row.difference.low), abs(100 * row.difference.high)))
+    p = "p < 0.001" if row.p_value < 0.001 else f"p = {row.p_value:.3f}"
+    return f"{abs(100 * row.difference.mean):.1f} points of H-mean (interval {low:.1f} to {high:.1f}, {p})"
 
 
 def _signed_points(row: Row) -> str:

@@ -36,11 +36,13 @@ def facts(results: Results) -> list[tuple[str, str]]:
         (
             "Thresholds",
             f"{len(study.grid())} combinations tried on the scenes for choosing, none of which is reported. "
-            f"Main table: {POLICIES['shared']}, those with the best mean H-mean over all runs",
+            f"{POLICIES['shared']}: those with the best mean H-mean, every variant counting the same; {POLICIES['own']}: "
+            "those with the best mean H-mean of its runs",
         ),
         (
             "Intervals",
-            "95 % of the mean over seeds (Student); differences are paired by seed; strict: all comparisons at once",
+            "95 % of the mean over seeds (Student), of three seeds or more; differences are paired by seed. p: paired "
+            "t-test, corrected for all comparisons of a table (Holm). Over scenes: seeds and scenes resampled 10,000 times",
         ),
         ("OHEM", OHEM_DEFINITION),
         ("Fairness", fairness_words(results)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from craft.studies.conclusions import standing
 from craft.studies.facts import facts, fairness_words, threshold_words
 from craft.studies.figures import variant_colour
 from craft.studies.pixel_locations import LOCATIONS
-from craft.studies.statistics import Estimate
+from craft.studies.statistics import Estimate, detectable_difference
 from craft.studies.study import Run, view_steps
 from craft.studies.tables import costs
 
@@ -65,7 +65,18 @@ def _measured(results: Results, metric: str) -> bool:
 def _variant(results: Results, name: str) -> dict[str, Any]:
     ohem = results.configs[name].ohem
     ratio = ohem.ratio if ohem.rule in RATIO_RULES else None
-    return {"name": name, "rule": ohem.rule, "ratio": ratio, "colour": variant_colour(results.study, name)}
+    changes = [f"{key}: {value}" for key, value in _flat(results.study.variants[name])]
+    colour = variant_colour(results.study, name)
+    return {"name": name, "rule": ohem.rule, "ratio": ratio, "colour": colour, "changes": ", ".join(changes)}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings by their dotted names."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -75,12 +86,17 @@ def _row(row: Row) -> dict[str, Any]:
         "seeds": {metric: list(values.values()) for metric, values in row.values.items()},
         "estimates": {metric: _estimate(shown) for metric, shown in row.estimates.items()},
         "difference": None if row.difference is None else _estimate(row.difference),
-        "strict": None if row.strict is None else _estimate(row.strict),
+        "p": _finite(row.p_value),
+        "detectable": None if row.difference is None else _finite(detectable_difference(row.difference)),
     }
 
 
 def _estimate(shown: Estimate) -> dict[str, float | None]:
-    return {key: None if math.isnan(value) else round(value, 6) for key, value in asdict(shown).items()}
+    return {key: _finite(value) for key, value in asdict(shown).items()}
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
 
 
 def _curve(runs: Sequence[RunResult]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from craft.evaluation.thresholds import Thresholds
 from craft.memory import peak_memory_bytes
 from craft.scene import Scene
 from craft.studies.kept_pixels import examine_snapshots, load_crops
-from craft.studies.scores import GridScores, join_scores, write_scores
+from craft.studies.scores import GridScores, concatenate_scores, join_scores, write_scores
 from craft.studies.study import (
     DONE,
     Run,
@@ -116,18 +116,23 @@ def _perform(study: Study, run: Run, out: Path, folder: Path, steps: int) -> boo
 
 def _score(study: Study, config: Config, out: Path, folder: Path) -> None:
     """Score the weights of the last step on every split: never the weights that did best in validation."""
-    detector = Detector.from_weights(folder / "last.safetensors", device=config.training.device)
+    detector = Detector.from_weights(
+        folder / "last.safetensors", device=config.training.device, precision=config.training.precision
+    )
+    scored: dict[str, GridScores] = {}  # by dataset: splits may share scenes
     scores = {}
     for name, split in study.splits.items():
         for part in ("choose", "report", "without_text"):
-            scenes = [
-                scene
-                for dataset in resolve_datasets(getattr(split, part), out)
-                for scene in read_scenes(dataset, on_error="skip", echo=print, decode=True)
-            ]
-            scores[f"{name}/{part}"] = score_dataset(
-                detector, scenes, grid=study.grid(), protocol=study.protocol, name=f"{name}, {part}"
-            )
+            parts = [join_scores([[]] * len(study.grid()), num_scenes=0)]
+            for dataset in resolve_datasets(getattr(split, part), out):
+                key = dataset.model_dump_json()
+                if key not in scored:
+                    scenes = read_scenes(dataset, on_error="skip", echo=print, decode=True)
+                    scored[key] = score_dataset(
+                        detector, scenes, grid=study.grid(), protocol=study.protocol, name=f"{name}, {part}"
+                    )
+                parts.append(scored[key])
+            scores[f"{name}/{part}"] = concatenate_scores(parts)
     write_scores(folder / "scores.npz", scores)
 
 

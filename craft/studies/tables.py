@@ -11,7 +11,7 @@ from typing import Any
 from craft.studies.collect import METRICS, POLICIES, Policy, Results, Row, steps_to_reach
 from craft.studies.conclusions import standing
 from craft.studies.facts import facts, threshold_words
-from craft.studies.statistics import Estimate, estimate
+from craft.studies.statistics import Estimate, detectable_difference, estimate
 
 _STANDINGS = {
     "reference": "reference",
@@ -31,7 +31,8 @@ def table_csv(results: Results) -> str:
     head = ["split", "thresholds", "variant", "seeds"]
     for metric in METRICS:
         head += [metric, f"{metric}_sd", f"{metric}_low", f"{metric}_high"]
-    head += ["difference", "difference_low", "difference_high", "strict_low", "strict_high", "standing"]
+    head += ["difference", "difference_low", "difference_high", "resampled_low", "resampled_high", "p_value"]
+    head += ["detectable", "standing"]
     rows = []
     for table in results.tables:
         for row in table.rows:
@@ -39,8 +40,9 @@ def table_csv(results: Results) -> str:
             for metric in METRICS:
                 shown = row.estimates[metric]
                 line += _cells(shown.mean, shown.spread, shown.low, shown.high)
-            difference, strict = row.difference or estimate([]), row.strict or estimate([])
-            line += _cells(difference.mean, difference.low, difference.high, strict.low, strict.high)
+            difference = row.difference or estimate([])
+            line += _cells(difference.mean, difference.low, difference.high, *row.resampled, row.p_value)
+            line += _cells(detectable_difference(difference))
             rows.append([*line, standing(row)])
     return _csv(head, rows)
 
@@ -103,14 +105,15 @@ def markdown(results: Results, conclusions: Sequence[str], figures: Sequence[tup
 def _split_table(results: Results, split: str, policy: Policy) -> list[str]:
     table = results.table(split, policy)
     metrics = [metric for metric in METRICS if any(row.values[metric] for row in table.rows)]
-    head = ["variant", "seeds", *(METRICS[metric] for metric in metrics), f"H-mean - {results.study.reference}", ""]
+    head = ["variant", "seeds", "", f"H-mean - {results.study.reference}", "over scenes", "p", "detectable"]
+    head += [METRICS[metric] for metric in metrics]
     rows = [
         [
             row.variant,
             str(row.estimates["hmean"].num_seeds),
-            *(_shown(row.estimates[metric], metric) for metric in metrics),
-            _shown_difference(row),
             _STANDINGS[standing(row)],
+            *_shown_difference(row),
+            *(_shown(row.estimates[metric], metric) for metric in metrics),
         ]
         for row in table.rows
     ]
@@ -142,12 +145,19 @@ def _shown(shown: Estimate, metric: str) -> str:
     return text if math.isnan(shown.spread) else f"{text} ± {scale * (shown.high - shown.low) / 2:.1f}"
 
 
-def _shown_difference(row: Row) -> str:
+def _shown_difference(row: Row) -> list[str]:
+    """The difference with its interval over seeds, the interval over scenes too, p, and the detectable difference."""
     if row.difference is None or math.isnan(row.difference.mean):
-        return ""
+        return [""] * 4
     text = f"{100 * row.difference.mean:+.1f}"
-    ends = f" ({100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f})"
-    return text if math.isnan(row.difference.low) else text + ends
+    if math.isnan(row.difference.low):
+        return [text, "", "", ""]
+    over_seeds, over_scenes = (
+        f"{100 * low:+.1f} to {100 * high:+.1f}"
+        for low, high in ((row.difference.low, row.difference.high), row.resampled)
+    )
+    p = f"{row.p_value:.3f}" if row.p_value >= 0.001 else "< 0.001"
+    return [f"{text} ({over_seeds})", over_scenes, p, f"{100 * detectable_difference(row.difference):.1f}"]
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

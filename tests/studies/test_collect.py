@@ -1,6 +1,7 @@
 """What a study's folder says, from folders written by hand: thresholds, metrics, intervals, fairness, conclusions."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,15 +11,16 @@ import yaml
 from craft.config import dump_config, validate_config
 from craft.studies.collect import collect, fairness, steps_to_reach
 from craft.studies.conclusions import draw_conclusions
-from craft.studies.scores import GridScores, write_scores
+from craft.studies.scores import DETECTION, GridScores, write_scores
+from craft.studies.statistics import p_value
 
 # Matched words of 100, and detections, at the study's two thresholds.
 GOOD_CHOICE, BAD_CHOICE = [(80, 100), (10, 100)], [(10, 100), (80, 100)]
 
 
-def grid_scores(pairs, *, words=100, precision=0.5):
-    counts = np.array([[(matched, detections, words)] for matched, detections in pairs], np.int32)
-    return GridScores(counts, np.full(len(pairs), precision))
+def grid_scores(pairs, *, words=100, detections=()):
+    counts = np.array([[(matched, found, words)] for matched, found in pairs], np.int32)
+    return GridScores(counts, np.array(list(detections), dtype=DETECTION))
 
 
 class Folder:
@@ -36,7 +38,9 @@ class Folder:
         study["thresholds"]["link"] = [0.4]
         (path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
 
-    def write_run(self, variant, seed, report, *, choose=GOOD_CHOICE, weights="w", batches=("a", "b"), words=None):
+    def write_run(
+        self, variant, seed, report, *, choose=GOOD_CHOICE, weights="w", batches=("a", "b"), words=None, ranked=()
+    ):
         folder = self.path / "runs" / variant / f"seed_{seed}"
         folder.mkdir(parents=True)
         values = {"data": {"train": ["somewhere"]}, **self.variants[variant]}
@@ -51,10 +55,9 @@ class Folder:
             *({"kind": "train", "step": step, "images_per_second": rate} for step, rate in ((1, 1), (2, 4), (3, 4))),
         ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        scores = {"real/choose": grid_scores(choose), "real/report": grid_scores(report)}
-        scores["real/without_text"] = GridScores(
-            np.array([[(0, 0, 0), (0, 0, 0), (0, 6, 0)], [(0, 1, 0)] * 3], np.int32), np.full(2, np.nan)
-        )
+        scores = {"real/choose": grid_scores(choose), "real/report": grid_scores(report, detections=ranked)}
+        textless = np.array([[(0, 0, 0), (0, 0, 0), (0, 6, 0)], [(0, 1, 0)] * 3], np.int32)
+        scores["real/without_text"] = GridScores(textless, np.array([], dtype=DETECTION))
         write_scores(folder / "scores.npz", scores)
 
 
@@ -110,7 +113,19 @@ def test_a_variant_with_one_outlier_does_not_choose_for_all(tmp_path):
     assert {thresholds.text_threshold for thresholds in chosen.values()} == {0.5}  # 200 / 3 against 175 / 3
 
 
-def test_strict_intervals_hold_for_all_comparisons_of_the_table_and_differences_point_from_the_reference(tmp_path):
+def test_own_thresholds_are_best_on_average_over_the_runs_of_a_variant(tmp_path):
+    folder = Folder(tmp_path / "study", TWO)
+    for seed, choose in ((1, [(60, 100), (50, 100)]), (2, [(60, 100), (50, 100)]), (3, [(10, 100), (65, 100)])):
+        folder.write_run("hardest-3", seed, GOOD_CHOICE, choose=choose)
+        folder.write_run("none", seed, GOOD_CHOICE, choose=GOOD_CHOICE)
+
+    chosen = collect(folder.path).table("real", "own").thresholds
+
+    # Means: 130 / 3 and 165 / 3 for hardest-3, where two of three runs alone would choose 0.5.
+    assert {(run.variant, at.text_threshold) for run, at in chosen.items()} == {("hardest-3", 0.7), ("none", 0.5)}
+
+
+def test_p_values_count_every_comparison_of_the_table_and_differences_point_from_the_reference(tmp_path):
     variants = {name: HARDEST for name in ("hardest-3", "second", "third", "fourth")}
     folder = Folder(tmp_path / "study", variants)
     for seed in (1, 2, 3):
@@ -120,11 +135,25 @@ def test_strict_intervals_hold_for_all_comparisons_of_the_table_and_differences_
     rows = collect(folder.path).table("real", "shared").rows
 
     assert rows[0].difference is None
-    second = rows[1]
-    assert second.difference.mean == pytest.approx(0.12)  # better than the reference
-    # t with 2 degrees of freedom: 4.3027 at 97.5 %, 7.6488 at 1 - 0.05 / 6, for three comparisons.
-    reach = [interval.high - interval.mean for interval in (second.difference, second.strict)]
-    assert reach[1] / reach[0] == pytest.approx(7.6488 / 4.3027, rel=1e-3)
+    assert math.isnan(rows[0].p_value)
+    assert rows[1].difference.mean == pytest.approx(0.12)  # better than the reference
+    # t = 12, 22 and 32 points over an error of 1 / sqrt(3): p = 0.00230, 0.00069 and 0.00032 with 2 degrees of freedom.
+    # Holm: three times the least, twice the next, and the largest itself, 0.00230.
+    plain = [p_value(row.difference) for row in rows[1:]]
+    assert [row.p_value for row in rows[1:]] == pytest.approx([plain[0], 2 * plain[1], 3 * plain[2]])
+    assert plain[0] == pytest.approx(0.0023, abs=5e-5)
+
+
+def test_rankings_take_detections_of_the_lowest_text_threshold_at_the_chosen_levels(tmp_path):
+    folder = Folder(tmp_path / "study", TWO, seeds=(1,))
+    ranked = [(0, 0, 0.9, True), (0, 0, 0.6, False), (0, 0, 0.5, True), (1, 0, 0.9, True)]
+    folder.write_run("hardest-3", 1, [(1, 2)] * 2, choose=BAD_CHOICE, ranked=ranked)  # the second thresholds are chosen
+
+    (row,) = collect(folder.path).table("real", "own").rows
+
+    assert row.values["average_precision"][1] == pytest.approx((1 + 2 / 3) / 100)  # of 100 words
+    assert row.values["precision_at_recall"][1] == 0  # 40 words are never reached
+    assert row.values["calibration_error"][1] == pytest.approx(0.1)  # at the chosen thresholds: 0.9 and always right
 
 
 def test_time_per_step_leaves_the_first_line_of_the_log_out(tmp_path):

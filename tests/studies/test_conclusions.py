@@ -1,10 +1,11 @@
+import math
 from dataclasses import replace
 
 import pytest
 
 from craft.studies.collect import METRICS, Row, Table, collect
 from craft.studies.conclusions import draw_conclusions, standing
-from craft.studies.statistics import estimate, paired_difference
+from craft.studies.statistics import estimate, p_value, paired_difference
 
 REFERENCE = {seed: value for seed, value in enumerate((0.50, 0.52, 0.48, 0.51, 0.49))}
 
@@ -13,9 +14,10 @@ def row(variant, values, *, comparisons=1):
     measured = {metric: (values if metric == "hmean" else {}) for metric in METRICS}
     estimates = {metric: estimate(list(of_seeds.values())) for metric, of_seeds in measured.items()}
     if variant == "hardest-3":
-        return Row(variant, measured, estimates, None, None)
-    strict = paired_difference(values, REFERENCE, num_comparisons=comparisons)
-    return Row(variant, measured, estimates, paired_difference(values, REFERENCE), strict)
+        return Row(variant, measured, estimates, None, (math.nan, math.nan), math.nan)
+    difference = paired_difference(values, REFERENCE)
+    p = min(1.0, comparisons * p_value(difference))
+    return Row(variant, measured, estimates, difference, (difference.low, difference.high), p)
 
 
 def shifted(by, noise):
@@ -58,19 +60,19 @@ def test_noise_is_called_noise_and_the_detectable_difference_is_stated(finished_
         "On tiny, with the same thresholds for every run: no difference from hardest-3 beyond seed noise (a true "
         "difference of 3.6 points would be detected with 80 % probability)."
     )
-    assert sentences[1] == "On tiny, with each run's own thresholds: the conclusions are the same."
+    assert sentences[1] == "On tiny, with each variant's own thresholds: the conclusions are the same."
 
 
-def test_two_seeds_are_said_to_detect_hardly_any_difference(finished_study):
+def test_two_seeds_are_said_to_be_too_few(finished_study):
     sentences = conclusions_for(finished_study, {0: 0.55, 1: 0.47})
 
-    assert "beyond seed noise (with so few seeds, hardly any difference could be detected)." in sentences[0]
+    assert "hardest-3 has too few seeds in common with the others for a comparison" in sentences[0]
 
 
 def test_a_difference_beyond_noise_is_stated_with_its_interval(finished_study):
     sentences = conclusions_for(finished_study, shifted(-0.05, 0.005))
 
-    assert "none is worse than hardest-3 by 4.9 points of H-mean (interval 4.2 to 5.6)" in sentences[0]
+    assert "none is worse than hardest-3 by 4.9 points of H-mean (interval 4.2 to 5.6, p < 0.001)" in sentences[0]
 
 
 def test_a_network_that_finds_nothing_is_not_compared(finished_study):

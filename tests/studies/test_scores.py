@@ -15,7 +15,7 @@ from craft.evaluation.thresholds import threshold_grid
 from craft.models.region_head import RegionArchitecture, add_region_path
 from craft.scene import Scene, Word
 from craft.studies.run import score_dataset
-from craft.studies.scores import GridScores, read_scores, write_scores
+from craft.studies.scores import DETECTION, GridScores, concatenate_scores, read_scores, write_scores
 from tests.networks import lively_network
 
 GRID = threshold_grid((0.1, 0.3, 0.6), (0.1, 0.3), (0.2, 0.5), (0.0, 0.3), (0.0, 12.0))
@@ -84,7 +84,7 @@ def test_scores_with_a_region_head_equal_those_of_detection_at_each_combination_
             for scene, words in zip(scenes, found, strict=True)
         ]
         assert scores.counts[index].tolist() == [[s.truth_credit, s.num_detections, s.num_truth] for s in each]
-        assert scores.average_precision[index] == pytest.approx(summarise(each).average_precision)
+        assert scores.average_precision(index) == pytest.approx(summarise(each).average_precision)
     counted = scores.counts[:, :, 1].sum(axis=1)
     assert len(set(counted.tolist())) > 4  # the thresholds do tell words apart
 
@@ -103,7 +103,7 @@ def test_scores_of_a_grid_equal_those_of_one_combination_at_a_time(scenes):
         ]
         expected, (precision, recall, hmean) = summarise(each), scores.totals()
         assert (precision[index], recall[index], hmean[index]) == (expected.precision, expected.recall, expected.hmean)
-        assert scores.average_precision[index] == pytest.approx(expected.average_precision)
+        assert scores.average_precision(index) == pytest.approx(expected.average_precision)
 
 
 def test_an_empty_dataset_has_no_counts_and_an_hmean_of_0():
@@ -114,11 +114,49 @@ def test_an_empty_dataset_has_no_counts_and_an_hmean_of_0():
 
 
 def test_scores_are_read_back_as_written(tmp_path):
-    written = {"real/report": GridScores(np.arange(12, dtype=np.int32).reshape(2, 2, 3), np.array([0.5, np.nan]))}
+    detections = np.array([(1, 0, 0.5, True)], dtype=DETECTION)
+    written = {"real/report": GridScores(np.arange(12, dtype=np.int32).reshape(2, 2, 3), detections)}
 
     write_scores(tmp_path / "scores.npz", written)
 
     read = read_scores(tmp_path / "scores.npz")
     assert list(read) == ["real/report"]
     np.testing.assert_array_equal(read["real/report"].counts, written["real/report"].counts)
-    np.testing.assert_array_equal(read["real/report"].average_precision, written["real/report"].average_precision)
+    np.testing.assert_array_equal(read["real/report"].detections, detections)
+
+
+def test_scores_of_datasets_put_together_equal_those_of_one_dataset(scenes):
+    grid = threshold_grid((0.32, 0.38), (0.3,), (0.4,))
+    whole, *parts = (
+        score_dataset(detector_with_a_head(), some, grid=grid, protocol="icdar2015", name="some")
+        for some in (scenes, scenes[:1], [], scenes[1:])
+    )
+
+    together = concatenate_scores(parts)
+
+    np.testing.assert_array_equal(together.counts, whole.counts)
+    assert np.array_equal(np.sort(together.detections), np.sort(whole.detections))
+    assert len(set(whole.detections["scene"].tolist())) > 1
+
+
+def ranked(*pairs, words):
+    rows = [(0, 0, score, hit) for score, hit in pairs]
+    return GridScores(np.array([[(0, len(pairs), words)]], dtype=np.int32), np.array(rows, dtype=DETECTION))
+
+
+def test_the_precision_at_a_recall_is_that_of_the_rank_which_reaches_it():
+    scores = ranked((0.2, True), (0.9, True), (0.8, False), (0.7, True), words=5)
+
+    assert scores.precision_at_recall(0, 0.2) == 1
+    assert scores.precision_at_recall(0, 0.4) == pytest.approx(2 / 3)
+    assert scores.precision_at_recall(0, 0.6) == pytest.approx(3 / 4)
+    assert scores.precision_at_recall(0, 0.8) == 0
+    assert np.isnan(ranked(words=0).precision_at_recall(0, 0.4))
+
+
+def test_the_calibration_error_weighs_bins_by_their_detections():
+    scores = ranked((0.95, True), (0.95, False), (1.0, True), (0.25, False), words=3)
+
+    # The bin from 0.9: scores sum to 2.9, hits to 2; that from 0.2: 0.25 and 0.
+    assert scores.calibration_error(0) == pytest.approx((0.9 + 0.25) / 4)
+    assert np.isnan(ranked(words=3).calibration_error(0))
