@@ -313,7 +313,10 @@ def _read_network(path: str | Path, backend: str) -> tuple[nn.Module, dict[str, 
             f"{path}: weights need torch ({error}); install torch, or give a network exported to .onnx: "
             "craft export, on a machine with torch"
         ) from error
+    from craft.models.fusing import fuse_layers
     from craft.models.weights import build_model, read_weights
 
     weights = read_weights(path)
-    return build_model(weights).to(memory_format=torch.channels_last), weights.metadata
+    model = build_model(weights).to(memory_format=torch.channels_last)
+    fuse_layers(model)
+    return model, weights.metadata

@@ -74,10 +74,10 @@ class CRAFT(nn.Module):
         scaled = partial(scale_channels, width=width)
         self.basenet = BACKBONES[backbone](width)
         second, third, fourth, fifth, deepest = self.basenet.channels
-        self.upconv1 = _Merge(deepest + fifth, scaled(512), scaled(256))
-        self.upconv2 = _Merge(scaled(256) + fourth, scaled(256), scaled(128))
-        self.upconv3 = _Merge(scaled(128) + third, scaled(128), scaled(64))
-        self.upconv4 = _Merge(scaled(64) + second, scaled(64), scaled(32))
+        self.upconv1 = Merge(deepest + fifth, scaled(512), scaled(256))
+        self.upconv2 = Merge(scaled(256) + fourth, scaled(256), scaled(128))
+        self.upconv3 = Merge(scaled(128) + third, scaled(128), scaled(64))
+        self.upconv4 = Merge(scaled(64) + second, scaled(64), scaled(32))
         self.conv_cls = _score_head(scaled)
         self.level_channels = {
             "vgg4": third, "vgg8": fourth, "decoder8": scaled(128), "decoder4": scaled(64), "decoder2": scaled(32)
@@ -135,7 +135,7 @@ class CRAFT(nn.Module):
         return checkpoint(call, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
 
 
-class _Merge(nn.Module):
+class Merge(nn.Module):
     """Resize the deeper features to the skip's size and mix the two."""
 
     def __init__(self, channels_in: int, channels_between: int, channels_out: int) -> None:
@@ -150,6 +150,7 @@ class _Merge(nn.Module):
         )
 
     def forward(self, deeper: Tensor, skip: Tensor) -> Tensor:
+        """Enlarge (B, C, h, w) to the size of (B, D, H, W), and mix them."""
         if deeper.shape[2:] != skip.shape[2:]:
             deeper = functional.interpolate(deeper, size=skip.shape[2:], mode="bilinear", align_corners=False)
         return self.conv(torch.cat([deeper, skip], dim=1))

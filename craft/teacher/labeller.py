@@ -20,6 +20,7 @@ from craft.datasets.collection import read_scenes
 from craft.geometry import MAP_STRIDE, is_simple
 from craft.models.device import choose_device, choose_precision
 from craft.models.digest import weights_digest
+from craft.models.fusing import fuse_layers
 from craft.models.inference import run_network
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene, Word
@@ -67,6 +68,8 @@ def label_dataset(
         raise ValueError(f"{settings.path}: all readable words already have characters; there is nothing to label")
     chosen = choose_device(device)
     model = build_model(read_weights(weights_path)).to(chosen).eval()
+    digest = weights_digest(model)
+    fuse_layers(model)
     labelled, counts = label_scenes(
         model,
         scenes,
@@ -78,7 +81,7 @@ def label_dataset(
         progress=True,
         unreadable=lambda what: echo(f"words split evenly: {what}"),
     )
-    origin = origin_of(Path(weights_path).name, weights_digest(model), counts, splitter=splitter, height=height)
+    origin = origin_of(Path(weights_path).name, digest, counts, splitter=splitter, height=height)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_labels(out, scenes, labelled, origin)
     return origin

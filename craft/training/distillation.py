@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from craft.models.freezing import freeze_batch_norm
+from craft.models.fusing import fuse_layers
 from craft.models.inference import run_network
 from craft.models.weights import build_model, read_weights
 from craft.targets.heatmaps import Targets
@@ -34,5 +34,5 @@ def teacher_targets(images: Tensor, weights: str, *, precision: torch.dtype) -> 
 @lru_cache(maxsize=1)
 def _teacher(weights: str, device: torch.device) -> nn.Module:
     model = build_model(read_weights(weights)).eval().requires_grad_(False)
-    freeze_batch_norm(model)
+    fuse_layers(model)
     return model.to(device).to(memory_format=torch.channels_last)
