@@ -34,7 +34,7 @@ MapLoss = Literal["mse", "dice_bce"]
 RoiSampler = Literal["heuristic", "all", "ohem", "ohem-zeroed", "bootstrap"]
 RankBy = Literal["loss", "text"]
 PixelRule = Literal["corner", "centre"]
-Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons"]
+Protocol = Literal["icdar2013", "icdar2015", "icdar2017", "icdar2019", "polygons", "tedeval", "cleval"]
 
 RUN_RECORD = "environment.jsonl"
 """The file by which a folder with a config.yaml is known to be a run folder."""

@@ -179,7 +179,7 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     from craft.datasets.reading import read_truth
 
-    named = options.format or (None if options.protocol == "polygons" else options.protocol)
+    named = options.format or (options.protocol if options.protocol.startswith("icdar") else None)
     settings = dataset_settings(options, options.truth).model_copy(update={"format": named})
     scenes = read_truth(settings)
     if options.sweep:

@@ -53,7 +53,7 @@ def read_paired(
     scenes: Sequence[Scene], detections: str | Path, *, protocol: Protocol
 ) -> tuple[list[ResultFile], list[Problem]]:
     """Read result files, whose lines are laid out as the protocol asks for, and pair them as `pair_results` does."""
-    layout: Layout = "polygons" if protocol == "polygons" else "quads"
+    layout: Layout = "quads" if protocol.startswith("icdar") else "polygons"
     if check_protocol(protocol) == "icdar2013":
         layout = "boxes"
     return pair_results(scenes, read_results(detections, layout=layout))

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from craft.config import Protocol
-from craft.evaluation import deteval, iou
+from craft.evaluation import cleval, deteval, iou, tedeval
+from craft.evaluation.crowded import Index, score_in_groups
 from craft.evaluation.image_score import ImageScore
-from craft.scene import Scene
+from craft.scene import Scene, Word
 
 PROTOCOLS: dict[Protocol, str] = {
     "icdar2013": "DetEval, t_r 0.8, t_p 0.4, axis-aligned boxes",
@@ -18,6 +19,8 @@ PROTOCOLS: dict[Protocol, str] = {
     "icdar2017": "IoU > 0.5, quads",
     "icdar2019": "IoU > 0.5, quads",
     "polygons": "IoU > 0.5, polygons of any number of corners",
+    "tedeval": "TedEval: shares of characters found, quads or polygons",
+    "cleval": "CLEval without recognition: counts are of characters, less one for each cut and merge",
 }
 
 
@@ -57,7 +60,21 @@ def score_polygons(
 ) -> ImageScore:
     """Score the detections of one scene as they are; arguments as in `score_scene`."""
     words = [word.polygon_xy for word in scene.words]
-    dont_care = [word.dont_care for word in scene.words]
-    if check_protocol(protocol) == "icdar2013":
-        return deteval.evaluate_image(words, dont_care, polygons_xy)
-    return iou.evaluate_image(words, dont_care, polygons_xy, scores)
+    dont_care = np.array([word.dont_care for word in scene.words], dtype=bool)
+    checked = check_protocol(protocol)
+
+    def score(own: Index, found: Index) -> ImageScore:
+        polygons = ([words[index] for index in own], dont_care[own], [polygons_xy[index] for index in found])
+        if checked == "icdar2013":
+            return deteval.evaluate_image(*polygons)
+        if checked in ("tedeval", "cleval"):
+            evaluate = tedeval.evaluate_image if checked == "tedeval" else cleval.evaluate_image
+            return evaluate(*polygons, [_num_characters(scene.words[index]) for index in own])
+        return iou.evaluate_image(*polygons, None if scores is None else np.asarray(scores)[found])
+
+    return score_in_groups(words, dont_care, polygons_xy, scores, score)
+
+
+def _num_characters(word: Word) -> int | None:
+    """Letters and spaces of a word's transcription; None where it has none."""
+    return len(word.text) if word.text else None

@@ -287,3 +287,17 @@ def test_a_file_gives_the_sample_of_its_decoded_image():
 
         np.testing.assert_array_equal(sample.image, expected.image)
         np.testing.assert_array_equal(sample.character_quads_xy, expected.character_quads_xy)
+
+
+def test_half_a_word_is_enough_and_less_or_none_is_not():
+    image = np.zeros((64, 64, 3), dtype=np.uint8)
+    words = (
+        word(-40, 10, 40, 20),  # 40 of 80 columns inside
+        word(-44, 30, 36, 40),  # 36 of 80
+        word(-30, 50, 0, 60),  # ends where the image begins
+    )
+
+    sample = make_sample(image, words, seed=0, crop_size=64, settings=None)
+
+    assert sample.word_confidence.tolist() == [1.0, 0.0]
+    assert sample.strip_word.tolist() == [0, 1]

@@ -273,3 +273,9 @@ def test_no_line_fails_unexplained(line, format):
         assert word.remedy
     else:
         assert signed_area(word.polygon_xy) > 0
+
+
+@pytest.mark.parametrize("line", ["10,10,10,20,a", "10,10,20,10,a"])
+def test_a_2013_box_without_area_is_told_from_crossing_sides(line):
+    with pytest.raises(Problem, match="box from"):
+        parse_line(line, format="icdar2013")

@@ -252,3 +252,21 @@ def test_too_little_shared_memory_is_refused_with_the_remedies(monkeypatch):
 
     with pytest.raises(ValueError, match=r"64 MiB free, but 4 .* 133 MiB.* data\.workers: 0 .* --shm-size"):
         batches_ahead(4, batch_bytes=20 * 2**20)
+
+
+def test_loader_processes_share_the_memory_for_files(scenes, monkeypatch):
+    kept = []
+
+    class Recorded(SceneDataset):
+        def __init__(self, *arguments, cache_bytes, **names):
+            kept.append(cache_bytes)
+            super().__init__(*arguments, cache_bytes=cache_bytes, **names)
+
+    monkeypatch.setattr("craft.datasets.loader.SceneDataset", Recorded)
+    for workers in (0, 2):
+        build_loader(
+            [(scenes, 1.0)], seed=0, crop_size=64, augment=None, batch_size=1, workers=workers, start_position=0,
+            cache_bytes=1000,
+        )  # fmt: skip
+
+    assert kept == [1000, 500]

@@ -96,3 +96,21 @@ def test_a_stream_out_of_range_is_refused(wrong):
 
     with pytest.raises(ValueError):
         StreamSampler(**(fields | wrong))
+
+
+def test_datasets_are_mixed_in_another_way_in_every_epoch():
+    first, second = (epoch_order(0, epoch, [9, 9], [1.0, 1.0], 18)[:, 0] for epoch in (0, 1))
+
+    assert (first != second).any()
+
+
+def test_datasets_of_one_size_are_permuted_differently():
+    order = epoch_order(0, 0, [30, 30], [1.0, 1.0], 60)
+
+    assert (order[order[:, 0] == 0, 1] != order[order[:, 0] == 1, 1]).any()
+
+
+def test_a_dataset_in_order_goes_on_where_the_epoch_before_ended():
+    epochs = [epoch_order(0, epoch, [10], [1.0], 4, in_order=[True])[:, 1].tolist() for epoch in range(3)]
+
+    assert epochs == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]

@@ -118,3 +118,22 @@ def test_a_file_warped_at_its_own_size_is_the_decoded_image_warped():
     drawn = warp_encoded(EncodedImage(content, name="noise.jpg"), matrix, size_hw=(48, 64))
 
     np.testing.assert_array_equal(drawn, warp_image(decode_image(content), matrix, size_hw=(48, 64)))
+
+
+def test_an_image_that_shrinks_to_more_than_half_is_not_averaged():
+    image = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+
+    small = warp_image(image, scaling(0.6), size_hw=(36, 36))
+
+    half_pixel = np.array([[0.6, 0, 0.5 * 0.6 - 0.5], [0, 0.6, 0.5 * 0.6 - 0.5]])
+    np.testing.assert_array_equal(small, cv2.warpAffine(image, half_pixel, (36, 36), flags=cv2.INTER_LINEAR))
+
+
+def test_a_crop_from_the_middle_of_an_image_has_the_pixels_of_the_whole_at_its_border_too():
+    image = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    whole = warp_image(image, scaling(2), size_hw=(80, 80))
+    shifted = np.array([[2.0, 0, -20], [0, 2.0, -20], [0, 0, 1]])
+
+    crop = warp_image(image, shifted, size_hw=(24, 24))
+
+    np.testing.assert_array_equal(crop, whole[20:44, 20:44])

@@ -61,3 +61,31 @@ def test_scope_batch_has_the_gradient_of_its_weights():
     (gradient,) = torch.autograd.grad(found.loss, scores)
 
     torch.testing.assert_close(gradient, found.weights * 2 * (scores - maps).detach() / 2)  # 2 images
+
+
+def test_scope_batch_asks_for_the_fewest_negatives_of_all_its_images():
+    scores, maps, confidence, seeds = maps_of(3)
+
+    found = pixel_loss(scores, 0 * maps, confidence, seeds, rule="hardest", scope="batch", ratio=1.0, min_negatives=4)
+
+    assert found.kept_negatives.sum(dim=0).tolist() == [12, 12]
+
+
+def test_scope_batch_chooses_at_random_by_the_seeds_of_all_its_images():
+    scores, maps, confidence, seeds = maps_of(3)
+
+    first, second = (
+        pixel_loss(scores, maps, confidence, numbers, rule="random", scope="batch", **NUMBERS).weights
+        for numbers in (seeds, seeds + torch.tensor([0, 0, 5]))
+    )
+
+    assert not torch.equal(first, second)
+
+
+def test_scope_batch_does_not_count_text_that_nobody_cares_for():
+    scores, maps, confidence, seeds = maps_of(2)
+    confidence[0] = 0
+
+    found = pixel_loss(scores, maps, confidence, seeds, rule="hardest", scope="batch", **NUMBERS)
+
+    assert found.kept_positives[0].tolist() == [0, 0]

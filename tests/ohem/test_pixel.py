@@ -306,3 +306,11 @@ def test_refuses_shapes_dtypes_numbers_and_rules_that_do_not_fit():
         weights_without_error("random", positive, care, torch.arange(2), ratio=3.0, min_negatives=1)
     with pytest.raises(ValueError, match=r"unknown OHEM rule 'hard'; use one of hardest, random, all, none"):
         weights_of("hard", error, positive, care, torch.arange(3), ratio=3.0, min_negatives=1)
+
+
+def test_rule_none_weights_text_and_background_alike():
+    positive = torch.tensor([[[True, False, False, False]]])
+
+    weights = weights_without_error("none", positive, torch.ones_like(positive))
+
+    assert weights.flatten().tolist() == [0.25] * 4

@@ -245,3 +245,21 @@ def test_anchors_are_at_most_half_positive_and_filled_up_with_negatives():
     assert len(chosen) == 20
     assert len(sample_anchors(torch.arange(50) < 40, torch.arange(50) >= 40, torch.tensor(1), count=20)) == 20
     assert len(sample_anchors(positive & False, positive & False, torch.tensor(1), count=20)) == 0
+
+
+def test_at_most_half_of_the_anchors_are_positive():
+    positive = torch.arange(20) < 10
+
+    chosen = sample_anchors(positive, ~positive, torch.tensor(3), count=8)
+
+    assert positive[chosen].tolist() == [True] * 4 + [False] * 4
+
+
+def test_background_begins_at_the_lowest_iou_and_foreground_that_does_not_count_is_left_out():
+    foreground = torch.tensor([True, True, False, False])
+    counted = torch.tensor([True, False, True, True])
+    iou = torch.tensor([0.9, 0.9, 0.125, 0.1])
+
+    chosen = random_rois(foreground, iou, counted, torch.tensor(1), count=8, background_low=0.125)
+
+    assert sorted(chosen.tolist()) == [0, 2]

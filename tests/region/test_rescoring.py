@@ -154,3 +154,39 @@ def test_region_settings_are_refused_for_weights_without_a_region_head(tmp_path)
     save_safetensors(network, tmp_path / "region.safetensors", metadata)
     detector = Detector.from_weights(tmp_path / "region.safetensors", device="cpu", region_threshold=0.5)
     assert detector.settings.region_threshold == 0.5
+
+
+def test_a_word_at_the_threshold_is_kept(head, levels, found):
+    at = float(rescore_words(head, levels, found, SCALE, size_hw=SIZE_HW,
+                             settings=DetectionSettings(region_threshold=0, region_weight=1)).scores[0])  # fmt: skip
+
+    assert len(rescore(head, levels, found, region_threshold=at)) == 2
+
+
+def test_words_without_width_are_judged_too(head, levels):
+    line = np.array([axis_aligned(20, 10, 20, 20)], dtype=np.float32)
+
+    kept = rescore(head, levels, Detections(line, np.ones(1, np.float32)), region_threshold=0, region_refine=True)
+
+    assert np.isfinite(kept.scores).all()
+    assert kept.quads_xy[0, 1, 0] > kept.quads_xy[0, 0, 0]
+
+
+def test_refined_boxes_stay_inside_the_image(head, levels):
+    wide = np.array([axis_aligned(60, 10, 120, 20)], dtype=np.float32)  # moved by a tenth of its width to the right
+
+    kept = rescore(head, levels, Detections(wide, np.ones(1, np.float32)), region_threshold=0, region_refine=True)
+
+    assert kept.quads_xy[0, :, 0].max() == 120
+
+
+def test_words_are_judged_where_they_lie_in_the_network_input(head, levels):
+    """Twice as wide as high in source pixels: x and y have different scales."""
+    source = np.array([axis_aligned(100, 5, 130, 10)], dtype=np.float32)  # in the network's input 25 to 32.5: text
+
+    kept = rescore_words(
+        head, levels, Detections(source, np.ones(1, np.float32)), np.array([4.0, 0.5]), size_hw=(40, 480),
+        settings=DetectionSettings(region_threshold=0.5),
+    )  # fmt: skip
+
+    assert len(kept) == 1

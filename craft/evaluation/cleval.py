@@ -1,0 +1,134 @@
+"""The CLEval protocol: words and detections compared by characters, with a penalty for each cut and each merge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+from numpy.typing import ArrayLike, NDArray
+
+from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, harmonic_mean
+from craft.evaluation.iou import repaired_geometries
+from craft.evaluation.pseudo_characters import character_centres, cut_out, hold_points, shared_areas_of
+from craft.geometry import polygon_to_strips, quad_sides
+
+LEAST_PRECISION = np.float32(0.3)  # share of a detection that its word, or its words together, must cover
+_DOWNWARDS = 0.5  # width over height below which a word is read downwards
+_MOST_CHARACTERS = 10  # of a word without a transcription, or a false detection
+
+
+def evaluate_image(
+    truth_polygons: Sequence[ArrayLike] | NDArray[np.floating],
+    truth_dont_care: Sequence[bool] | NDArray[np.bool_],
+    detection_polygons: Sequence[ArrayLike] | NDArray[np.floating],
+    num_characters: Sequence[int | None],
+) -> ImageScore:
+    """Score the detections of one image by CLEval's detection protocol: counts are of characters, not of words.
+
+    A word of n characters has n points along its middle. A detection finds those it holds, once each; it is matched with
+    a word where at least 0.3 of it lies in the word, or in the words that it merges. Each further detection of a word,
+    and each further word of a detection, costs a character. A detection without a word counts as about as many
+    characters as it is long. `num_characters` is (N,), None where a word has no transcription.
+
+    Raises ValueError as `craft.evaluation.iou.evaluate_image`.
+
+    Source: CLEval, Baek et al., CVPR Workshops 2020, and the authors' code (clovaai/CLEval), without recognition.
+    """
+    dont_care = dont_care_flags(truth_dont_care, len(truth_polygons))
+    truth, repaired_truth = repaired_geometries(truth_polygons, "word")
+    detections, repaired_detections = repaired_geometries(detection_polygons, "detection")
+    ratios = [_width_to_height(polygon) for polygon in truth_polygons]
+    counts = [
+        _length(max(ratio, 1 / ratio)) if ignored or count is None else count
+        for count, ratio, ignored in zip(num_characters, ratios, dont_care.tolist(), strict=True)
+    ]
+    centres = [
+        character_centres(polygon, count, downwards=ratio < _DOWNWARDS)
+        for polygon, count, ratio in zip(truth_polygons, counts, ratios, strict=True)
+    ]
+    truth[dont_care] = cut_out(truth[dont_care], truth[~dont_care])
+    areas = shapely.area(detections)[None, :]
+    shared = shared_areas_of(truth, detections)
+    precision = np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0).astype(np.float32)
+    held = hold_points(detections, centres)
+    found = np.array([mask.sum(axis=1) for mask in held], dtype=np.int64).reshape(precision.shape)
+    in_dont_care = (precision >= LEAST_PRECISION)[dont_care].any(axis=0)
+    ignored = in_dont_care | (np.where(found > 0, precision, 0)[dont_care].sum(axis=0) >= LEAST_PRECISION)
+
+    matches = _match(precision, found, np.flatnonzero(~dont_care).tolist(), np.flatnonzero(~ignored).tolist())
+    matched = np.zeros(precision.shape, dtype=bool)
+    for match in matches:
+        matched[np.ix_(match.truth, match.detections)] = True
+    hits = sum(int((held[row][matched[row]]).any(axis=0).sum()) for row in np.flatnonzero(matched.any(axis=1)))
+    false = [_length(1 / (1e-5 + _width_to_height(detection_polygons[index])))
+             for index in np.flatnonzero(~ignored & ~matched.any(axis=0)).tolist()]  # fmt: skip
+    return _score(
+        tuple(matches),
+        dont_care,
+        ignored,
+        hits - int(np.maximum(matched.sum(axis=1) - 1, 0).sum()),
+        hits - int(np.maximum(matched.sum(axis=0) - 1, 0).sum()),
+        sum(count for count, skipped in zip(counts, dont_care, strict=True) if not skipped),
+        int(found[matched].sum()) + sum(false),
+        (repaired_truth, repaired_detections),
+    )
+
+
+def _match(
+    precision: NDArray[np.float32], found: NDArray[np.int64], words: list[int], counted: list[int]
+) -> list[Match]:
+    """One to one, then a word to many detections, then a detection to many words; none excludes another."""
+    fits = (precision >= LEAST_PRECISION) & (found > 0)
+    lone = fits & (fits.sum(axis=1) == 1)[:, None] & (fits.sum(axis=0) == 1)[None, :]
+    cut = np.ix_(words, counted)
+    matches = [Match((words[row],), (counted[column],), None) for row, column in np.argwhere(lone[cut]).tolist()]
+    for word in words:
+        parts = [index for index in counted if fits[word, index]]
+        if len(parts) >= 2:
+            matches.append(Match((word,), tuple(parts), None))
+    for index in counted:
+        parts = [word for word in words if found[word, index] > 0]
+        if len(parts) >= 2 and precision[parts, index].sum(dtype=np.float64) >= float(LEAST_PRECISION):
+            matches.append(Match(tuple(parts), (index,), None))
+    return matches
+
+
+def _score(
+    matches: tuple[Match, ...],
+    dont_care: NDArray[np.bool_],
+    ignored: NDArray[np.bool_],
+    truth_credit: int,
+    detection_credit: int,
+    num_truth: int,
+    num_detections: int,
+    repaired: tuple[tuple[int, ...], tuple[int, ...]],
+) -> ImageScore:
+    recall = max(0.0, truth_credit) / num_truth if num_truth else 0.0
+    precision = max(0.0, detection_credit) / num_detections if num_detections else 0.0
+    return ImageScore(
+        precision=precision,
+        recall=recall,
+        hmean=harmonic_mean(precision, recall),
+        average_precision=None,
+        matches=matches,
+        truth_credit=float(truth_credit),
+        detection_credit=float(detection_credit),
+        num_truth=num_truth,
+        num_dont_care=int(dont_care.sum()),
+        num_detections=num_detections,
+        ignored_detections=tuple(np.flatnonzero(ignored).tolist()),
+        repaired_truth=repaired[0],
+        repaired_detections=repaired[1],
+    )
+
+
+def _width_to_height(polygon_xy: ArrayLike) -> float:
+    """Mean width over mean height, along a word of any number of corners."""
+    widths, heights = quad_sides(polygon_to_strips(polygon_xy))
+    return float((widths.sum() + 1e-5) / (heights.mean() + 1e-5))
+
+
+def _length(ratio: float) -> int:
+    """How many characters a word of this length over its height is taken to have."""
+    return min(round(0.5 + ratio), _MOST_CHARACTERS)

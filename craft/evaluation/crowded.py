@@ -1,0 +1,119 @@
+"""Images with very many words and detections, scored in groups that do not touch each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import ArrayLike, NDArray
+
+from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, score_matches
+from craft.evaluation.precision_recall import average_precision
+from craft.geometry import bounding_boxes
+
+MOST_PAIRS = 1_000_000  # words times detections that are compared at once: 8 MB an array
+
+Index = NDArray[np.intp]
+
+
+def score_in_groups(
+    truth_polygons: Sequence[ArrayLike] | NDArray[np.floating],
+    truth_dont_care: Sequence[bool] | NDArray[np.bool_],
+    detection_polygons: Sequence[ArrayLike] | NDArray[np.floating],
+    scores: ArrayLike | None,
+    score: Callable[[Index, Index], ImageScore],
+) -> ImageScore:
+    """Score an image by `score`, given indices of words and of detections, at once or in groups; the result is the same.
+
+    No word of one group overlaps a detection of another, so that no protocol compares them. The last arguments before
+    `score` are those of `craft.evaluation.iou.evaluate_image`.
+
+    Raises ValueError if more than a million pairs overlap in one group.
+    """
+    words, found = np.arange(len(truth_polygons)), np.arange(len(detection_polygons))
+    if len(words) * len(found) <= MOST_PAIRS:
+        return score(words, found)
+    parts = [(*group, score(*group)) for group in _groups(truth_polygons, detection_polygons)]
+    dont_care = dont_care_flags(truth_dont_care, len(words))
+    ignored = np.zeros(len(found), dtype=bool)
+    for _, own, part in parts:
+        ignored[own[list(part.ignored_detections)]] = True
+    joined = score_matches(
+        [
+            Match(tuple(group[list(match.truth)].tolist()), tuple(own[list(match.detections)].tolist()), match.iou)
+            for group, own, part in parts
+            for match in part.matches
+        ],
+        truth_credit=sum(part.truth_credit for *_, part in parts),
+        detection_credit=sum(part.detection_credit for *_, part in parts),
+        dont_care=dont_care,
+        ignored=ignored,
+        repaired_truth=tuple(sorted(i for group, _, part in parts for i in group[list(part.repaired_truth)].tolist())),
+        repaired_detections=tuple(
+            sorted(i for _, own, part in parts for i in own[list(part.repaired_detections)].tolist())
+        ),
+    )
+    joined = _with_counts(joined, [part for *_, part in parts])
+    ranked = [(part.ranked_scores, part.ranked_hits) for *_, part in parts if part.ranked_scores is not None]
+    if scores is None or len(ranked) < len(parts):
+        return joined
+    values, hits = (np.concatenate(arrays) for arrays in zip(*ranked, strict=True))
+    area = average_precision(values, hits, joined.num_truth) if joined.num_truth else joined.precision
+    return replace(joined, average_precision=area, ranked_scores=values, ranked_hits=hits)
+
+
+def _with_counts(joined: ImageScore, parts: list[ImageScore]) -> ImageScore:
+    """The counts that the protocol itself made, which may be of characters."""
+    num_truth, num_detections = sum(p.num_truth for p in parts), sum(p.num_detections for p in parts)
+    if (num_truth, num_detections) == (joined.num_truth, joined.num_detections):
+        return joined
+    recall = max(0.0, joined.truth_credit) / max(1, num_truth)
+    precision = max(0.0, joined.detection_credit) / max(1, num_detections)
+    hmean = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    values: dict[str, Any] = {"num_truth": num_truth, "num_detections": num_detections}
+    return replace(joined, **values, precision=precision, recall=recall, hmean=hmean)
+
+
+def _groups(
+    truth: Sequence[ArrayLike] | NDArray[np.floating], detections: Sequence[ArrayLike] | NDArray[np.floating]
+) -> Iterator[tuple[Index, Index]]:
+    """Words and detections whose bounding boxes hang together, many such heaps at a time."""
+    num_words = len(truth)
+    boxes = shapely.box(*np.array([bounding_boxes(polygon) for polygon in (*truth, *detections)]).T)
+    # The organisers' DetEval boxes reach one pixel further.
+    grown = shapely.box(*(shapely.bounds(boxes) + [-1, -1, 1, 1]).T)
+    ends = shapely.STRtree(boxes).query(grown, predicate="intersects")
+    heap = _components(len(boxes), ends)
+    order = np.argsort(heap, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(heap[order]) > 0]))
+    is_word = (order < num_words).astype(np.int64)
+    num_of_heap = np.add.reduceat(np.stack([is_word, 1 - is_word], axis=1), starts)
+    if (worst := int(num_of_heap.prod(axis=1).max())) > 400 * MOST_PAIRS:
+        raise ValueError(
+            f"{num_of_heap[num_of_heap.prod(axis=1).argmax()].tolist()} words and detections of one image hang together "
+            f"({worst:,} pairs), which is too many to compare; leave out detections of low score"
+        )
+    begin, sums = 0, np.zeros(2, dtype=np.int64)
+    for index, counts in enumerate([*num_of_heap, None]):
+        if counts is None or (index > begin and (sums + counts).prod() > MOST_PAIRS):
+            last = starts[index] if index < len(starts) else len(order)
+            members = np.sort(order[starts[begin] : last])
+            yield members[members < num_words], members[members >= num_words] - num_words
+            begin, sums = index, np.zeros(2, dtype=np.int64)
+        if counts is not None:
+            sums = sums + counts
+
+
+def _components(count: int, ends: Index) -> Index:
+    """The smallest index that each of `count` nodes is connected with, by edges (2, E)."""
+    label = np.arange(count)
+    while True:
+        lowest = label.copy()
+        np.minimum.at(lowest, ends[0], label[ends[1]])
+        lowest = lowest[lowest]
+        if np.array_equal(lowest, label):
+            return label
+        label = lowest
