@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from craft.cli.arguments import (
     WEIGHTS_HELP,
@@ -27,6 +27,9 @@ from craft.memory import bound_memory_of_sizes
 from craft.models.exported import BACKENDS, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 from craft.scene import Scene
+
+if TYPE_CHECKING:
+    from craft.evaluation.evaluate import Evaluation
 
 MAX_IMAGES_LISTED = 20
 
@@ -142,10 +145,17 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "evaluate", help="score result files by an official protocol, or search for the best thresholds"
     )
-    parser.add_argument("--detections", help="folder or .zip of result files: res_img_N.txt")
+    parser.add_argument(
+        "--detections",
+        help="folder or .zip of result files res_img_N.txt or of craft detect's JSON, or a .json file of COCO results",
+    )
     parser.add_argument("--truth", required=True, help="folder of the dataset, or of its label files alone")
     parser.add_argument("--protocol", choices=get_args(Protocol), required=True, help="official scoring protocol")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    parser.add_argument("--against", metavar="FOLDER", help="other result files, to compare with on the same images")
+    parser.add_argument(
+        "--breakdown", action="store_true", help="also print recall by height, angle, length and script"
+    )
     parser.add_argument("--per-image", type=output_file, metavar="FILE", help="file for every image's score as JSON")
     parser.add_argument(
         "--failures",
@@ -203,10 +213,29 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(evaluation_as_dict(evaluation), indent=2))
         return 0
-    print(format_scores(evaluation.scores, title=f"{options.detections} against {options.truth}, {options.protocol}"))
+    unit = "characters" if options.protocol == "cleval" else "words"
+    title = f"{options.detections} against {options.truth}, {options.protocol}"
+    print(format_scores(evaluation.scores, title=title, unit=unit))
+    _print_details(options, scenes, evaluation)
     for remark in evaluation.remarks:
         print(remark, file=sys.stderr)
     return 0
+
+
+def _print_details(options: argparse.Namespace, scenes: Sequence[Scene], evaluation: Evaluation) -> None:
+    """Print intervals over images, the difference from other results, and the recall of kinds of words."""
+    from craft.evaluation.bootstrap import format_intervals
+    from craft.evaluation.breakdown import breakdown, format_breakdown
+    from craft.evaluation.evaluate import evaluate_files
+
+    if options.breakdown or options.against is not None:
+        print(f"\nintervals over {len(scenes)} images\n{format_intervals(evaluation.image_scores)}")
+    if options.against is not None:
+        other = evaluate_files(scenes, options.against, protocol=options.protocol)
+        print(f"\n{options.detections} minus {options.against}, image by image")
+        print(format_intervals(other.image_scores, evaluation.image_scores))
+    if options.breakdown:
+        print(f"\n{format_breakdown(breakdown(scenes, evaluation.image_scores))}")
 
 
 def _sweep(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:

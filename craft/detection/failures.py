@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from craft.config import Protocol
 from craft.errors import Problem
 from craft.evaluation.evaluate import read_paired
 from craft.evaluation.image_score import ImageScore
+from craft.evaluation.iou import repaired_geometries
 from craft.evaluation.protocols import score_polygons
 from craft.images.drawing import (
     DONT_CARE_COLOUR,
@@ -30,6 +32,8 @@ from craft.scene import Scene
 
 FOUND, MISSED = WORD_COLOUR, DONT_CARE_COLOUR
 FALSE_ALARM: Colour = (255, 200, 0)
+SPLIT: Colour = (255, 130, 0)
+MERGED: Colour = (220, 0, 220)
 IGNORED: Colour = (150, 150, 150)
 
 
@@ -44,6 +48,8 @@ class Failure:
         false_alarms: indices of counted detections without a match.
         ignored: indices of detections that count neither way.
         num_words: cared-for words.
+        split: indices of words found, or missed, as several detections.
+        merged: indices of detections that cover several words.
     """
 
     scene: Scene
@@ -52,6 +58,8 @@ class Failure:
     false_alarms: tuple[int, ...]
     ignored: tuple[int, ...]
     num_words: int
+    split: tuple[int, ...] = ()
+    merged: tuple[int, ...] = ()
 
     @property
     def num_faults(self) -> int:
@@ -89,6 +97,15 @@ def failure_of(scene: Scene, polygons_xy: Sequence[ArrayLike], score: ImageScore
     found = {index for match in score.matches for index in match.truth}
     right = {index for match in score.matches for index in match.detections}
     ignored = set(score.ignored_detections)
+    words, _ = repaired_geometries([word.polygon_xy for word in scene.words], "word")
+    detections, _ = repaired_geometries(polygons_xy, "detection")
+    rows, columns = shapely.STRtree(detections).query(words, predicate="intersects")
+    shared = shapely.area(shapely.intersection(words[rows], detections[columns]))
+    cared = np.array([not word.dont_care for word in scene.words], dtype=bool)[rows]
+    parts = np.bincount(rows[cared & (shared > 0.5 * shapely.area(detections)[columns])], minlength=len(words))
+    covered = np.bincount(columns[cared & (shared > 0.5 * shapely.area(words)[rows])], minlength=len(detections))
+    pairs = [match for match in score.matches if len(match.truth) == len(match.detections) == 1]
+    whole, single = {match.truth[0] for match in pairs}, {match.detections[0] for match in pairs}
     return Failure(
         scene=scene,
         polygons_xy=tuple(np.asarray(polygon, np.float64) for polygon in polygons_xy),
@@ -96,13 +113,16 @@ def failure_of(scene: Scene, polygons_xy: Sequence[ArrayLike], score: ImageScore
         false_alarms=tuple(index for index in range(len(polygons_xy)) if index not in right | ignored),
         ignored=tuple(sorted(ignored)),
         num_words=score.num_truth,
+        split=tuple(index for index in np.flatnonzero(parts > 1).tolist() if index not in whole),
+        merged=tuple(index for index in np.flatnonzero(covered > 1).tolist() if index not in single),
     )
 
 
 def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> NDArray[np.uint8]:
     """Draw what went wrong in a scene over its image, below a caption with the counts.
 
-    Right detections are green, false alarms yellow, ignored detections grey, missed words red.
+    Right detections are green, false alarms yellow, ignored detections grey, missed words red, words found as several
+    detections orange, detections of several words magenta.
 
     Args:
         failure: of the scene.
@@ -119,11 +139,13 @@ def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> ND
         (FOUND, [failure.polygons_xy[index] for index in right]),
         (FALSE_ALARM, [failure.polygons_xy[index] for index in failure.false_alarms]),
         (MISSED, missed),
+        (MERGED, [failure.polygons_xy[index] for index in failure.merged]),
+        (SPLIT, [np.asarray(failure.scene.words[index].polygon_xy) for index in failure.split]),
     ):
         drawn = draw_polygons(drawn, [polygon * scale for polygon in polygons], colour=colour, thickness=1)
     text = (
         f"{failure.scene.name}: {len(failure.missed)} of {failure.num_words} missed, "
-        f"{len(failure.false_alarms)} false alarms"
+        f"{len(failure.false_alarms)} false alarms, {len(failure.split)} split, {len(failure.merged)} merged"
     )
     return add_caption(drawn, text, height=22, ground=WHITE)
 

@@ -12,8 +12,9 @@ A file imports only from files above it:
     crowded           Images with very many words, scored in groups that do not touch each other.
     protocols         The protocols by name, applied to the detections of one scene.
     summary           The score of a dataset, from the scores of its images.
+    breakdown         Recall of words by height, angle, length and script.
     bootstrap         Bootstrap intervals of a dataset's score and of the difference between two systems.
-    result_files      Result files of any detector, in a folder or zip.
+    result_files      Result files of any detector: text files or JSON in a folder or zip, or one COCO file.
     evaluate          Result files scored against a labelled dataset.
     thresholds        Grids of thresholds, and the best of them on a named split.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +77,26 @@ def bootstrap_difference(
     return _interval(value, differences, share)
 
 
+def format_intervals(first: Sequence[ImageScore], second: Sequence[ImageScore] | None = None) -> str:
+    """Lay out the 95 % intervals of one system's metrics, or of the second's metrics minus the first's; seed 0."""
+    lines = []
+    metrics: tuple[Metric, ...] = get_args(Metric)
+    for metric in metrics:
+        generator = np.random.default_rng(0)
+        if second is None:
+            lines.append(f"{metric:<10} {bootstrap_interval(first, generator=generator, metric=metric)}")
+        else:
+            found = bootstrap_difference(first, second, generator=generator, metric=metric)
+            sure = "" if found.low <= 0 <= found.high else ", more than chance"
+            lines.append(f"{metric:<10} {found}{sure}")
+    return "\n".join(lines)
+
+
 def _metric_of(totals: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
     """The metric of one dataset (4,) or of many (S, 4)."""
     truth_credit, detection_credit, num_truth, num_detections = np.moveaxis(totals, -1, 0)
-    recall = truth_credit / np.where(num_truth == 0, 1, num_truth)
-    precision = detection_credit / np.where(num_detections == 0, 1, num_detections)
+    recall = np.maximum(truth_credit, 0) / np.where(num_truth == 0, 1, num_truth)
+    precision = np.maximum(detection_credit, 0) / np.where(num_detections == 0, 1, num_detections)
     if metric == "recall":
         return recall
     if metric == "precision":

@@ -31,7 +31,7 @@ def score_in_groups(
     No word of one group overlaps a detection of another, so that no protocol compares them. The last arguments before
     `score` are those of `craft.evaluation.iou.evaluate_image`.
 
-    Raises ValueError if more than a million pairs overlap in one group.
+    Raises ValueError if more than 50 million pairs hang together.
     """
     words, found = np.arange(len(truth_polygons)), np.arange(len(detection_polygons))
     if len(words) * len(found) <= MOST_PAIRS:
@@ -84,14 +84,14 @@ def _groups(
     num_words = len(truth)
     boxes = shapely.box(*np.array([bounding_boxes(polygon) for polygon in (*truth, *detections)]).T)
     # The organisers' DetEval boxes reach one pixel further.
-    grown = shapely.box(*(shapely.bounds(boxes) + [-1, -1, 1, 1]).T)
+    grown = shapely.box(*np.add(shapely.bounds(boxes), (-1, -1, 1, 1)).T)
     ends = shapely.STRtree(boxes).query(grown, predicate="intersects")
     heap = _components(len(boxes), ends)
     order = np.argsort(heap, kind="stable")
     starts = np.flatnonzero(np.concatenate([[True], np.diff(heap[order]) > 0]))
     is_word = (order < num_words).astype(np.int64)
     num_of_heap = np.add.reduceat(np.stack([is_word, 1 - is_word], axis=1), starts)
-    if (worst := int(num_of_heap.prod(axis=1).max())) > 400 * MOST_PAIRS:
+    if (worst := int(num_of_heap.prod(axis=1).max())) > 50 * MOST_PAIRS:
         raise ValueError(
             f"{num_of_heap[num_of_heap.prod(axis=1).argmax()].tolist()} words and detections of one image hang together "
             f"({worst:,} pairs), which is too many to compare; leave out detections of low score"

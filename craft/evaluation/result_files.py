@@ -1,4 +1,4 @@
-"""Result files of any detector: one text file per image, in a folder or zip, with one detection per line."""
+"""Result files of any detector: a text or JSON file per image, in a folder or zip, or one file of COCO results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,8 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
     otherwise it is taken for the start of a text, and no detection has a score.
 
     Args:
-        path: folder or .zip with one .txt file per image.
+        path: folder or .zip with one .txt file per image, or one .json file of `craft detect` each; or a .json file of
+            COCO results, whose image_id is the number or name of a scene.
         layout: "quads" for 8 coordinates, "boxes" for 4 (two opposite corners) or 8, "polygons" for any even number.
 
     Raises:
@@ -59,7 +60,9 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
     """
     parsed: dict[str, list[_Line]] = {}
     errors: list[str] = []
-    for name, content in _contents(Path(path)):
+    if Path(path).suffix.lower() == ".json":
+        parsed = _parse_coco(Path(path), layout)
+    for name, content in () if parsed else _contents(Path(path)):
         if name in parsed:
             raise ValueError(f"{path}: holds {name} twice; remove one of them")
         parsed[name] = _parse_file(name, content, layout, errors)
@@ -163,6 +166,42 @@ def _parse_json(name: str, content: bytes, layout: Layout, errors: list[str]) ->
     except (ValueError, KeyError, TypeError):
         errors.append(f"{name}: is not a result file of craft detect; give result files res_img_N.txt, or remove it")
         return []
+
+
+def _parse_coco(path: Path, layout: Layout) -> dict[str, list[_Line]]:
+    """Read COCO results: a list of annotations, or "annotations" beside "images" whose file names tell the scenes."""
+    try:
+        content = json.loads(path.read_bytes())
+        listed = content["annotations"] if isinstance(content, dict) else content
+        images = content["images"] if isinstance(content, dict) else []
+        names = {item["id"]: f"{Path(str(item['file_name'])).stem}.txt" for item in images}
+        parsed: dict[str, list[_Line]] = {name: [] for name in names.values()}
+        for number, item in enumerate(listed, start=1):
+            name = names.get(item["image_id"], f"{item['image_id']}.txt")
+            score = None if item.get("score") is None else float(item["score"])
+            parsed.setdefault(name, []).append(_Line(number, _coco_polygon(item, layout), score))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"is not a file of COCO results ({type(error).__name__}: {error})"
+        raise ValueError(f"{path}: {what}; give a list of image_id, bbox or segmentation, and score") from None
+    if not parsed:
+        raise ValueError(f"{path}: holds no detections; give a list of image_id, bbox or segmentation, and score")
+    return parsed
+
+
+def _coco_polygon(item: dict[str, Any], layout: Layout) -> NDArray[np.float64]:
+    """The outline of a detection, where it has as many corners as the layout takes, or its box."""
+    outline = item.get("segmentation")
+    if isinstance(outline, list) and len(outline) == 1 and (layout == "polygons" or len(outline[0]) == 8):
+        polygon = np.array(outline[0], dtype=np.float64).reshape(-1, 2)
+    else:
+        left, top, width, height = (float(number) for number in item["bbox"])
+        right, bottom = left + width, top + height
+        polygon = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+    if len(polygon) < 3 or not np.isfinite(polygon).all():
+        raise ValueError(f"an outline of {polygon.tolist()}")
+    return polygon
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

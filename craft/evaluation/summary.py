@@ -33,8 +33,8 @@ class Scores:
 def summarise(image_scores: Sequence[ImageScore]) -> Scores:
     """Add up the scores of a dataset's images, those without detections included (micro-average)."""
     truth_credit, detection_credit, num_truth, num_detections = image_totals(image_scores).sum(axis=0).tolist()
-    recall = 0.0 if num_truth == 0 else truth_credit / num_truth
-    precision = 0.0 if num_detections == 0 else detection_credit / num_detections
+    recall = 0.0 if num_truth == 0 else max(0.0, truth_credit) / num_truth  # CLEval's penalties may exceed its hits
+    precision = 0.0 if num_detections == 0 else max(0.0, detection_credit) / num_detections
     return Scores(
         precision=precision,
         recall=recall,
@@ -59,15 +59,15 @@ def image_totals(image_scores: Sequence[ImageScore]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 
-def format_scores(scores: Scores, *, title: str = "") -> str:
-    """Lay out the score of a dataset for people, below a title where there is one."""
+def format_scores(scores: Scores, *, title: str = "", unit: str = "words") -> str:
+    """Lay out the score of a dataset for people, below a title where there is one; `unit` is what words are counted in."""
     lines = [title] if title else []
     lines.append(f"precision {scores.precision:.4f}   recall {scores.recall:.4f}   H-mean {scores.hmean:.4f}")
     if scores.average_precision is not None:
         lines[-1] += f"   average precision {scores.average_precision:.4f}"
     lines.append(
-        f"{scores.num_images} images, {scores.num_truth} words (and {scores.num_dont_care} don't care), "
-        f"{scores.num_detections} detections (and {scores.num_ignored} ignored), {scores.num_matched:g} matched"
+        f"{scores.num_images} images, {scores.num_truth} {unit} (and {scores.num_dont_care} don't care), "
+        f"{scores.num_detections} {'detections' if unit == 'words' else unit + ' detected'} (and {scores.num_ignored} ignored), {scores.num_matched:g} matched"
     )
     if scores.num_repaired_truth or scores.num_repaired_detections:
         lines.append(

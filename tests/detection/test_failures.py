@@ -6,7 +6,17 @@ import pytest
 from PIL import Image
 
 from craft.cli.command import main
-from craft.detection.failures import FALSE_ALARM, FOUND, IGNORED, MISSED, draw_failure, worst_scenes, write_failures
+from craft.detection.failures import (
+    FALSE_ALARM,
+    FOUND,
+    IGNORED,
+    MISSED,
+    draw_failure,
+    failure_of,
+    worst_scenes,
+    write_failures,
+)
+from craft.evaluation.protocols import score_polygons
 from craft.scene import Scene, Word
 
 WIDTH, HEIGHT = 200, 100
@@ -100,3 +110,24 @@ def test_the_verb_draws_them(tmp_path, tiny_set, capsys):
     sheet = Image.open(tmp_path / "worst.png")
     assert sheet.size == (2 * 480, 22 + 384)
     assert "the 2 worst scenes" in capsys.readouterr().err
+
+
+def test_words_in_parts_and_detections_of_several_words_are_told_from_misses_and_false_alarms():
+    words = (Word(box(0, 0, 100, 20)), Word(box(0, 40, 45, 60)), Word(box(55, 40, 100, 60)), Word(box(0, 70, 50, 90)))
+    scene = Scene("", words, "img_1")
+    found = [box(0, 0, 48, 20), box(52, 0, 100, 20), box(0, 40, 100, 60), box(0, 70, 50, 90), box(120, 0, 150, 20)]
+
+    for protocol in ("icdar2015", "icdar2013"):
+        failure = failure_of(scene, found, score_polygons(scene, found, protocol=protocol))
+
+        assert failure.split == (0,)
+        assert failure.merged == (2,)
+        assert 4 in failure.false_alarms
+
+
+def test_a_scene_without_words_or_detections_has_nothing_in_parts():
+    scene = Scene("", (), "img_1")
+
+    failure = failure_of(scene, [], score_polygons(scene, [], protocol="icdar2015"))
+
+    assert (failure.split, failure.merged, failure.missed) == ((), (), ())

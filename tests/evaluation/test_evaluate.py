@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from craft.cli.command import main
 from craft.evaluation.evaluate import evaluate_files, evaluation_as_dict, write_evaluation
 from craft.evaluation.protocols import check_protocol, round_detections, score_scene
 from craft.scene import Scene, Word
@@ -157,3 +158,24 @@ def test_evaluation_imports_no_torch():
     code = "import sys; import craft.evaluation.evaluate, craft.evaluation.thresholds; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_command_compares_two_results_and_breaks_recall_down(tmp_path, capsys):
+    truth, folders = tmp_path / "truth", (tmp_path / "good", tmp_path / "poor")
+    for folder in (truth, *folders):
+        folder.mkdir()
+    for number in range(1, 7):
+        line = "10,10,60,10,60,30,10,30"
+        (truth / f"gt_img_{number}.txt").write_text(f"{line},word\n", encoding="utf-8")
+        (folders[0] / f"res_img_{number}.txt").write_text(f"{line}\n", encoding="utf-8")
+        (folders[1] / f"res_img_{number}.txt").write_text("70,10,90,10,90,30,70,30\n", encoding="utf-8")
+    command = ["evaluate", "--truth", str(truth), "--protocol", "icdar2015", "--breakdown"]
+
+    assert main([*command, "--detections", str(folders[0]), "--against", str(folders[1])]) == 0
+
+    printed = capsys.readouterr().out
+    assert "hmean      1.0000 (95 % interval 1.0000 to 1.0000), more than chance" in printed
+    assert "16 to 24 px" in printed
+    assert "3 to 5 letters" in printed
+    assert main([*command[:4], "cleval", "--format", "icdar2015", "--detections", str(folders[0])]) == 0
+    assert "24 characters" in capsys.readouterr().out

@@ -144,3 +144,48 @@ def test_results_of_detection_in_json_are_read_where_there_is_no_text_file(tmp_p
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(ValueError, match=r"other.json: is not a result file of craft detect"):
         read_results(tmp_path, layout="quads")
+
+
+COCO = [
+    {"image_id": 7, "category_id": 1, "bbox": [10, 20, 30, 40], "score": 0.5},
+    {"image_id": 7, "bbox": [0, 0, 5, 5], "segmentation": [[0, 0, 5, 1, 5, 6, 0, 5]], "score": 0.25},
+    {"image_id": "img_8", "bbox": [0, 0, 5, 5], "segmentation": [[0, 0, 5, 1, 9, 9, 5, 6, 0, 5]], "score": 1},
+]
+
+
+def test_coco_results_are_read_by_image_with_their_outlines_where_these_fit(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(COCO), encoding="utf-8")
+
+    seventh, eighth = read_results(path, layout="quads")
+    polygons = read_results(path, layout="polygons")[1].polygons_xy
+
+    assert (seventh.name, eighth.name) == ("7.txt", "img_8.txt")
+    assert seventh.polygons_xy[0].tolist() == [[10, 20], [40, 20], [40, 60], [10, 60]]
+    assert seventh.polygons_xy[1].tolist() == [[0, 0], [5, 1], [5, 6], [0, 5]]
+    assert eighth.polygons_xy[0].tolist() == [[0, 0], [5, 0], [5, 5], [0, 5]]  # its outline has five corners
+    assert len(polygons[0]) == 5
+    assert seventh.scores.tolist() == [0.5, 0.25]
+
+
+def test_images_of_a_coco_file_name_the_scenes_and_may_be_empty(tmp_path):
+    path = tmp_path / "results.json"
+    images = [{"id": 7, "file_name": "a/photo.jpg"}, {"id": 8, "file_name": "empty.jpg"}]
+    path.write_text(json.dumps({"images": images, "annotations": COCO[:2]}), encoding="utf-8")
+
+    empty, photo = read_results(path, layout="quads")
+
+    assert (photo.name, len(photo.polygons_xy)) == ("photo.txt", 2)
+    assert (empty.name, len(empty.polygons_xy)) == ("empty.txt", 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["[{}]", '{"a": 1}', "[3]", "not JSON", '[{"image_id": 1, "bbox": [1, 2]}]', "[]",
+             '[{"image_id": 1, "bbox": [0, 0, 1, NaN]}]', '[{"image_id": 1, "bbox": [0, 0, 1, 1], "score": "x"}]'],
+)  # fmt: skip
+def test_a_file_that_holds_no_coco_results_is_named(tmp_path, text):
+    path = tmp_path / "results.json"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ValueError, match=r"results\.json: .*image_id, bbox"):
+        read_results(path, layout="quads")
