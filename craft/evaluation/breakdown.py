@@ -32,7 +32,7 @@ def breakdown(scenes: Sequence[Scene], image_scores: Sequence[ImageScore]) -> li
                     count[1] += index in found
     order = {group: number for number, group in enumerate(("height", "angle", "length", "script"))}
     keys = sorted(counts, key=lambda key: (order[key[0]], key[1:]))
-    return [(key[0], key[2], *counts[key]) for key in keys]
+    return [(key[0], key[2], counts[key][0], counts[key][1]) for key in keys]
 
 
 def format_breakdown(rows: Sequence[tuple[str, str, int, int]]) -> str:
