@@ -29,19 +29,16 @@ for line in $(echo "$sets" | sed 's/ //g'); do
   index=$((index + 1))
 done
 cat > "$drill/base.yaml" <<YAML
+extends: $PWD/configs/finetune_mlt.yaml
 data:
   train: [$train]
   validation: [{path: $(find "$drill/validation" -name scenes.jsonl | head -1)}]
   on_error: skip
   workers: $workers
   crop_size: ${CROP:-640}
-augment: {scale: [0.6, 2.2], word_crops: 0.75, perspective: 0.08}
-model: {freeze_batch_norm: true}
 weights: $drill/teacher.safetensors
-optimizer: {learning_rate: ${RATE:-1e-4}, warmup_steps: 60, average_decay: 0.998}
-training:
-  {seed: 1, batch_size: ${BATCH:-16}, precision: bf16, device: $device, log_every: 20, save_every: 100000, pictures_every: 100000, validate_every: ${VALIDATE:-1000}}
-detection: {text_threshold: 0.7, low_text: 0.4, link_threshold: 0.4, magnify: 1.5, canvas: 1920}
+optimizer: {learning_rate: ${RATE:-1e-4}}
+training: {batch_size: ${BATCH:-16}, device: $device, save_every: 100000, pictures_every: 100000, validate_every: ${VALIDATE:-2500}}
 YAML
 
 train_teacher() {
@@ -56,9 +53,9 @@ train_small() {
 extends: base.yaml
 data: {crop_size: ${SMALL_CROP:-512}}
 weights: ${SMALL:-small}
-model: {width: 0.4375}
+model: {width: ${SMALL_WIDTH:-0.4375}}
 distillation: {weights: $teacher, share: ${SHARE:-0.6}}
-optimizer: {learning_rate: ${SMALL_RATE:-5e-4}, warmup_steps: 60, average_decay: 0.998}
+optimizer: {learning_rate: ${SMALL_RATE:-5e-4}}
 training: {seed: 2, batch_size: ${SMALL_BATCH:-32}}
 detection: {magnify: 1.25, canvas: 2240}
 YAML
