@@ -22,7 +22,7 @@ from craft.evaluation.thresholds import Thresholds, ThresholdSearch, choose_best
 from craft.scene import Scene
 
 GRID: dict[str, tuple[float, ...]] = {
-    "text_threshold": (0.4, 0.5, 0.6, 0.7, 0.8),
+    "text_threshold": (0.5, 0.6, 0.7, 0.8, 0.85),
     "low_text": (0.2, 0.3, 0.4, 0.5),
     "link_threshold": (0.2, 0.3, 0.4, 0.5, 0.6),
 }

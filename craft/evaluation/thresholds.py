@@ -131,9 +131,9 @@ def choose_best(
 
 def format_search(search: ThresholdSearch, *, num_rows: int = 10) -> str:
     """Lay out the best rows for people, with the scenes that they were chosen on."""
-    optional = ("least_score", "least_side", "region_threshold")  # columns of zeros say nothing
+    optional = ("least_score", "least_side", "region_threshold")  # columns of one value say nothing
     used = [asdict(row.thresholds) for row in search.rows]
-    names = [name for name in used[0] if name not in optional or len({values[name] for values in used} | {0.0}) > 1]
+    names = [name for name in used[0] if name not in optional or len({values[name] for values in used}) > 1]
     lines = [
         f"thresholds chosen on {search.split} ({search.best.scores.num_images} images, {search.best.scores.num_truth} "
         f"words), protocol {search.protocol} ({PROTOCOLS[search.protocol]})",

@@ -180,7 +180,7 @@ def test_what_the_weights_have_is_kept_where_no_values_are_given(weights, scenes
 
     search = search_thresholds(weights, scenes, split="three", protocol="icdar2015")
 
-    assert len(search.rows) == 5 * 4 * 5 - 5  # low_text 0.5 is above text_threshold 0.4
+    assert len(search.rows) == 5 * 4 * 5
     assert {row.thresholds.least_score for row in search.rows} == {0.25}
 
 
