@@ -494,7 +494,7 @@ class _Named(tuple[str, ...]):
 
 
 # Settings that have an effect only with certain values of another: (key, other key, values of the other).
-_USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     *((f"data.characters.{name}", "data.characters.source", ("teacher",)) for name in _TEACHER_SETTINGS),
     *((f"data.characters.{name}", "data.characters.source", ("file",)) for name in ("files", "weights")),
     ("model.sync_batch_norm", "model.freeze_batch_norm", (False,)),
@@ -581,7 +581,7 @@ def effective_settings(config: Config) -> dict[str, Any]:
     """The settings that have an effect, as nested plain values; validating them gives a configuration that does the same."""
     everything = config.model_dump(mode="json")
     values = config.model_dump(mode="json")
-    for key, other, users in _USED_ONLY_WITH:
+    for key, other, users in USED_ONLY_WITH:
         if lookup(everything, other) not in users:
             section, _, name = key.rpartition(".")
             lookup(values, section).pop(name, None)
@@ -600,7 +600,7 @@ def _effective_dataset(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_idle(config: Config, given: dict[str, Any], where: str) -> None:
-    for key, other, users in _USED_ONLY_WITH:
+    for key, other, users in USED_ONLY_WITH:
         if lookup(given, key) is ABSENT:
             continue
         value = lookup(config.model_dump(), other)

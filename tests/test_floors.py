@@ -24,6 +24,8 @@ FLOORS = {
     "kernels": 0,
     "ohem": 1,
     "config": 2,
+    "settings_reference": 3,
+    "installation": 4,
     "targets": 3,
     "models": 3,
     "evaluation": 3,
@@ -58,6 +60,7 @@ TORCH_FREE = (
     "craft.detection.failures",
     "craft.detection.scene_grid",  # processes that decode start without it
     "craft.cli",
+    "craft.settings_reference",
 )
 
 # Put before a program so that importing torch fails in it as on a machine without torch.

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import craft
-from craft.cli import datasets, detect, train
+from craft.cli import datasets, detect, settings, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not sys.stderr.isatty():  # a log file: at most a line a minute; tqdm reads this when a verb imports it
         os.environ.setdefault("TQDM_MININTERVAL", "60")
         os.environ.setdefault("TQDM_MAXINTERVAL", "60")
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    _complete(parser)
+    options = parser.parse_args(arguments)
     try:
         return options.run(options)
     except (ValueError, FloatingPointError) as error:
@@ -55,11 +56,29 @@ class _Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
 
+class _Version(argparse.Action):
+    """Prints what is installed, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *unused: Any) -> None:
+        from craft.installation import version_line
+
+        print(version_line())
+        parser.exit()
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answer the shell where it asks for completions and argcomplete is installed (the extra `completion`)."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="craft", description="Train, run and compare CRAFT scene text detectors with online hard example mining."
     )
-    parser.add_argument("--version", action="version", version=f"craft {craft.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print versions, device and weights, and exit")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=argparse.ArgumentParser)
     for add in (
         datasets.add_check,
@@ -75,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         detect.add_evaluate,
         train.add_compare,
         train.add_convert,
+        settings.add_config,
+        settings.add_doctor,
     ):
         add(verbs)
     return parser

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from craft.cli.arguments import add_set_option, output_file, output_folder
-from craft.config import load_config
+from craft.config import Config, load_config
 from craft.config_files import parse_settings
 
 
@@ -22,14 +22,28 @@ def add_train(verbs: argparse._SubParsersAction) -> None:
         "--out", type=output_folder, help="run folder (default runs/ and the name of the configuration)"
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, if it holds one")
+    rehearsals = parser.add_mutually_exclusive_group()
+    rehearsals.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read everything and do a few steps, then say what the run will take: memory, images/s, time, disk",
+    )
+    rehearsals.add_argument(
+        "--find-learning-rate",
+        type=output_folder,
+        metavar="FOLDER",
+        help="try learning rates from 1e-6 to 1 on 100 steps and draw the loss into this folder",
+    )
     parser.set_defaults(run=_train)
 
 
 def _train(options: argparse.Namespace) -> int:
-    from craft.training.loop import train
-
     config = load_config(options.config, overrides=options.set)
     folder = options.out or Path("runs") / Path(options.config).stem
+    if options.dry_run or options.find_learning_rate is not None:
+        return _rehearse(config, folder, options.find_learning_rate)
+    from craft.training.loop import train
+
     outcome = train(config, folder, resume=options.resume)
     if not outcome.finished:
         print(f"stopped after step {outcome.step} with a checkpoint saved; add --resume to continue", file=sys.stderr)
@@ -37,6 +51,24 @@ def _train(options: argparse.Namespace) -> int:
     best = f", best H-mean {outcome.best_hmean:.3f}" if outcome.best_hmean >= 0 else ""
     if outcome.writes:
         print(f"{folder}: {outcome.step} steps done{best}")
+    return 0
+
+
+def _rehearse(config: Config, folder: Path, curve_folder: Path | None) -> int:
+    from craft.training.rehearsal import dry_run, find_learning_rate, format_dry_run
+
+    if curve_folder is None:
+        found = dry_run(config, folder)
+        if found.writes:
+            print(format_dry_run(found))
+        return 0
+    curve = find_learning_rate(config, curve_folder)
+    if curve.writes:
+        steepest = (
+            "the loss never falls" if curve.suggestion is None else f"the loss falls fastest at {curve.suggestion:.1e}"
+        )
+        now = config.optimizer.learning_rate
+        print(f"{curve_folder}: learning_rate.png; {steepest}, optimizer.learning_rate is {now:.1e}")
     return 0
 
 

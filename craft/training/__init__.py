@@ -23,4 +23,5 @@ A file imports only from files above it:
     step          One step of training: load, forward, loss, backward, finite check, step.
     loop          The training loop: load, forward, loss, backward, finite check, step, log, evaluate, save.
     bench         Times the parts of training with the settings of a run.
+    rehearsal     What can be known of a run before it starts: what it takes, and which learning rate.
 """
