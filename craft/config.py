@@ -420,13 +420,21 @@ class DetectionSettings(Settings):
         ge=0,
         description="Words whose box has a shorter side than this, in network input pixels, are dropped; 0 drops none.",
     )
-    sizing: Literal["original", "long_side", "scale"] = Field(
+    calibration: tuple[float, float] | None = Field(
+        None,
+        description="Offset and slope of the logistic curve that turns raw scores into the share of words that are right, "
+        "from craft evaluate --calibrate; null leaves scores raw. Thresholds apply to raw scores.",
+    )
+    sizing: Literal["original", "long_side", "scale", "auto"] = Field(
         "original",
-        description="original: the image is magnified by `magnify`, its long side limited to `canvas` (of a strip, the long side that four times its width would be). long_side: it is "
+        description="auto: as original, then once more at a finer scale where the words found, or some windows at full scale, "
+        "show text that is too small for it. original: the image is magnified by `magnify`, its long side limited to `canvas` (of a strip, the long side that four times its width would be). long_side: it is "
         "resized to that long side. scale: it is magnified by `magnify`, whatever its size.",
     )
-    magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original and scale.")
-    canvas: int = Field(1280, ge=32, description="Longest side in network input pixels, for original.")
+    magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original, scale and auto.")
+    canvas: int = Field(
+        1280, ge=32, description="Longest side in network input pixels, for original and the first pass of auto."
+    )
     long_side: int = Field(1280, ge=32, description="Long side in network input pixels, for long_side.")
     tile: int = Field(
         2560,
@@ -506,8 +514,8 @@ USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("optimizer.final_share", "optimizer.decay", ("cosine",)),
     ("optimizer.step_every", "optimizer.decay", ("step",)),
     ("optimizer.step_factor", "optimizer.decay", ("step",)),
-    ("detection.magnify", "detection.sizing", ("original", "scale")),
-    ("detection.canvas", "detection.sizing", ("original",)),
+    ("detection.magnify", "detection.sizing", ("original", "scale", "auto")),
+    ("detection.canvas", "detection.sizing", ("original", "auto")),
     ("detection.long_side", "detection.sizing", ("long_side",)),
     ("region.background_low", "region.sampler", ("heuristic",)),
     ("region.nms_iou", "region.sampler", ("ohem", "ohem-zeroed")),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from craft.config import DatasetFormat, DatasetSettings, Split
+from craft.config_files import parse_settings
 from craft.models.shipped import PACKAGED, RECIPES
 
 WEIGHTS_HELP = (
@@ -83,3 +84,9 @@ def add_set_option(parser: argparse.ArgumentParser, help_text: str) -> None:
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add --device."""
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default auto)")
+
+
+def detection_overrides(settings: list[str]) -> dict[str, Any]:
+    """Settings of detection by name, with or without the section that they have in a configuration."""
+    overrides = parse_settings(settings)
+    return {**overrides.pop("detection", {}), **overrides}

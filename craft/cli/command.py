@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from craft.cli import datasets, detect, settings, train
+from craft.cli import datasets, detect, evaluate, settings, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         train.add_bench,
         detect.add_detect,
         detect.add_export,
-        detect.add_evaluate,
+        evaluate.add_evaluate,
         train.add_compare,
         train.add_convert,
         settings.add_config,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, overload
 
@@ -55,6 +56,7 @@ class Detections:
     dropped: Mapping[str, int] = field(default_factory=dict)  # words that a filter dropped, by the setting that did
     size_hw: tuple[int, int] | None = None  # of the image, where known
     image_path: str = ""  # of the image, where it was given as a path
+    scales: tuple[float, ...] = ()  # network input pixels per source pixel, of each pass over the image
 
     def __len__(self) -> int:
         return len(self.quads_xy)
@@ -182,6 +184,21 @@ class Detections:
         if max(drawn.shape[:2]) > _SHOWN_SIDE:
             drawn = fit_long_side(drawn, _SHOWN_SIDE)
         return encode_image(drawn, ending=".png")
+
+
+def join(parts: Sequence[Detections]) -> Detections:
+    """The words of several detections of one image, in their order; the rest is the first one's, dropped words added up."""
+    raw = [part.raw_scores for part in parts if part.raw_scores is not None]
+    return replace(
+        parts[0],
+        quads_xy=np.concatenate([part.quads_xy for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        raw_scores=np.concatenate(raw) if len(raw) == len(parts) else None,
+        polygons_xy=[polygon for part in parts for polygon in part.polygons_xy],
+        character_quads_xy=[quads for part in parts for quads in part.character_quads_xy],
+        dropped=dict(sum((Counter(part.dropped) for part in parts), Counter())),
+        scales=tuple(scale for part in parts for scale in part.scales),
+    )
 
 
 def _rounded(points: NDArray[np.floating]) -> list[Any]:

@@ -6,8 +6,11 @@ A file imports only from files above it:
     scene_grid        One scene decoded and scored at every combination of thresholds. No torch.
     decode            The decoder under its former path.
     network_input     Images of any kind as RGB arrays, resized and padded for the network.
+    sizing            Sizing by content: when to search an image once more, and words from both passes. No torch.
     tiling            Images larger than a device can hold, scored tile by tile.
+    scored_image      Images after the network: sized, scored in batches of one padded size or in tiles.
     detector          The detector: from images to words in source image pixels.
+    score_calibration  Scores of a network calibrated on labelled scenes.
     network_export    Networks exported to ONNX, OpenVINO or torch.export: written, and checked against torch.
     image_search      Images that files, folders and globs stand for.
     result_table      The table of words of many images, which grows image by image.

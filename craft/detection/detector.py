@@ -9,17 +9,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from craft.config import DetectionSettings, validate_config
-from craft.decode.detections import Detections
+from craft.decode.detections import Detections, join
 from craft.decode.words import words_from_maps
-from craft.detection.network_input import STRIDE, ImageLike, load_image, network_size, resize_and_pad, source_scale
-from craft.detection.tiling import score_tiles
-from craft.geometry import MAP_STRIDE
+from craft.detection.network_input import ImageLike, load_image
+from craft.detection.scored_image import ScoredImage, score_images
+from craft.detection.sizing import finer_scale, has_missed, is_shrunk, merge_passes, windows_with_detail
+from craft.evaluation.calibration import calibrate
 from craft.models.exported import BACKENDS, ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 
@@ -27,24 +28,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from craft.region.rescoring import JudgedWords
-
-
-class ScoredImage(NamedTuple):
-    """An image after the network.
-
-    Attributes:
-        region: (H, W) float32, region scores.
-        affinity: (H, W) float32, affinity scores.
-        scale_xy: (2,) float64, source pixels per network input pixel.
-        levels: features (1, C, h, w) that the region head reads, by level; empty without a head.
-        size_hw: of the source image.
-    """
-
-    region: NDArray[np.float32]
-    affinity: NDArray[np.float32]
-    scale_xy: NDArray[np.float64]
-    levels: dict[str, Tensor]
-    size_hw: tuple[int, int]
 
 
 class Detector:
@@ -139,14 +122,10 @@ class Detector:
         return self._region_path() is not None
 
     def __repr__(self) -> str:
-        size = self.settings.sizing
-        how = (
-            f"{size}, long side {self.settings.long_side}"
-            if size == "long_side"
-            else f"{size}, x {self.settings.magnify:g}"
-        )
+        kind = self.settings.sizing
+        how = f"long side {self.settings.long_side}" if kind == "long_side" else f"x {self.settings.magnify:g}"
         precision = str(self.precision).removeprefix("torch.")
-        return f"<Detector: {self.weights or type(self.model).__name__}, {how}, on {self.device} in {precision}>"
+        return f"<Detector: {self.weights or type(self.model).__name__}, {kind} {how}, on {self.device} in {precision}>"
 
     def detect(
         self, image: ImageLike, *, polygons: bool = False, characters: bool = False, progress: bool = False
@@ -165,7 +144,7 @@ class Detector:
         Raises:
             ValueError: the image cannot be read, or is not uint8; or the network was put in training mode.
         """
-        found = self._words(self.score(image, progress=progress), polygons=polygons, characters=characters)
+        (found,) = self._find([load_image(image)], polygons=polygons, characters=characters, progress=progress)
         return replace(found, image_path=str(image)) if isinstance(image, str | Path) else found
 
     def detect_many(
@@ -188,9 +167,11 @@ class Detector:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; at least one image goes through the network")
         remaining = iter(images)
-        while window := [load_image(image) for image in islice(remaining, batch_size)]:
-            for scored in self._score_images(window):
-                yield self._words(scored, polygons=polygons, characters=characters)
+        while window := list(islice(remaining, batch_size)):
+            pixels = [load_image(image) for image in window]
+            found = self._find(pixels, polygons=polygons, characters=characters)
+            for image, words in zip(window, found, strict=True):
+                yield replace(words, image_path=str(image)) if isinstance(image, str | Path) else words
 
     def score_maps(self, image: ImageLike) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
         """Run the network on one image, as in `detect`.
@@ -203,7 +184,7 @@ class Detector:
 
     def score(self, image: ImageLike, *, progress: bool = False) -> ScoredImage:
         """Run the network on one image, and keep what `judge` needs."""
-        (scored,) = self._score_images([load_image(image)], progress=progress)
+        (scored,) = score_images([load_image(image)], self._run, settings=self.settings, progress=progress)
         return scored
 
     def judge(
@@ -222,63 +203,52 @@ class Detector:
         from craft.region.rescoring import judge_words  # imported here: torchvision is needed with a head only
 
         return judge_words(
-            path.head,
-            scored.levels,
-            quads_xy,
-            scores,
-            scored.scale_xy,
-            size_hw=scored.size_hw,
-            settings=self.settings,
+            path.head, scored.levels, quads_xy, scores, scored.scale_xy, size_hw=scored.size_hw, settings=self.settings
         )
+
+    def _find(
+        self, images: list[NDArray[np.uint8]], *, polygons: bool, characters: bool, progress: bool = False
+    ) -> list[Detections]:
+        """Search images, at a second scale where sizing by content asks for one."""
+
+        def search(pixels: list[NDArray[np.uint8]], settings: DetectionSettings) -> list[Detections]:
+            scored = score_images(pixels, self._run, settings=settings, progress=progress)
+            return [self._words(one, polygons=polygons, characters=characters) for one in scored]
+
+        found = search(images, self.settings)
+        for index, image in enumerate(images if self.settings.sizing == "auto" else []):
+            scale = self._finer_scale(image, found[index])
+            if scale is not None:
+                (second,) = search([image], _at_scale(self.settings, scale))
+                found[index] = merge_passes(found[index], second)
+        return found
+
+    def _finer_scale(self, image: NDArray[np.uint8], first: Detections) -> float | None:
+        """The scale at which an image is searched once more, None if the first pass was enough."""
+        full = self.settings.magnify
+        finer = finer_scale(first, full=full)
+        if finer is None and is_shrunk(first, full=full):
+            windows = windows_with_detail(image, full=full)
+            settings = _at_scale(self.settings, full)
+            scored = score_images([image[window] for window in windows], self._run, settings=settings)
+            starts = [np.array([left.start, top.start], np.float32) for top, left in windows]
+            seen = [self._words(one, polygons=False, characters=False) for one in scored]
+            moved = [replace(one, quads_xy=one.quads_xy + start) for one, start in zip(seen, starts, strict=True)]
+            finer = full if has_missed(first, join(moved)) else None
+        return finer
 
     def _words(self, scored: ScoredImage, *, polygons: bool, characters: bool) -> Detections:
         """Decode, and let the region head judge if there is one."""
         found = words_from_maps(*scored[:3], settings=self.settings, polygons=polygons, characters=characters)
-        found = replace(found, size_hw=scored.size_hw)
+        found = replace(found, size_hw=scored.size_hw, scales=(scored.scale,))
         path = self._region_path()
-        if path is None:
-            return found
-        from craft.region.rescoring import rescore_words  # imported here: torchvision is needed with a head only
+        if path is not None:
+            from craft.region.rescoring import rescore_words  # imported here: torchvision is needed with a head only
 
-        return rescore_words(
-            path.head, scored.levels, found, scored.scale_xy, size_hw=scored.size_hw, settings=self.settings
-        )
-
-    def _score_images(self, images: list[NDArray[np.uint8]], *, progress: bool = False) -> list[ScoredImage]:
-        """Score images of any sizes, those of one padded size in one pass of the network."""
-        sources_hw = [(image.shape[0], image.shape[1]) for image in images]
-        sizes_hw = [network_size(source_hw, self.settings) for source_hw in sources_hw]
-        padded = [resize_and_pad(image, size_hw) for image, size_hw in zip(images, sizes_hw, strict=True)]
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, pixels in enumerate(padded):
-            by_shape.setdefault(pixels.shape, []).append(index)
-        found: dict[int, ScoredImage] = {}
-        for indices in by_shape.values():
-            maps, levels = self._score_padded(np.stack([padded[index] for index in indices]), progress=progress)
-            for row, index in enumerate(indices):
-                (height, width), pair = sizes_hw[index], maps[row]
-                if not self.settings.keep_padding:
-                    pair = pair[:, : -(-height // MAP_STRIDE), : -(-width // MAP_STRIDE)]
-                region, affinity = np.ascontiguousarray(pair)
-                scale_xy = source_scale(sources_hw[index], (height, width), self.settings)
-                own = {name: level[row : row + 1] for name, level in levels.items()}
-                found[index] = ScoredImage(region, affinity, scale_xy, own, sources_hw[index])
-        return [found[index] for index in range(len(images))]
-
-    def _score_padded(
-        self, pixels: NDArray[np.uint8], *, progress: bool
-    ) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
-        """What `_run` returns, in the memory of one tile if the images are large."""
-        tile = self.settings.tile // STRIDE * STRIDE
-        if tile == 0 or max(pixels.shape[1:3]) <= tile:
-            return self._run(pixels)
-        tiled = [score_tiles(image, self._run, tile=tile, progress=progress) for image in pixels]
-        maps = np.stack([maps for maps, _ in tiled])
-        if not tiled[0][1]:
-            return maps, {}
-        import torch
-
-        return maps, {name: torch.cat([features[name] for _, features in tiled]) for name in tiled[0][1]}
+            found = rescore_words(
+                path.head, scored.levels, found, scored.scale_xy, size_hw=scored.size_hw, settings=self.settings
+            )
+        return replace(found, scores=calibrate(found.scores, self.settings.calibration), raw_scores=found.scores)
 
     def _region_path(self) -> Any:
         """The network's region path, None if it has none."""
@@ -293,6 +263,10 @@ class Detector:
         path = self._region_path()
         levels = () if path is None else path.head.levels
         return score_pixels(self.model, pixels, device=self.device, precision=self.precision, levels=levels)
+
+
+def _at_scale(settings: DetectionSettings, scale: float) -> DetectionSettings:
+    return settings.model_copy(update={"sizing": "scale", "magnify": scale})
 
 
 def _read_network(path: str | Path, backend: str) -> tuple[nn.Module, dict[str, Any]]:

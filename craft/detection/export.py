@@ -18,7 +18,6 @@ from craft.atomic_files import write_atomic
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
 from craft.detection.image_search import DRAWN, find_images
-from craft.detection.network_input import network_size
 from craft.detection.result_table import ResultTable
 from craft.errors import Problem
 from craft.evaluation.protocols import round_detections
@@ -124,7 +123,7 @@ def detect_paths(
                 continue
             if table is not None:
                 table.add(str(path), csv_rows(path, found))
-            remarks += _image_remarks(path, image, detector)
+            remarks += _image_remarks(path, found, sizing=detector.settings.sizing)
             dropped.update(found.dropped)
             written += files
             done.append(ImageResult(path, len(found), tuple(files)))
@@ -147,18 +146,17 @@ def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
     )
 
 
-def _image_remarks(path: Path, image: NDArray[np.uint8], detector: Detector) -> list[Problem]:
+def _image_remarks(path: Path, found: Detections, *, sizing: str) -> list[Problem]:
     """What a person should know about an image that was searched: pages left out, and text made small."""
     remarks = []
     pages = count_pages(path)
     if pages > 1:
         what = f"has {pages} pages or frames; only page 1 was searched"
         remarks.append(Problem(what, "save the others as images of their own", where=str(path), fatal=False))
-    size_hw = (image.shape[0], image.shape[1])
-    share = network_size(size_hw, detector.settings)[0] / size_hw[0]
-    if share < _SHRUNK:
+    share = max(found.scales)
+    if share < _SHRUNK and sizing != "auto":
         what = f"was shrunk to {share:.0%} of its size, at which small text may be missed"
-        remedy = "to search it at full size, add --set sizing=scale --set magnify=1"
+        remedy = "to search it at full size too, add --set sizing=auto"
         remarks.append(Problem(what, remedy, where=str(path), fatal=False))
     return remarks
 

@@ -66,6 +66,11 @@ def resize_and_pad(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArra
     return padded
 
 
+def network_scale(size_hw: tuple[int, int], settings: DetectionSettings) -> float:
+    """Network input pixels per source pixel."""
+    return _ratio(size_hw, settings)
+
+
 def source_scale(
     size_hw: tuple[int, int], network_hw: tuple[int, int], settings: DetectionSettings
 ) -> NDArray[np.float64]:

@@ -14,9 +14,10 @@ from typing import Any
 from tqdm import tqdm
 
 from craft.config import DetectionSettings, Protocol
-from craft.detection.detector import Detector, ScoredImage
+from craft.detection.detector import Detector
 from craft.detection.map_cache import half_maps
 from craft.detection.scene_grid import FoundWords, decode_and_score, find_words, score_words
+from craft.detection.scored_image import ScoredImage
 from craft.evaluation.image_score import ImageScore
 from craft.evaluation.thresholds import Thresholds, ThresholdSearch, choose_best, threshold_grid
 from craft.scene import Scene

@@ -1,5 +1,6 @@
 """`craft detect photo.jpg` with nothing else, and the weights that ship."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -117,6 +118,43 @@ def test_names_are_understood_by_convert(folder):
     assert main(["convert", "small", "copy.safetensors"]) == 0
 
     assert read_weights("copy.safetensors").metadata == read_weights("small").metadata
+
+
+def test_scores_are_calibrated_on_labelled_scenes_and_stored_with_the_weights(folder, capsys, monkeypatch):
+    from craft.detection import score_calibration
+
+    images, labels = folder / "set/ch4_training_images", folder / "set/ch4_training_localization_transcription_gt"
+    images.mkdir(parents=True)
+    labels.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(1, 41):
+        Image.fromarray(np.full((64, 96, 3), 99, np.uint8)).save(images / f"img_{number}.png")
+        left = 0 if number % 2 else 90  # every other label is where the network finds no word
+        (labels / f"gt_img_{number}.txt").write_text(f"{left},0,96,0,96,64,{left},64,word\n", encoding="utf-8")
+
+    class Varied(Detector):
+        def detect(self, image, **options):
+            found = super().detect(image, **options)
+            right = int(Path(image).stem.split("_")[1]) % 2
+            raw = np.full(len(found), 0.5 + 0.2 * right + 0.2 * generator.random(), np.float32)
+            return dataclasses.replace(found, raw_scores=raw)
+
+    monkeypatch.setattr(score_calibration, "Detector", Varied)
+    command = ["evaluate", "--calibrate", "--weights", "small", "--truth", "set", "--protocol", "icdar2015"]
+
+    assert main([*command, "--save", "new.safetensors", "--set", "text_threshold=0.6"]) == 0
+
+    assert "fitted on set (train): 40 detections, 20 right" in capsys.readouterr().out
+    stored = read_weights("new.safetensors")
+    assert stored.storage == "int8"
+    settings = DetectionSettings(**stored.metadata["detection"])
+    assert settings.text_threshold == 0.6
+    detector = Detector.from_weights("new.safetensors", device="cpu")
+    found = detector.detect("photo.jpg")
+    offset, slope = settings.calibration
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp(-(offset + slope * found.raw_scores))), rtol=1e-5)
+    raw = Detector.from_weights("small", device="cpu").detect("photo.jpg")
+    np.testing.assert_allclose(found.raw_scores, raw.scores, rtol=1e-5)
 
 
 @pytest.mark.skipif(not HAS_DEFAULT, reason=f"{WEIGHTS_FOLDER}/{DEFAULT_WEIGHTS}.safetensors is not there")

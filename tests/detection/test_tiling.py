@@ -8,6 +8,7 @@ import torch
 
 from craft.config import LEAST_TILE, DetectionSettings
 from craft.detection.detector import Detector
+from craft.detection.scored_image import score_images
 from craft.detection.tiling import MARGIN, score_tiles, tile_spans
 from craft.models.craft import CRAFT
 from craft.models.inference import normalise_images
@@ -106,7 +107,7 @@ def test_images_of_one_size_in_a_batch_are_tiled_one_by_one():
     detector = Detector(CRAFT(width=0.0625), settings, device="cpu", precision="fp32")
     images = [random_image((64, 700), seed) for seed in (1, 2)]
 
-    both = [found.region for found in detector._score_images(images)]
+    both = [found.region for found in score_images(images, detector._run, settings=settings)]
 
     for pixels, region in zip(images, both, strict=True):
         np.testing.assert_array_equal(region, detector.score(pixels).region)
