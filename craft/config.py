@@ -355,7 +355,7 @@ class DistillationSettings(Settings):
         0.5,
         gt=0,
         le=1,
-        description="Share of the loss against the teacher's maps; 1 ignores the labels. Needs weights.",
+        description="Share of the loss against the teacher's maps; 1 ignores the labels. Needs weights. The log has the loss against the labels, at 1 that against the teacher.",
     )
 
 

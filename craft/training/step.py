@@ -39,7 +39,7 @@ def train_step(
     """Do one optimizer step over `accumulate` batches, which moves `state` one step on.
 
     Returns:
-        The last batch, its targets and its loss.
+        The last batch, its targets and its loss: against the labels, or against the teacher's maps where these count alone.
 
     Raises:
         FloatingPointError: the loss of this step, or of an earlier one, was not finite.
@@ -51,12 +51,12 @@ def train_step(
         with meter.waiting():
             batch = next(batches)
         images += len(batch.images)
-        targets = batch_targets(batch, processes.device)
+        pixels = batch.images.to(processes.device, non_blocking=True)
         synchronised = _synchronised_only(state.network, last=index == accumulate - 1)
         with synchronised, _cudnn_benchmark(processes.device):
-            maps, levels = forward_maps(state.network, batch, config, processes.device)
-            loss = maps_loss(maps, batch, targets, config, step=state.step)
-            total = _with_distillation(loss.loss, maps, batch, config, step=state.step)
+            precision = choose_precision(config.training.precision, processes.device)
+            maps, levels = run_network(state.network, pixels, precision=precision)
+            targets, loss, total = _losses(maps, pixels, batch, config, step=state.step)
             if regions is not None:
                 total = total + config.region.weight * regions.loss(maps, levels, batch)
             (total / accumulate).backward()
@@ -92,14 +92,23 @@ def maps_loss(maps: Tensor, batch: Batch, targets: Targets, config: Config, *, s
     )
 
 
-def _with_distillation(loss: Tensor, maps: Tensor, batch: Batch, config: Config, *, step: int) -> Tensor:
-    """Mix the loss against the labels with that against a teacher's maps, if there is a teacher."""
+def _losses(
+    maps: Tensor, pixels: Tensor, batch: Batch, config: Config, *, step: int
+) -> tuple[Targets, PixelLoss, Tensor]:
+    """The labels' targets, the loss against them, and the total with a teacher's share; without labels, the teacher's."""
     settings = config.distillation
     if settings.weights is None:
-        return loss
+        targets = batch_targets(batch, maps.device)
+        loss = maps_loss(maps, batch, targets, config, step=step)
+        return targets, loss, loss.loss
     precision = choose_precision(config.training.precision, maps.device)
-    targets = teacher_targets(batch.images.to(maps.device, non_blocking=True), settings.weights, precision=precision)
-    return (1 - settings.share) * loss + settings.share * maps_loss(maps, batch, targets, config, step=step).loss
+    taught = teacher_targets(pixels, settings.weights, precision=precision)
+    distilled = maps_loss(maps, batch, taught, config, step=step)
+    if settings.share == 1:
+        return taught, distilled, distilled.loss
+    targets = batch_targets(batch, maps.device)
+    loss = maps_loss(maps, batch, targets, config, step=step)
+    return targets, loss, (1 - settings.share) * loss.loss + settings.share * distilled.loss
 
 
 def _measures(loss: PixelLoss) -> Tensor:

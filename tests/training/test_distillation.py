@@ -8,8 +8,10 @@ import torch
 from craft.config import dump_config, validate_config
 from craft.models.inference import normalise_images
 from craft.models.weights import build_model, read_weights, save_safetensors
+from craft.training import step
 from craft.training.distillation import teacher_targets
 from craft.training.loop import train
+from craft.training.run_log import read_metrics
 from tests.networks import lively_network
 
 
@@ -75,6 +77,38 @@ def test_the_share_mixes_the_two_losses(teacher, tiny_values, tmp_path, monkeypa
     labels = 2 * totals[0.5] - totals[1.0]
     assert labels != pytest.approx(totals[1.0], rel=1e-3)
     assert totals[0.25] == pytest.approx(0.75 * labels + 0.25 * totals[1.0], rel=1e-5)
+
+
+def test_without_labels_only_the_teachers_targets_are_made_and_logged(teacher, tiny_values, tmp_path, monkeypatch):
+    tiny_values["distillation"] = {"weights": str(teacher), "share": 1.0}
+    tiny_values["training"].update(steps=1)
+    totals, backward = [], torch.Tensor.backward
+    monkeypatch.setattr(step, "batch_targets", None)
+    monkeypatch.setattr(torch.Tensor, "backward", lambda total: (totals.append(float(total.detach())), backward(total)))
+
+    train(validate_config(tiny_values, where="test"), tmp_path)
+
+    (line,) = read_metrics(tmp_path / "metrics.jsonl", kind="train")
+    assert line["loss"] == pytest.approx(totals[0], rel=1e-5)
+
+
+def test_network_and_teacher_share_one_copy_of_the_images(teacher, tiny_values, tmp_path, monkeypatch):
+    tiny_values["distillation"] = {"weights": str(teacher)}
+    tiny_values["training"].update(steps=1)
+    seen = []
+    for name in ("run_network", "teacher_targets"):
+        original = getattr(step, name)
+
+        def watched(*arguments, original=original, **options):
+            seen.extend(value for value in arguments if isinstance(value, torch.Tensor))
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(step, name, watched)
+
+    train(validate_config(tiny_values, where="test"), tmp_path)
+
+    first, second = seen
+    assert first is second
 
 
 def test_a_share_without_a_teacher_is_refused(tiny_values):
