@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from craft.evaluation.protocols import PROTOCOLS
 from craft.studies.collect import POLICIES, Results, differ_in_characters, fairness
 from craft.studies.scores import WORDS
@@ -12,7 +15,7 @@ OHEM_DEFINITION = (
     "cared-for pixels, hardest keeps the ratio x positives with the largest error (confidence x squared difference), at "
     "least min_negatives; random keeps as many at random; all keeps all. The loss of a map is the mean error of the "
     "kept positives plus that of the kept negatives, then the mean over the batch. none is one plain mean over all "
-    "cared-for pixels."
+    "cared-for pixels; focal is all, each error multiplied by its power gamma / 2."
 )
 
 
@@ -25,6 +28,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
     return [
         ("Runs", f"{num_done} of {num_done + len(results.missing)} done; seeds {', '.join(map(str, study.seeds))}"),
         ("Runs per variant", per_variant),
+        *((f"Variant {name}", ", ".join(_changes(study.variants[name])) or "the base") for name in study.variants),
         (
             "Network",
             f"CRAFT, width {config.model.width:g}, initial weights: {config.weights or config.model.pretrained}",
@@ -71,6 +75,15 @@ def threshold_words(results: Results, split: str) -> str:
     thresholds = next(iter(results.table(split, "shared").thresholds.values()))
     words = f"text {thresholds.text_threshold:g}, low {thresholds.low_text:g}, link {thresholds.link_threshold:g}"
     return words + (f", region head {thresholds.region_threshold:g}" if thresholds.region_threshold else "")
+
+
+def _changes(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """A variant's changes to the base, by the dotted names of the settings."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _changes(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}: {value}"
 
 
 def _provenance(results: Results) -> list[tuple[str, str]]:

@@ -78,6 +78,7 @@ def _draw_curves(figure: Any, results: Results) -> None:
     for axis in (left, right):
         axis.set_xlabel("step", fontsize=9)
         axis.set_yscale("log")
+        axis.set_ylabel("loss (logarithmic)", fontsize=9)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from craft.studies.conclusions import standing
 from craft.studies.facts import facts, fairness_words, threshold_words
 from craft.studies.figures import variant_colour
 from craft.studies.pixel_locations import LOCATIONS
-from craft.studies.statistics import Estimate, detectable_difference
+from craft.studies.statistics import Estimate
 from craft.studies.study import Run, view_steps
 from craft.studies.tables import costs
 
@@ -65,18 +65,7 @@ def _measured(results: Results, metric: str) -> bool:
 def _variant(results: Results, name: str) -> dict[str, Any]:
     ohem = results.configs[name].ohem
     ratio = ohem.ratio if ohem.rule in RATIO_RULES else None
-    changes = [f"{key}: {value}" for key, value in _flat(results.study.variants[name])]
-    colour = variant_colour(results.study, name)
-    return {"name": name, "rule": ohem.rule, "ratio": ratio, "colour": colour, "changes": ", ".join(changes)}
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings by their dotted names."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
+    return {"name": name, "rule": ohem.rule, "ratio": ratio, "colour": variant_colour(results.study, name)}
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -87,7 +76,6 @@ def _row(row: Row) -> dict[str, Any]:
         "estimates": {metric: _estimate(shown) for metric, shown in row.estimates.items()},
         "difference": None if row.difference is None else _estimate(row.difference),
         "p": _finite(row.p_value),
-        "detectable": None if row.difference is None else _finite(detectable_difference(row.difference)),
     }
 
 

@@ -112,6 +112,42 @@ def test_labels_that_would_overlap_stand_on_two_lines(page):
     assert lines == {"hardest-3": 0, "random-3": 1, "hardest-5": 0, "all": 0}
 
 
+def test_the_conclusion_of_every_variant_is_visible_at_the_width_of_a_laptop(page):
+    show(page, width=1280, dark=False)
+    page.refresh()
+
+    script = "return [...document.querySelectorAll('#table tbody tr')].map((row) => row.cells[1].getBoundingClientRect().right)"
+    ends = page.execute_script(script)
+    visible = page.execute_script("return document.querySelector('#table').parentElement.getBoundingClientRect().right")
+
+    assert len(ends) == 2
+    assert max(ends) < visible
+
+
+def test_the_axes_of_the_curves_are_labelled(page):
+    labels = [chart.text for chart in page.find_elements("css selector", "#curves svg")]
+
+    assert all("training step" in label for label in labels)
+    assert sum("logarithmic" in label for label in labels) == 3
+
+
+def test_a_moving_average_is_that_of_the_neighbours(page):
+    assert page.execute_script("return movingAverage([1, 2, 6, 4], 2)") == [3, 3.25, 3.25, 4]
+    assert page.execute_script("return movingAverage([1, 2, 6], 1)") == [1, 2, 6]
+
+
+def test_two_viewers_never_show_the_same_variant(page):
+    find(page, "#pair").click()
+    stages = page.find_elements("css selector", ".stage")
+    before = [stage.find_element("css selector", '[aria-checked="true"]').text for stage in stages]
+
+    stages[0].find_element("css selector", f'[data-variant="{before[1]}"]').click()
+
+    after = [stage.find_element("css selector", '[aria-checked="true"]').text for stage in stages]
+    assert after == before[::-1]
+    assert [line.text.split(" on ")[0] for line in page.find_elements("css selector", ".stage p")] == after
+
+
 def test_choices_change_the_table(page):
     find(page, '#policy [data-value="own"]').click()
     assert "own thresholds" in find(page, "#score-note").text

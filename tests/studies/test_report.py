@@ -60,7 +60,13 @@ def test_the_table_has_a_line_per_split_policy_and_variant(finished_study):
 def test_the_markdown_report_states_what_a_reader_needs_to_judge_the_table(finished_study):
     text = (finished_study / "report.md").read_text(encoding="utf-8")
 
-    for said in ("IoU > 0.5", "Thresholds", "seeds 1, 2", "positives", "3 scenes with 5 words", "digests agree"):
+    for said in (
+        "IoU > 0.5",
+        "seeds 1, 2",
+        "3 scenes with 5 words",
+        "digests agree",
+        "ohem.rule: hardest, ohem.ratio: 3",
+    ):
         assert said in text
     for figure in ("hmean.png", "curves.png", "places.png"):
         assert f"({figure})" in text

@@ -26,6 +26,7 @@ function scoreChart(box, rows, metric) {
   const joined = shown.filter((row) => byName[row.variant].rule === "hardest" && xOf.numeric);
   joined.sort((one, other) => byName[one.variant].ratio - byName[other.variant].ratio);
   if (joined.length > 1) chart.append(shape("polyline", { fill: "none", stroke: "var(--soft)", "stroke-opacity": 0.35, points: joined.map((row) => `${xOf(row.variant)},${y(row.estimates[metric].mean)}`).join(" ") }));
+  if (xOf.numeric) chart.append(text(left, height - 4, "ratios on a logarithmic axis, other rules to the right", "start"));
   const tight = width / shown.length < 84;
   const lines = labelLines(shown.map((row) => row.variant), xOf);
   for (const row of shown) {
@@ -79,8 +80,11 @@ function positions(rows, first, last) {
 }
 
 // Lines, with a band from the least to the largest value over seeds.
-function lineChart(box, { title, series, log = false, format = brief, note = "" }) {
-  const width = Math.max(300, box.clientWidth || 480), height = 250, left = 50, right = 12, top = 10, bottom = 30;
+function lineChart(box, { title, series, log = false, format = brief, note = "", smooth = false }) {
+  const width = Math.max(300, box.clientWidth || 480), height = 250, left = 50, right = 12, top = 10, bottom = 44;
+  const span = smooth ? Math.max(1, Math.round(Math.max(...series.map((one) => one.mean.length)) / 20)) : 1;
+  series = series.map((one) => ({ ...one, mean: movingAverage(one.mean, span) }));
+  if (span > 1) note += ` Lines are moving averages over ${2 * span + 1} lines of the log.`;
   const all = series.flatMap((one) => [...(one.low ?? one.mean), ...(one.high ?? one.mean)]).filter((value) => !log || value > 0);
   const steps = series.flatMap((one) => one.steps);
   if (!all.length || !steps.length) return;
@@ -93,7 +97,8 @@ function lineChart(box, { title, series, log = false, format = brief, note = "" 
   const chart = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
   for (const tick of log ? logTicks(low, high) : ticks(low, high, 5))
     chart.append(shape("line", { class: "axis", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }), text(left - 8, y(tick) + 4, format(tick), "end"));
-  for (const tick of ticks(0, lastStep, width < 420 ? 4 : 6)) chart.append(text(x(tick), height - 8, brief(tick), "middle"));
+  for (const tick of ticks(0, lastStep, width < 420 ? 4 : 6)) chart.append(text(x(tick), height - 24, brief(tick), "middle"));
+  chart.append(text((left + width - right) / 2, height - 6, log ? "training step (vertical axis: logarithmic)" : "training step", "middle"));
   for (const one of series) {
     const group = shape("g", { class: faded(one.name), "data-variant": one.name });
     if (one.low && (state.focus === one.name || series.length < 4)) {
@@ -107,6 +112,14 @@ function lineChart(box, { title, series, log = false, format = brief, note = "" 
     chart.append(group);
   }
   box.replaceChildren(make("h3", {}, title), chart, note ? make("p", { class: "note" }, note) : "");
+}
+
+// The mean of each value and its neighbours, up to `span` on either side.
+function movingAverage(values, span) {
+  return values.map((_, at) => {
+    const near = values.slice(Math.max(0, at - span), at + span + 1);
+    return span > 1 ? near.reduce((sum, value) => sum + value, 0) / near.length : values[at];
+  });
 }
 
 const locationColours = ["#d13b4f", "#e39b3c", "#4b83d6", "#a9b4c6"];

@@ -7,7 +7,7 @@ function drawScores() {
   segments("policy", [["shared", "same thresholds"], ["own", "own thresholds"]], state.policy, (value) => { state.policy = value; drawScores(); });
   segments("metric", metrics, state.metric, (value) => { state.metric = value; drawScores(); });
   const chosen = state.policy === "shared" ? `${data.policies.shared} (${data.thresholds[state.split]})` : data.policies.own;
-  document.getElementById("score-note").textContent = `Scores x 100, mean over seeds with its 95 % interval; small dots are seeds; ${chosen}, chosen on other scenes than these. Dashed line: ${data.reference}.`;
+  document.getElementById("score-note").textContent = `Scores x 100, mean over seeds with its 95 % interval, of three seeds or more; p is corrected for all comparisons (Holm); small dots are seeds; ${chosen}, chosen on other scenes than these. Dashed line: ${data.reference}.`;
   scoreChart(document.getElementById("scores"), rows, state.metric);
   scoreTable();
 }
@@ -22,8 +22,8 @@ function drawCurves() {
   const logged = (name) => data.curves[name].steps;
   if (boxes[3]) lineChart(boxes[3], { title: "H-mean during training", series: series((name) => data.curves[name].hmean, (name) => data.curves[name].validated_steps), format: (value) => percent(value, 0), note: "On a few scenes, at the thresholds of the base configuration: it shows only how fast a variant learns." });
   lineChart(boxes[0], { title: "One loss for all rules", log: true, series: series((name) => ({ mean: data.kept[name].region.common_loss.map((value, i) => value + data.kept[name].affinity.common_loss[i]) }), (name) => data.kept[name].steps), note: "Mean squared error of text plus that of all background, on the same fixed crops: comparable between rules." });
-  lineChart(boxes[1], { title: "Training loss", log: true, series: series((name) => data.curves[name].loss, logged), note: "Each rule's own loss, which is larger where only hard pixels count: not comparable between rules." });
-  lineChart(boxes[2], { title: `Background pixels kept, ${state.keptMap} map`, log: true, series: series((name) => data.curves[name][`kept_negatives_${state.keptMap}`], logged), note: "Per image, mean over the training crops." });
+  lineChart(boxes[1], { title: "Training loss", log: true, smooth: true, series: series((name) => data.curves[name].loss, logged), note: "Each rule's own loss, which is larger where only hard pixels count: not comparable between rules." });
+  lineChart(boxes[2], { title: `Background pixels kept, ${state.keptMap} map`, log: true, smooth: true, series: series((name) => data.curves[name][`kept_negatives_${state.keptMap}`], logged), note: "Per image, mean over the training crops." });
 }
 
 function drawKept() {

@@ -4,12 +4,14 @@ const standings = { reference: "reference", better: "better", worse: "worse", hi
 function scoreTable() {
   const rows = data.tables[`${state.split}/${state.policy}`];
   const metrics = Object.keys(data.metrics).filter((metric) => rows.some((row) => row.seeds[metric].length));
-  const head = make("tr", {}, make("th", { scope: "col" }, "variant"), metrics.map((metric) => make("th", { scope: "col" }, data.metrics[metric])), make("th", { scope: "col" }, `H-mean − ${data.reference}`), make("th", { scope: "col" }, "conclusion"));
+  const names = ["variant", "conclusion", `H-mean − ${data.reference}`, "p", ...metrics.map((metric) => data.metrics[metric])];
+  const head = make("tr", {}, names.map((name) => make("th", { scope: "col" }, name)));
   const body = rows.map((row) => make("tr", { class: row.standing === "reference" ? "reference" : "", "data-variant": row.variant },
     make("td", {}, dot(row.variant), row.variant),
-    metrics.map((metric) => make("td", {}, shown(row.estimates[metric], metric))),
+    make("td", { class: row.standing }, standings[row.standing]),
     make("td", {}, row.difference ? [make("b", {}, signed(row.difference.mean)), interval(row.difference, 100, true)] : "–"),
-    make("td", { class: row.standing }, standings[row.standing])));
+    make("td", {}, row.p === null ? "–" : row.p < 0.001 ? "< 0.001" : row.p.toFixed(3)),
+    metrics.map((metric) => make("td", {}, shown(row.estimates[metric], metric)))));
   fill("table", make("thead", {}, head), make("tbody", {}, body));
 }
 

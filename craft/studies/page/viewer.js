@@ -73,13 +73,17 @@ function showScene(index) {
   drawStages();
 }
 
+// The two stages never show the same variant: a stage that takes the other's gives its own away.
 function pickVariant(side, name) {
+  if (view.variants[1 - side] === name) view.variants[1 - side] = view.variants[side];
   view.variants[side] = name;
-  for (const chip of document.querySelectorAll(".stage")[side].querySelectorAll(".chip")) {
-    const on = String(chip.dataset.variant === name);
-    chip.setAttribute("aria-pressed", on);
-    chip.setAttribute("aria-checked", on);
-  }
+  document.querySelectorAll(".stage").forEach((stage, shown) => {
+    for (const chip of stage.querySelectorAll(".chip")) {
+      const on = String(chip.dataset.variant === view.variants[shown]);
+      chip.setAttribute("aria-pressed", on);
+      chip.setAttribute("aria-checked", on);
+    }
+  });
   drawStages();
 }
 
