@@ -9,6 +9,7 @@ network.pt2. Words are compared first: the F of each backend's quads against eag
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from craft.images.reader import read_image
 from craft.models.device import choose_precision
 from craft.models.exported import ExportedNetwork
 from craft.models.freezing import freeze_batch_norm
+from craft.models.fusing import fuse_layers
 from craft.models.inference import normalise_images
 from craft.models.weights import build_model, read_weights
 
@@ -44,13 +46,18 @@ def backends(weights: str, exports: Path) -> dict[str, Forward]:
     model = build_model(read_weights(weights)).eval()
     folded = build_model(read_weights(weights)).eval()
     freeze_batch_norm(folded)
-    folded.to(memory_format=torch.channels_last)
+    fused = build_model(read_weights(weights)).eval()
+    fuse_layers(fused)
+    for network in (folded, fused):
+        network.to(memory_format=torch.channels_last)
     found: dict[str, Forward] = {
         "torch, eager fp32": partial(eager, model),
         "torch, folded fp32": partial(eager, folded, channels_last=True),
+        "torch, as detection runs it, fp32": partial(eager, fused, channels_last=True),
     }
     if choose_precision("auto", torch.device("cpu")) == torch.bfloat16:
         found["torch, folded bf16"] = partial(eager, folded, channels_last=True, bf16=True)
+        found["torch, as detection runs it, bf16"] = partial(eager, fused, channels_last=True, bf16=True)
     for name, file, backend in (
         ("torch.export fp32", "network.pt2", "torch"),
         ("ONNX Runtime fp32", "network.onnx", "onnx"),
@@ -92,6 +99,7 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, nargs=2, default=(1, 100))
     parser.add_argument("--size", type=int, nargs=2, default=(960, 1280), help="height and width of the timed pass")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu where other programs run beside")
     options = parser.parse_args()
     torch.set_num_threads(1)
     works = backends(options.weights, options.exports)
@@ -99,7 +107,9 @@ def main() -> None:
     paths = [options.images / f"img_{number}.jpg" for number in range(options.numbers[0], options.numbers[1] + 1)]
     scores = compare_words(works, settings, paths)
     pixels = resize_and_pad(read_image(paths[0]), (options.size[0], options.size[1]))[None]
-    seconds = time_in_turn({name: partial(work, pixels) for name, work in works.items()}, rounds=options.rounds)
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    passes = {name: partial(work, pixels) for name, work in works.items()}
+    seconds = time_in_turn(passes, rounds=options.rounds, clock=clock)
     reference = next(iter(seconds.values()))
     print(f"{options.weights}, {options.size[1]} x {options.size[0]}, one thread; words of {len(paths)} scenes")
     print("| backend | forward | times as fast (quartiles) | F of its words at IoU 0.7 |")

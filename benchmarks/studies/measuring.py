@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,9 @@ from tqdm import tqdm
 
 from craft.config import DetectionSettings, Protocol
 from craft.decode.detections import Detections
+from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
+from craft.detection.map_cache import half_maps
 from craft.evaluation.bootstrap import Interval, Metric, bootstrap_interval
 from craft.evaluation.image_score import ImageScore, score_matches
 from craft.evaluation.protocols import score_scene
@@ -34,7 +37,14 @@ class Measured:
     image_scores: tuple[ImageScore, ...]
 
 
-def measure(detector: Detector, scenes: Sequence[Scene], *, protocol: Protocol, name: str = "measure") -> Measured:
+def measure(
+    detector: Detector,
+    scenes: Sequence[Scene],
+    *,
+    protocol: Protocol,
+    name: str = "measure",
+    maps: Path | None = None,
+) -> Measured:
     """Detect in every scene, with the detector's sizes and thresholds, and score.
 
     Args:
@@ -42,6 +52,7 @@ def measure(detector: Detector, scenes: Sequence[Scene], *, protocol: Protocol, 
         scenes: with their pictures.
         protocol: how to score.
         name: what the progress bar says.
+        maps: folder that keeps score maps, in half precision, for other thresholds; not with a region head.
 
     Returns:
         Words and scores.
@@ -51,7 +62,14 @@ def measure(detector: Detector, scenes: Sequence[Scene], *, protocol: Protocol, 
     """
     if not scenes:
         raise ValueError("no scenes to measure on; check the set's path and numbers")
-    found = [detector.detect(scene.image_path) for scene in tqdm(scenes, desc=name, unit="scene")]
+    if maps is None:
+        found = [detector.detect(scene.image_path) for scene in tqdm(scenes, desc=name, unit="scene")]
+    else:
+        assert not detector.has_region_head
+        found = [
+            words_from_maps(*kept.maps.astype(np.float32), kept.scale_xy, settings=detector.settings)
+            for _scene, kept in half_maps(detector, scenes, folder=maps)
+        ]
     scores = [
         score_scene(scene, words.quads_xy, words.scores, protocol=protocol)
         for scene, words in zip(scenes, found, strict=True)

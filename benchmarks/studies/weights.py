@@ -46,6 +46,7 @@ def main() -> int:
     scores.add_argument("--weights", nargs="+", required=True, help="files, or names of shipped weights")
     scores.add_argument("--device", default="auto")
     scores.add_argument("--compare", action="store_true", help="print the differences from the first weights too")
+    scores.add_argument("--maps", type=Path, help="folder that keeps score maps for other thresholds")
     scores.set_defaults(run=print_scores)
     storage = verbs.add_parser("storage", help="the cost of 8 bits")
     storage.add_argument("weights", help="file of weights in float")
@@ -83,7 +84,7 @@ def print_scores(arguments: argparse.Namespace) -> int:
         detector = Detector.from_weights(weights, device=arguments.device, **overrides)
         detector.detect(scenes[0].image_path)  # compiled and warm before the clock starts
         start = time.perf_counter()
-        measured = measure(detector, scenes, protocol=arguments.protocol, name=str(weights))
+        measured = measure(detector, scenes, protocol=arguments.protocol, name=str(weights), maps=arguments.maps)
         seconds = (time.perf_counter() - start) / len(scenes)
         figures = [pretty(one) for one in intervals(measured.image_scores).values()]
         megabytes = find_weights(weights).stat().st_size / 1e6
@@ -103,7 +104,7 @@ def print_scores(arguments: argparse.Namespace) -> int:
         f"protocol {arguments.protocol} ({PROTOCOLS[arguments.protocol]}), corners rounded; 95 % bootstrap over scenes;"
     )
     print(
-        f"torch {torch.__version__}, {detector.device}, {torch.get_num_threads()} threads, {platform.machine()}, {commit()}"
+        f"torch {torch.__version__}, {detector.device}, {detector.precision}, {torch.get_num_threads()} threads, {platform.machine()}, {commit()}"
     )
     return 0
 

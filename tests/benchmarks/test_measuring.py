@@ -32,6 +32,19 @@ def test_scenes_are_detected_in_and_scored(tiny_set):
     assert all(one.low <= one.value <= one.high for one in figures.values())
 
 
+def test_maps_that_were_kept_give_the_same_words_without_the_network(tiny_set, tmp_path):
+    scenes = read_dataset(DatasetSettings(path=str(tiny_set))).scenes
+    detector = Detector(BrightIsText(), DetectionSettings(sizing="scale", magnify=1.0), device="cpu")
+    first = measure(detector, scenes, protocol="icdar2017", maps=tmp_path)
+    detector.score = None
+
+    second = measure(detector, scenes, protocol="icdar2017", maps=tmp_path)
+
+    assert any(len(found) for found in first.found)
+    for one, other in zip(first.found, second.found, strict=True):
+        np.testing.assert_array_equal(one.quads_xy, other.quads_xy)
+
+
 def test_no_scenes_are_refused():
     with pytest.raises(ValueError, match="no scenes to measure on"):
         measure(None, [], protocol="icdar2015")
