@@ -30,7 +30,7 @@ MAX_IMAGES_LISTED = 20
 def add_detect(verbs: argparse._SubParsersAction) -> None:
     """Add `craft detect` to the verbs."""
     parser = verbs.add_parser("detect", help="find text in images")
-    parser.add_argument("paths", nargs="+", help="images, folders and glob patterns")
+    parser.add_argument("paths", nargs="+", help="images, PDFs, videos, folders and glob patterns; - is standard input")
     parser.add_argument(
         "--weights",
         default=DEFAULT_WEIGHTS,
@@ -40,9 +40,22 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=output_folder, default=Path("found"), help="folder for results (default found)")
     parser.add_argument(
         "--format",
-        choices=("json", "icdar", "csv"),
+        choices=("json", "icdar", "csv", "icdar2013", "icdar2019", "labelme", "coco", "hocr", "alto", "page"),
         action="append",
         help="format of the result files; may be given several times (default json, with drawings)",
+    )
+    parser.add_argument("--crops", type=output_folder, metavar="FOLDER", help="folder for upright crops of the words")
+    parser.add_argument("--crop-lines", action="store_true", help="with --crops: crop lines instead of words")
+    parser.add_argument("--draw-scores", action="store_true", help="write the scores beside the words of drawings")
+    parser.add_argument(
+        "--heat-maps", action="store_true", help="draw the region and affinity maps; runs twice as long"
+    )
+    parser.add_argument("--dpi", type=int, default=200, help="resolution at which PDFs are rendered (default 200)")
+    parser.add_argument(
+        "--frames", type=int, default=0, metavar="N", help="search every Nth frame of animations and videos"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=1, help="images of one size that go through the network together (default 1)"
     )
     parser.add_argument(
         "--draw",
@@ -79,6 +92,13 @@ def _detect(options: argparse.Namespace) -> int:
             draw=options.format is None if options.draw is None else options.draw,
             polygons=options.polygons,
             characters=options.characters,
+            crops=options.crops,
+            crop_lines=options.crop_lines,
+            draw_scores=options.draw_scores,
+            heat_maps=options.heat_maps,
+            dpi=options.dpi,
+            frames=options.frames,
+            batch_size=options.batch_size,
         )
     except KeyboardInterrupt:
         print(f"craft detect: stopped; the results of finished images are in {options.out}", file=sys.stderr)

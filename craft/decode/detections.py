@@ -56,6 +56,7 @@ class Detections:
     dropped: Mapping[str, int] = field(default_factory=dict)  # words that a filter dropped, by the setting that did
     size_hw: tuple[int, int] | None = None  # of the image, where known
     image_path: str = ""  # of the image, where it was given as a path
+    page: int | None = None  # of a file with several, from 1
     scales: tuple[float, ...] = ()  # network input pixels per source pixel, of each pass over the image
 
     def __len__(self) -> int:
@@ -117,12 +118,14 @@ class Detections:
         """Describe the words in plain values, as in the json format: in reading order, coordinates to a hundredth.
 
         Returns:
-            {"schema", "version", "image", "height", "width", "dropped"?, "words": [{"quad", "score", "raw_score", "line",
+            {"schema", "version", "image", "height", "width", "page"?, "dropped"?, "words": [{"quad", "score", "raw_score", "line",
             "block", "polygon"?, "characters"?}]}; lines and blocks count from 1.
         """
         order = self.reading_order()
         height, width = self.size_hw or (None, None)
         values = {**SCHEMA, "image": self.image_path, "height": height, "width": width}
+        if self.page is not None:
+            values["page"] = self.page
         if self.dropped:
             values["dropped"] = dict(self.dropped)
         return {**values, "words": [self._word_as_dict(index, order) for index in order.words.tolist()]}

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from craft.config import DetectionSettings, validate_config
+from craft.decode.crops import text_crops
 from craft.decode.detections import Detections, join
 from craft.decode.words import words_from_maps
+from craft.detection.network_files import read_network
 from craft.detection.network_input import ImageLike, load_image
 from craft.detection.scored_image import ScoredImage, score_images
 from craft.detection.sizing import finer_scale, has_missed, is_shrunk, merge_passes, windows_with_detail
 from craft.evaluation.calibration import calibrate
-from craft.models.exported import BACKENDS, ExportedNetwork, is_exported
+from craft.models.exported import ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ class Detector:
             model = ExportedNetwork(path, backend=backend, precision=precision)
             metadata = model.metadata
         else:
-            model, metadata = _read_network(path, backend)
+            model, metadata = read_network(path, backend)
         carried = metadata.get("detection", {"pixel_rule": "corner", "keep_padding": True})
         config = validate_config(
             {"detection": {**carried, **overrides}, "region": {"enabled": "region" in metadata}},
@@ -172,6 +174,16 @@ class Detector:
             found = self._find(pixels, polygons=polygons, characters=characters)
             for image, words in zip(window, found, strict=True):
                 yield replace(words, image_path=str(image)) if isinstance(image, str | Path) else words
+
+    def crops(
+        self, image: ImageLike, found: Detections | None = None, *, lines: bool = False
+    ) -> list[NDArray[np.uint8]]:
+        """Cut the words, or lines, of an image out and turn them upright, (h, w, 3) uint8 RGB each, in reading order.
+
+        `found` are its words where they are known; else they are detected first.
+        """
+        pixels = load_image(image)
+        return text_crops(pixels, self.detect(pixels) if found is None else found, lines=lines)
 
     def score_maps(self, image: ImageLike) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
         """Run the network on one image, as in `detect`.
@@ -267,30 +279,3 @@ class Detector:
 
 def _at_scale(settings: DetectionSettings, scale: float) -> DetectionSettings:
     return settings.model_copy(update={"sizing": "scale", "magnify": scale})
-
-
-def _read_network(path: str | Path, backend: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a file of weights, and what travels with them."""
-    if backend not in ("auto", "torch"):
-        ending = {"onnx": ".onnx", "openvino": ".xml"}.get(backend)
-        if ending is None:
-            raise ValueError(f"backend {backend!r} is unknown; use auto, {', '.join(BACKENDS)}")
-        exported = f"{Path(path).stem}{ending}"
-        raise ValueError(
-            f"{path}: backend {backend} runs exported networks; run craft export {path} {exported}, then give "
-            f"--weights {exported}"
-        )
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"{path}: weights need torch ({error}); install torch, or give a network exported to .onnx: "
-            "craft export, on a machine with torch"
-        ) from error
-    from craft.models.fusing import fuse_layers
-    from craft.models.weights import build_model, read_weights
-
-    weights = read_weights(path)
-    model = build_model(weights).to(memory_format=torch.channels_last)
-    fuse_layers(model)
-    return model, weights.metadata

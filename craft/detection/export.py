@@ -1,35 +1,30 @@
-"""Detection in many files, and their results: JSON, ICDAR result files, CSV and drawings, each complete or not at all."""
+"""Detection in many files: images are read ahead and results written behind while the network runs."""
 
 from __future__ import annotations
 
 import errno
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from craft.atomic_files import write_atomic
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
 from craft.detection.image_search import DRAWN, find_images
-from craft.detection.result_table import ResultTable
+from craft.detection.result_writer import FORMATS, Format, ResultWriter
 from craft.errors import Problem
-from craft.evaluation.protocols import round_detections
-from craft.geometry import clockwise
-from craft.images.drawing import fit_long_side, write_image
-from craft.images.reader import count_pages, read_image
+from craft.images.pages import Page, read_pages
 
-Format = Literal["json", "icdar", "csv"]
-FORMATS: tuple[Format, ...] = ("json", "icdar", "csv")
 _SHRUNK = 0.5  # of the image's size: below it, small text falls under reading size
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_MOST_JPEG_SIDE = 65_500
+_AHEAD = 4  # images whose results wait to be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,66 +68,181 @@ def detect_paths(
     polygons: bool = False,
     characters: bool = False,
     progress: bool = True,
+    crops: str | Path | None = None,
+    crop_lines: bool = False,
+    draw_scores: bool = False,
+    heat_maps: bool = False,
+    dpi: int = 200,
+    frames: int = 0,
+    batch_size: int = 1,
 ) -> DetectionRun:
     """Detect words in files, folders and globs, and write the results; files that cannot be read are reported.
 
-    An image `img_1.jpg` gives `img_1.json` (json), `res_img_1.txt` (icdar), rows of `detections.csv` (csv) and
-    `img_1.drawn.jpg` (draw). If several images share a name, their endings and then numbers are added to it.
+    An image `img_1.jpg` gives `img_1.json` (json), `res_img_1.txt` (icdar), rows of `detections.csv` (csv),
+    `img_1.drawn.jpg` (draw), and what docs/formats.md says of the other formats. If several images share a name, their
+    endings and then numbers are added to it; pages after the first add `.p2` and so on. The next image is read, and
+    results are written, while the network runs.
 
     Args:
         detector: finds the words.
-        paths: images, folders (searched recursively) and globs ("scans/**/*.png").
+        paths: images, PDFs, videos, folders (searched recursively), globs ("scans/**/*.png") and "-", standard input.
         out: folder for the results, created if missing.
-        formats: any of "json", "icdar", "csv".
+        formats: any of `FORMATS`.
         draw: draw the words over copies of the images.
-        polygons: find polygons, for json and drawings.
+        polygons: find polygons, for the formats that hold them and drawings.
         characters: find characters, for json and drawings.
         progress: show a progress bar on standard error.
+        crops: folder for upright crops of the words.
+        crop_lines: crop lines instead of words.
+        draw_scores: write the scores beside the words of drawings.
+        heat_maps: write the region and affinity maps over copies of the images, `img_1.maps.jpg`; runs the network again.
+        dpi: resolution of pages of PDFs.
+        frames: step between two frames of animations and videos; 0 searches the first frame of animations alone.
+        batch_size: most images that go through the network together, where their sizes agree.
 
     Raises:
         ValueError: a format is unknown, `out` cannot be written to, or a drawing would overwrite an image.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; at least one image goes through the network")
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise ValueError(f"format {unknown[0]!r} is unknown; use {', '.join(FORMATS)}")
     out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{out}: cannot be created as a folder ({error.strerror}); name another one") from error
-    images, found_problems = find_images(paths)
-    failures = [problem for problem in found_problems if problem.fatal]
-    remarks = [problem for problem in found_problems if not problem.fatal]
-    written, done, dropped = list[Path](), list[ImageResult](), Counter[str]()
+    for folder in (out, *([Path(crops)] if crops else ())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{folder}: cannot be created as a folder ({error.strerror}); name another one") from error
+    images, problems = find_images(paths)
     named = list(zip(images, result_names(images), strict=True))
     _refuse_overwriting(images, [out / f"{name}{DRAWN}" for _, name in named if draw])
-    remarks += _replaced_results(out, named)
-    table = ResultTable(out / "detections.csv") if "csv" in formats else None
+    problems += _replaced_results(out, named)
+    writer = ResultWriter(
+        out,
+        tuple(formats),
+        draw=draw,
+        scores=draw_scores,
+        crops=None if crops is None else Path(crops),
+        lines=crop_lines,
+    )
+    run = _Run(detector, writer, problems)
+    parts = {"polygons": polygons, "characters": characters}
     try:
-        for path, name in tqdm(named, desc="detect", unit="image", disable=not progress):
-            try:
-                image = read_image(path)
-                found = detector.detect(image, polygons=polygons, characters=characters, progress=progress)
-                found = clip_to_image(replace(found, image_path=str(path)), (image.shape[0], image.shape[1]))
-                files = _write_results(out, name, path, image, found, formats=formats, draw=draw)
-            except (ValueError, OSError) as error:
-                if isinstance(error, OSError) and error.errno in _FULL:
-                    raise
-                what = str(error).removeprefix(f"{path}: ")
-                failures.append(Problem(what, "the other files were searched", where=str(path)))
-                continue
-            if table is not None:
-                table.add(str(path), csv_rows(path, found))
-            remarks += _image_remarks(path, found, sizing=detector.settings.sizing)
-            dropped.update(found.dropped)
-            written += files
-            done.append(ImageResult(path, len(found), tuple(files)))
+        pages = _read_ahead(named, run, dpi=dpi, frames=frames, progress=progress)
+        while batch := list(islice(pages, batch_size)):
+            run.search(batch, parts, progress=progress, heat_maps=heat_maps)
     finally:
-        if table is not None:
-            table.close()
-            written.append(table.path)
-    num_words = sum(result.num_words for result in done)
-    return DetectionRun(len(done), num_words, tuple(failures), tuple(written), tuple(done), tuple(remarks), dropped)
+        run.finish()
+    return run.result()
+
+
+class _Read(NamedTuple):
+    """A page that was read, and what its results are called."""
+
+    path: Path
+    name: str
+    page: Page
+
+
+class _Run:
+    """What a run has found so far; results are written by another thread, in order."""
+
+    def __init__(self, detector: Detector, writer: ResultWriter, problems: list[Problem]) -> None:
+        self.detector, self.writer = detector, writer
+        self.failures = [problem for problem in problems if problem.fatal]
+        self.remarks = [problem for problem in problems if not problem.fatal]
+        self.images, self.dropped = list[ImageResult](), Counter[str]()
+        self._pool, self._pending = ThreadPoolExecutor(1), deque[tuple[_Read, Detections, Future[list[Path]]]]()
+
+    def search(self, batch: list[_Read], parts: dict[str, bool], *, progress: bool, heat_maps: bool) -> None:
+        """Find the words of a batch, and hand them to the writer."""
+        try:
+            if len(batch) == 1:
+                every = [self.detector.detect(batch[0].page.image, progress=progress, **parts)]
+            else:
+                pages = [read.page.image for read in batch]
+                every = list(self.detector.detect_many(pages, batch_size=len(batch), **parts))
+        except ValueError as error:
+            self.failures += [_problem(read.path, error) for read in batch]
+            return
+        for read, found in zip(batch, every, strict=True):
+            image = read.page.image
+            found = replace(found, image_path=str(read.path), page=read.page.number)
+            found = clip_to_image(found, (image.shape[0], image.shape[1]))
+            maps = self.detector.score_maps(image)[:2] if heat_maps else None
+            self._pending.append((read, found, self._pool.submit(self.writer.write, read.name, image, found, maps)))
+        while len(self._pending) > _AHEAD:
+            self._collect()
+
+    def finish(self) -> None:
+        """Wait for the writer, whatever ended the run."""
+        try:
+            while self._pending:
+                self._collect()
+        finally:
+            self._pool.shutdown()
+            self.writer.close()
+
+    def result(self) -> DetectionRun:
+        """The outcome."""
+        written = [path for image in self.images for path in image.written] + self.writer.shared
+        num_words = sum(image.num_words for image in self.images)
+        said = tuple(self.failures), tuple(written), tuple(self.images), tuple(self.remarks)
+        return DetectionRun(len(self.images), num_words, *said, self.dropped)
+
+    def _collect(self) -> None:
+        read, found, future = self._pending.popleft()
+        try:
+            written = future.result()
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
+            self.failures.append(_problem(read.path, error))
+            return
+        self.writer.add(str(read.path), found)
+        self.dropped.update(found.dropped)
+        self.images.append(ImageResult(read.path, len(found), tuple(written)))
+        share = max(found.scales, default=1.0)
+        if share < _SHRUNK and self.detector.settings.sizing != "auto":
+            what = f"was shrunk to {share:.0%} of its size, at which small text may be missed"
+            remedy = "to search it at full size too, add --set sizing=auto"
+            self.remarks.append(Problem(what, remedy, where=str(read.path), fatal=False))
+
+
+def _read_ahead(
+    named: Sequence[tuple[Path, str]], run: _Run, *, dpi: int, frames: int, progress: bool
+) -> Iterator[_Read]:
+    """The pages of files, the next of which is read while the last is searched; reports files that cannot be read."""
+    pages = _read_all(named, dpi=dpi, frames=frames)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        tqdm(total=len(named), desc="detect", unit="image", disable=not progress) as bar,
+    ):
+        following = pool.submit(next, pages, None)
+        while (read := following.result()) is not None:
+            following = pool.submit(next, pages, None)
+            if isinstance(read, _Read):
+                yield read
+            elif isinstance(read, Exception):
+                run.failures.append(read)
+            else:
+                bar.update()
+
+
+def _read_all(named: Sequence[tuple[Path, str]], *, dpi: int, frames: int) -> Iterator[_Read | Problem | Path]:
+    """The pages of files, a problem for each file that cannot be read further, and the path of each that is done."""
+    for path, name in named:
+        try:
+            for page in read_pages(path, dpi=dpi, every=frames):
+                yield _Read(path, name if page.number in (None, 1) else f"{name}.p{page.number}", page)
+        except (ValueError, OSError) as error:
+            yield _problem(path, error)
+        yield path
+
+
+def _problem(path: Path, error: Exception) -> Problem:
+    return Problem(str(error).removeprefix(f"{path}: "), "the other files were searched", where=str(path))
 
 
 def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
@@ -144,21 +254,6 @@ def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
         polygons_xy=[np.clip(polygon, 0, limit) for polygon in found.polygons_xy],
         character_quads_xy=[np.clip(quads, 0, limit) for quads in found.character_quads_xy],
     )
-
-
-def _image_remarks(path: Path, found: Detections, *, sizing: str) -> list[Problem]:
-    """What a person should know about an image that was searched: pages left out, and text made small."""
-    remarks = []
-    pages = count_pages(path)
-    if pages > 1:
-        what = f"has {pages} pages or frames; only page 1 was searched"
-        remarks.append(Problem(what, "save the others as images of their own", where=str(path), fatal=False))
-    share = max(found.scales)
-    if share < _SHRUNK and sizing != "auto":
-        what = f"was shrunk to {share:.0%} of its size, at which small text may be missed"
-        remedy = "to search it at full size too, add --set sizing=auto"
-        remarks.append(Problem(what, remedy, where=str(path), fatal=False))
-    return remarks
 
 
 def _replaced_results(out: Path, named: Sequence[tuple[Path, str]]) -> list[Problem]:
@@ -191,20 +286,6 @@ def result_names(images: Sequence[Path]) -> list[str]:
     return list(names)
 
 
-def icdar_text(found: Detections) -> str:
-    """The content of an ICDAR 2015 or 2017 result file: lines "x1,y1,x2,y2,x3,y3,x4,y4" of integers, clockwise."""
-    quads = (clockwise(quad).astype(np.int64) for quad in round_detections(found.quads_xy))
-    return "".join(",".join(map(str, quad.ravel().tolist())) + "\n" for quad in quads)
-
-
-def csv_rows(path: str | Path, found: Detections) -> list[list[Any]]:
-    """The rows of an image in `detections.csv`: image, word (from 1), score, then eight coordinates."""
-    return [
-        [str(path), index, f"{score:.4f}", *(f"{value:.2f}" for value in quad.ravel())]
-        for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True), 1)
-    ]
-
-
 def _refuse_overwriting(images: Sequence[Path], drawings: Sequence[Path]) -> None:
     searched = {path.resolve() for path in images}
     for drawing in drawings:
@@ -212,32 +293,3 @@ def _refuse_overwriting(images: Sequence[Path], drawings: Sequence[Path]) -> Non
             raise ValueError(
                 f"{drawing}: is an image to search and would be overwritten; give another folder for results"
             )
-
-
-def _write_results(
-    out: Path,
-    name: str,
-    path: Path,
-    image: NDArray[np.uint8],
-    found: Detections,
-    *,
-    formats: Sequence[Format],
-    draw: bool,
-) -> list[Path]:
-    written = []
-    if "json" in formats:
-        text = json.dumps(found.to_dict(), ensure_ascii=False) + "\n"
-        written.append(write_atomic(out / f"{name}.json", _utf8(text), durable=False))
-    if "icdar" in formats:
-        written.append(write_atomic(out / f"res_{name}.txt", icdar_text(found).encode(), durable=False))
-    if draw:
-        drawn = found.draw(image)
-        if max(drawn.shape[:2]) > _MOST_JPEG_SIDE:  # more than JPEG holds
-            drawn = fit_long_side(drawn, _MOST_JPEG_SIDE)
-        written.append(write_image(out / f"{name}{DRAWN}", drawn, quality=92))
-    return written
-
-
-def _utf8(text: str) -> bytes:
-    """Text with names that are not UTF-8, whose bytes become escapes that JSON reads."""
-    return text.encode(errors="backslashreplace")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from craft.errors import Problem
 from craft.images.files import files_below, images_among
+from craft.images.pages import STANDARD_INPUT
 from craft.images.reader import IMAGE_ENDINGS
 
 DRAWN = ".drawn.jpg"
@@ -35,7 +36,7 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]
             every = files_below(path, unreadable=refuse)
             files = _images_only(every)
             problems += _other_kinds(path, every)
-        elif path.exists():
+        elif path.exists() or text == STANDARD_INPUT:
             files = [path]
         else:
             files = _images_only(Path(match) for match in glob.glob(text, recursive=True))
@@ -48,8 +49,6 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]
 def _no_images(text: str) -> Problem:
     if "://" in text or text.startswith(("http:/", "https:/")):
         return Problem("is a URL, and craft reads files", "download the image and give its path", where=text)
-    if text == "-":
-        return Problem("standard input is not read", "save the image and give its path", where=text)
     what = "holds no images" if Path(text).is_dir() else "is not a file or folder, and matches nothing"
     return Problem(what, f"images end in {', '.join(sorted(IMAGE_ENDINGS))}", where=text)
 

@@ -9,4 +9,5 @@ A file imports only from files above it:
     pixels       Decoded pixels made RGB with 8 bits, and upright.
     reader       Images from files: upright, RGB, 8 bits, without transparency.
     files        Image files below a folder, through its links.
+    pages        Pages of files: all of a TIFF or PDF, frames by choice, standard input.
 """

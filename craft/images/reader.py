@@ -21,14 +21,14 @@ from craft.errors import Problem, refuse_device
 from craft.images.headers import Header, read_header
 from craft.images.pixels import to_8_bits, turn_upright
 from craft.images.tar_members import parse_member, read_member
-from craft.images.unreadable import unreadable
+from craft.images.unreadable import register_heif, unreadable
 
 MAX_PIXELS = 500_000_000
 """Most pixels of an image that is decoded: 1.5 GB of RGB."""
 IMAGE_ENDINGS = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
-        *(".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+        *(".jp2", ".j2k", ".avif", ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
     )
 )
 """Endings, in lower case, of the files in folders that are read as images, by every verb."""
@@ -43,7 +43,7 @@ _REDUCING = {
 _TAIL_BYTES = 512
 _DEVICE_REMEDY = "give an image file, or remove it and its label"
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*")
-_DECODER_ERRORS = (
+DECODER_ERRORS = (  # of Pillow
     OSError,
     SyntaxError,
     ValueError,
@@ -83,13 +83,14 @@ def decode_image(buffer: bytes, *, name: str = "image in memory") -> NDArray[np.
         image = _decode_16_bits(buffer, header)
     if image is not None:
         return image
+    register_heif(buffer, name)
     try:
-        with _open_image(io.BytesIO(buffer)) as image_file:
+        with open_image(io.BytesIO(buffer)) as image_file:
             _refuse_huge(image_file.size[::-1])
             return pillow_to_rgb(image_file)
     except Problem as error:
         raise error.at(name) from None
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise unreadable(name, error, buffer[:64]) from error
 
 
@@ -181,10 +182,10 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
-def count_pages(path: str | Path) -> int:
+def count_pages(path: str | Path | BinaryIO) -> int:
     """Number of pages or frames of an image file, without the reduced copies in a TIFF; 1 if unknown."""
     try:
-        with _open_image(path) as image:
+        with open_image(path) as image:
             pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF", "WEBP", "PNG", "AVIF") else 1
             if pages == 1 or image.format != "TIFF":
                 return int(pages)
@@ -193,7 +194,7 @@ def count_pages(path: str | Path) -> int:
                 image.seek(page)
                 reduced += int(getattr(image, "tag_v2", {}).get(254, 0)) & 1
             return int(pages) - reduced
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         return 1
 
 
@@ -219,7 +220,7 @@ def _ends_with(file: BinaryIO, end: bytes) -> bool:
     return file.read().rstrip(b"\0").endswith(end)
 
 
-def _open_image(file: str | Path | BinaryIO) -> Image.Image:
+def open_image(file: str | Path | BinaryIO) -> Image.Image:
     """Open an image as Pillow does, with `MAX_PIXELS` in place of Pillow's own limit, which few plans and maps keep."""
     opened = open(file, "rb") if isinstance(file, str | Path) else file  # noqa: SIM115 - the image closes it
     prefix = opened.read(16)
@@ -292,7 +293,7 @@ def _cv2_decode(buffer: bytes, flags: int) -> NDArray | None:
 
 def _pillow_orientation(buffer: bytes) -> int:
     try:
-        with _open_image(io.BytesIO(buffer)) as image:
+        with open_image(io.BytesIO(buffer)) as image:
             return int(image.getexif().get(0x0112, 1))
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         return 1

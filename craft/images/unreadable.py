@@ -7,14 +7,26 @@ from PIL import Image
 from craft.errors import Problem
 
 _OTHER_KINDS = (
-    (b"%PDF", 0, "is a PDF", "convert its pages to images: pdftoppm -r 200 -png FILE PAGE"),
-    (b"ftyphei", 4, "is a HEIC image", "convert it to JPEG or PNG"),
-    (b"ftyphev", 4, "is a HEIC image", "convert it to JPEG or PNG"),
-    (b"ftypmif1", 4, "is a HEIC image", "convert it to JPEG or PNG"),
+    (b"%PDF", 0, "is a PDF", "give it to craft detect, or convert its pages to images: pdftoppm -r 200 -png FILE PAGE"),
     (b"ftypavif", 4, "is an AVIF image", "convert it to JPEG or PNG, or install Pillow 11.3 or later"),
-    (b"ftyp", 4, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
-    (b"\x1a\x45\xdf\xa3", 0, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
-    (b"AVI ", 8, "is a video", "save its frames as images: ffmpeg -i FILE frame_%04d.png"),
+    (
+        b"ftyp",
+        4,
+        "is a video",
+        "give it to craft detect --frames 25, or save its frames as images: ffmpeg -i FILE frame_%04d.png",
+    ),
+    (
+        b"\x1a\x45\xdf\xa3",
+        0,
+        "is a video",
+        "give it to craft detect --frames 25, or save its frames as images: ffmpeg -i FILE frame_%04d.png",
+    ),
+    (
+        b"AVI ",
+        8,
+        "is a video",
+        "give it to craft detect --frames 25, or save its frames as images: ffmpeg -i FILE frame_%04d.png",
+    ),
     (b"<svg", 0, "is an SVG drawing", "convert it to PNG"),
     (b"<!doctype html", 0, "is a web page", "download the image itself"),
     (b"<html", 0, "is a web page", "download the image itself"),
@@ -37,3 +49,16 @@ def unreadable(name: str, error: BaseException, start: bytes = b"") -> Problem:
         what = f"cannot be read as an image ({getattr(error, 'strerror', None) or error or type(error).__name__})"
     remedy = "open it in a viewer, then convert or download it again, or remove it and its label"
     return Problem(what, remedy, where=name)
+
+
+def register_heif(content: bytes, name: str) -> None:
+    """Let Pillow open HEIC images, where `content` is one; a Problem if pillow-heif is not installed."""
+    if content[4:8] != b"ftyp" or content[8:12] not in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
+        return
+    try:
+        import pillow_heif
+    except ImportError:
+        remedy = "pip install pillow-heif, or convert it to JPEG or PNG"
+        raise Problem("is a HEIC image, which craft reads with pillow-heif", remedy, where=name) from None
+    pillow_heif.register_heif_opener()
+    Image.init()

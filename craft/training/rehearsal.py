@@ -23,8 +23,8 @@ from craft.ohem.loss import PixelLoss
 from craft.targets.heatmaps import Targets
 from craft.training.bench import Stopwatch
 from craft.training.checkpoint import CHECKPOINT
-from craft.training.run import Run, start_run
 from craft.training.preview import write_map_image
+from craft.training.run import Run, start_run
 from craft.training.run_folder import check_run_folder
 from craft.training.state import save_state, save_weights
 from craft.training.step import train_step

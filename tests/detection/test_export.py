@@ -14,8 +14,9 @@ from torch import nn
 from craft.config import DetectionSettings
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
-from craft.detection.export import clip_to_image, detect_paths, icdar_text, result_names
+from craft.detection.export import clip_to_image, detect_paths, result_names
 from craft.detection.image_search import find_images
+from craft.detection.result_formats import icdar_text
 from craft.evaluation.result_files import read_results
 from tests.detection.test_detector import BrightIsText, box_image
 
@@ -89,7 +90,7 @@ def test_nothing_to_do_is_no_error_of_ours(tmp_path):
 
 
 def test_unknown_format_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="format 'xml' is unknown; use json, icdar, csv"):
+    with pytest.raises(ValueError, match="format 'xml' is unknown; use json, icdar, csv, "):
         detect_paths(detector(), [], tmp_path, formats=("xml",))  # type: ignore[arg-type]
 
 
@@ -183,10 +184,11 @@ def test_linked_folders_are_searched_once_and_files_of_macos_are_passed_over(tmp
     assert ([path.name for path in found], problems) == (["a.png"], [])
 
 
-def test_urls_and_standard_input_are_named_as_such():
-    _, problems = find_images(["https://example.org/a.png", "-"])
+def test_urls_are_named_as_such_and_standard_input_is_read():
+    found, problems = find_images(["https://example.org/a.png", "-"])
 
-    assert [problem.what for problem in problems] == ["is a URL, and craft reads files", "standard input is not read"]
+    assert [problem.what for problem in problems] == ["is a URL, and craft reads files"]
+    assert found == [Path("-")]
 
 
 def test_a_second_run_keeps_the_rows_of_other_images_and_says_what_it_replaces(tmp_path):
@@ -236,17 +238,75 @@ def test_a_name_that_is_not_utf8_is_written_with_escapes(tmp_path):
     assert json.loads((tmp_path / "out" / "caf\udce9.json").read_text())["image"].endswith("caf\udce9.png")
 
 
-def test_pages_that_are_not_read_and_images_that_are_shrunk_are_named(tmp_path):
+def test_every_page_is_searched_and_images_that_are_shrunk_are_named(tmp_path):
     pages = [Image.fromarray(box_image()) for _ in range(3)]
     pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
     small = Detector(BrightIsText(), DetectionSettings(canvas=96), device="cpu", precision="fp32")
 
     run = detect_paths(small, [tmp_path / "scan.tif"], tmp_path / "out", progress=False)
 
-    assert [remark.what for remark in run.remarks] == [
-        "has 3 pages or frames; only page 1 was searched",
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["scan.json", "scan.p2.json", "scan.p3.json"]
+    assert json.loads((tmp_path / "out" / "scan.p2.json").read_text())["page"] == 2
+    assert {remark.what for remark in run.remarks} == {
         "was shrunk to 32% of its size, at which small text may be missed",
+    }
+
+
+def test_all_formats_crops_and_maps_are_written(tmp_path):
+    save(tmp_path / "in" / "a.png")
+    formats = ("json", "icdar2019", "csv", "labelme", "coco", "hocr", "alto", "page")
+
+    run = detect_paths(
+        detector(),
+        [tmp_path / "in"],
+        tmp_path / "out",
+        formats=formats,
+        crops=tmp_path / "crops",
+        heat_maps=True,
+        progress=False,
+    )
+
+    names = [
+        "a.alto.xml",
+        "a.hocr",
+        "a.json",
+        "a.labelme.json",
+        "a.maps.jpg",
+        "a.page.xml",
+        "coco.json",
+        "detections.csv",
+        "res_a.txt",
     ]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert Image.open(tmp_path / "crops" / "a_0001.png").size == (131, 51)
+    assert run.failures == ()
+    assert {path.name for path in run.written} == {*names, "a_0001.png"}
+
+
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_batches_give_the_words_of_single_images(tmp_path, batch_size):
+    for number in range(3):
+        save(tmp_path / "in" / f"{number}.png", box_image(box=(60, 80, 120 + 20 * number, 120)))
+
+    for size in (1, batch_size):
+        detect_paths(detector(), [tmp_path / "in"], tmp_path / str(size), batch_size=size, progress=False)
+
+    for number in range(3):
+        one, many = (json.loads((tmp_path / str(size) / f"{number}.json").read_text()) for size in (1, batch_size))
+        assert one == many
+
+
+def test_a_page_that_is_damaged_is_reported_and_those_before_it_are_kept(tmp_path, monkeypatch):
+    from craft.detection import export
+
+    def two_pages(path, **options):
+        yield export.Page(box_image(), 1)
+        raise ValueError(f"{path}: page 2 is damaged")
+
+    monkeypatch.setattr(export, "read_pages", two_pages)
+    run = detect_paths(detector(), [save(tmp_path / "a.png")], tmp_path / "out", progress=False)
+
+    assert (run.num_images, [problem.what for problem in run.failures]) == (1, ["page 2 is damaged"])
 
 
 def test_no_corner_is_written_outside_of_the_image():
