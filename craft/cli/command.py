@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, FloatingPointError) as error:
-        print(f"craft {options.verb}: {error}", file=sys.stderr)
+    except (ValueError, FloatingPointError, MemoryError) as error:
+        print(f"craft {options.verb}: {error or 'out of memory'}", file=sys.stderr)
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

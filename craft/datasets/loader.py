@@ -139,7 +139,13 @@ class _Batches(Iterator[Batch]):
         atexit.register(_end_loaders)
 
     def __next__(self) -> Batch:
-        return next(self._batches)
+        try:
+            return next(self._batches)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            remedy = "was memory short? add --resume to go on from the last checkpoint, with fewer data.workers"
+            raise ValueError(f"a loader process ended ({str(error).partition('.')[0]}); {remedy}") from error
 
 
 _loaders: weakref.WeakSet[_Batches] = weakref.WeakSet()

@@ -33,7 +33,7 @@ from craft.training.run_log import read_metrics
 from craft.training.schedule import learning_rate_at
 from craft.training.signals import stop_on_signals
 from craft.training.state import save_snapshot, save_state, save_weights
-from craft.training.step import train_step
+from craft.training.step import OUT_OF_MEMORY, out_of_memory_advice, train_step
 from craft.training.validation import validate
 
 
@@ -67,11 +67,14 @@ def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome
     Raises:
         ValueError: settings, scenes or weights that cannot be used.
         FloatingPointError: the loss was not finite; the batch was saved.
+        MemoryError: the device's memory does not hold a batch; the message has smaller ones for the same steps.
     """
     processes = start_processes(config.training.device)
     try:
         with stop_on_signals() as signals:
             return _train(start_run(config, folder, processes, resume=resume), signals)
+    except OUT_OF_MEMORY as error:
+        raise MemoryError(out_of_memory_advice(config, processes.device)) from error
     finally:
         stop_processes(processes)
 

@@ -25,6 +25,8 @@ from craft.training.meter import IntervalMeter
 from craft.training.schedule import mining_ratio_at
 from craft.training.state import RunState
 
+OUT_OF_MEMORY = torch.OutOfMemoryError
+
 
 def train_step(
     config: Config,
@@ -68,6 +70,16 @@ def train_step(
     state.update(rate)
     meter.add(torch.cat([measured[:3], norm.detach().reshape(1), measured[3:]]), images=images)
     return batch, targets, loss
+
+
+def out_of_memory_advice(config: Config, device: torch.device) -> str:
+    """Say how the same steps fit into less memory: half the batch, twice as often, as resuming allows too."""
+    size, times = config.training.batch_size, config.optimizer.accumulate
+    said = f"out of memory on {device} with batches of {size} crops of {config.data.crop_size} px"
+    if size % 2 == 0 and config.ohem.scope == "image":
+        halved = f"set training.batch_size to {size // 2} and optimizer.accumulate to {2 * times}, which trains the same steps"
+        return f"{said}; {halved}, or model.gradient_checkpointing to true; add --resume if there is a checkpoint"
+    return f"{said}; set model.gradient_checkpointing to true, or a smaller training.batch_size or data.crop_size"
 
 
 def forward_maps(network: nn.Module, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, Any]:
