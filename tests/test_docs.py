@@ -76,3 +76,15 @@ def test_index_of_the_documentation_lists_every_page():
     pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md"]
 
     assert [page.name for page in pages if page.name not in index] == []
+
+
+def test_every_fault_of_the_matrix_names_tests_that_exist():
+    rows = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").splitlines()
+    named = {name for row in rows if row.startswith("| ") for name in re.findall(r"`(test_\w+)`", row)}
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+
+    assert len(named) > 20
+    assert [name for name in sorted(named) if f"def {name}(" not in written] == []
+    assert all(
+        "`test_" in row for row in rows if row.startswith("| ") and "---" not in row and "fault | what" not in row
+    )

@@ -131,7 +131,7 @@ def _refuse_more_corners(line: str, numbers: list[float]) -> None:
     fields = _BOX_SEPARATOR.split(line.strip()) if len(numbers) == 4 else line.split(",")
     count = next((index for index, field in enumerate(fields) if not _NUMBER.fullmatch(field)), len(fields))
     further = np.array([float(field) for field in fields[len(numbers) : count]])[: (count - len(numbers)) // 2 * 2]
-    if len(further) < 4:
+    if len(further) < 4 or not np.isfinite([*numbers, *further]).all():
         return
     first = np.array(numbers).reshape(-1, 2)
     distance = np.maximum(first.min(axis=0) - further.reshape(-1, 2), further.reshape(-1, 2) - first.max(axis=0))

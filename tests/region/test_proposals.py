@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -60,6 +61,19 @@ def test_proposal_loss_is_small_for_correct_anchors_and_ignores_those_in_dont_ca
     assert loss.item() < 1e-5
     assert odds.grad[0, 2] == 0
     assert BOX_CODER.weights == (10, 10, 5, 5)
+
+
+def test_proposal_loss_is_divided_by_the_anchors_asked_for_in_all_images():
+    anchors = torch.tensor([[0.0, 0, 20, 10], [40, 40, 60, 50]])
+    logits, deltas = torch.tensor([[30.0, -30.0]]), torch.zeros(1, 2, 4)
+    deltas[0, 0, 0] = 0.05  # for smooth L1 with beta 1 / 9: 0.5 * 0.05^2 * 9
+    image_words, seed = words([[0, 0, 20, 10]]), torch.tensor([1])
+
+    one = proposal_loss(anchors, logits, deltas, [image_words], seed)
+    two = proposal_loss(anchors, logits.repeat(2, 1), deltas.repeat(2, 1, 1), [image_words] * 2, seed.repeat(2))
+
+    assert one.item() == pytest.approx(0.01125 / 256, rel=1e-4)
+    assert two.item() == pytest.approx(one.item(), rel=1e-4)
 
 
 def test_proposal_loss_without_anchors_or_words_is_finite():

@@ -80,6 +80,37 @@ def test_the_best_anchor_of_two_words_belongs_to_the_first():
     found = label_anchors(boxes([0, 0, 10, 10]), words([[0, 0, 10, 18], [0, 0, 4, 4]]))
 
     assert found.positive.tolist() == [True]  # best of both words: the first wins
+    assert found.word.tolist() == [0]
+
+
+def test_a_words_best_anchor_learns_that_word_though_it_overlaps_another_more():
+    found = label_anchors(boxes([0, 0, 10, 10], [0, 0, 10, 20]), words([[0, 0, 10, 10], [0, 14, 10, 24]]))
+
+    # The second has an IoU of 0.5 with the first word, whose best is the first, and of 0.25 with the second word.
+    assert found.positive.tolist() == [True, True]
+    assert found.word.tolist() == [0, 1]
+
+
+def test_no_anchor_is_the_best_of_a_word_that_none_touches():
+    found = label_anchors(boxes([0, 0, 10, 10], [20, 0, 30, 10]), words([[100, 100, 110, 110]]))
+
+    assert not found.positive.any()
+
+
+def test_anchors_between_the_two_limits_are_neither_text_nor_background():
+    # IoUs of 0.75, 0.65, 0.28 and 0.25 with the word, whose best anchor is the first.
+    sides = (10 / 0.75, 10 / 0.65, 10 / 0.28, 10 / 0.25)
+    found = label_anchors(boxes([0, 0, 10, 10], *([0, 0, 10, side] for side in sides)), words([[0, 0, 10, 10]]))
+
+    assert found.positive.tolist() == [True, True, False, False, False]
+    assert found.negative.tolist() == [False, False, False, True, True]
+
+
+def test_an_roi_with_an_iou_of_one_half_in_a_dont_care_word_is_foreground_and_counts():
+    found = label_rois(boxes([0, 0, 10, 20]), words([[0, 0, 10, 10]], dont_care=[[0, 0, 10, 20]]))
+
+    assert found.foreground.tolist() == [True]
+    assert found.counted.tolist() == [True]
 
 
 def test_anchors_in_dont_care_words_are_neither_positive_nor_negative():
@@ -140,5 +171,6 @@ def test_counts_the_words_found_at_an_iou():
 
     assert words_found(boxes([0, 0, 10, 14], [20, 0, 30, 19]), cared, 0.5).item() == 2
     assert words_found(boxes([0, 0, 10, 14], [20, 0, 30, 19]), cared, 0.7).item() == 1
+    assert words_found(boxes([0, 0, 10, 20]), cared, 0.5).item() == 1  # exactly one half
     assert words_found(boxes(), cared, 0.5).item() == 0
     assert words_found(cared, boxes(), 0.5).item() == 0

@@ -220,3 +220,17 @@ def test_another_seed_starts_from_other_weights(tiny_values):
     second = fresh(tiny_values)[2].model.state_dict()
 
     assert not torch.equal(first["conv_cls.0.weight"], second["conv_cls.0.weight"])
+
+
+def test_the_meter_gives_means_over_steps_and_crops_per_second(monkeypatch):
+    meter = IntervalMeter(start_processes("cpu"))
+    meter.add(torch.arange(8.0), images=3)
+    meter.add(torch.arange(8.0) + 2, images=5)
+    meter._start -= 100.0  # a hundred seconds and what the lines above took
+
+    read = meter.read()
+
+    assert read["loss"] == 1
+    assert read["kept_negatives_affinity"] == 8
+    assert read["images_per_second"] == pytest.approx(0.08, rel=0.05)
+    assert meter.read()["loss"] == 0
