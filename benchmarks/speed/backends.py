@@ -86,7 +86,7 @@ def compare_words(works: dict[str, Forward], settings: DetectionSettings, images
         }
         expected = next(iter(quads.values()))
         for name, own in quads.items():
-            matched = evaluate_image(expected, [False] * len(expected), own, iou_threshold=0.7).num_matched
+            matched = evaluate_image(expected, [False] * len(expected), own, iou_threshold=0.7).truth_credit
             counts[name] += matched, len(own) + len(expected)
     return {name: float(2 * matched / max(total, 1)) for name, (matched, total) in counts.items()}
 
