@@ -4,7 +4,8 @@ A file imports only from files above it:
 
     arguments  Arguments that several verbs share.
     train      Verbs on networks: train, bench, compare, convert.
-    datasets   Verbs on datasets: check, show, convert-labels, label, synth, pack.
+    datasets   Verbs on datasets: check, show, synth.
+    labels     Verbs that write the labels of a dataset anew: convert-labels, label, pack.
     detect     Verbs that run networks: detect and export.
     evaluate   The verb evaluate: scores, the search for thresholds, calibration.
     settings   Verbs that say what is set and what is installed: config and doctor.

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from craft.cli import datasets, detect, evaluate, settings, train
+from craft.cli import datasets, detect, evaluate, labels, settings, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,10 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     for add in (
         datasets.add_check,
         datasets.add_show,
-        datasets.add_convert_labels,
-        datasets.add_label,
+        labels.add_convert_labels,
+        labels.add_label,
         datasets.add_synth,
-        datasets.add_pack,
+        labels.add_pack,
         train.add_train,
         train.add_bench,
         detect.add_detect,

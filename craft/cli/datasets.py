@@ -1,10 +1,11 @@
-"""Verbs on datasets: check, show, convert-labels, label, synth, pack."""
+"""Verbs on datasets: check, show, synth."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, get_args
 
 from craft.cli.arguments import (
     WEIGHTS_HELP,
@@ -16,8 +17,12 @@ from craft.cli.arguments import (
     output_folder,
     user_path,
 )
-from craft.config import DatasetSettings, Preset, Splitter, load_config
+from craft.config import DatasetSettings, Preset, load_config
 from craft.config_files import parse_settings
+
+if TYPE_CHECKING:
+    from craft.datasets.check import CheckReport
+    from craft.scene import Scene
 
 PRESETS = get_args(Preset)
 
@@ -56,29 +61,57 @@ def add_check(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--decode", action="store_true", help="decode every image completely, not only its header and its end"
     )
+    parser.add_argument(
+        "--page", type=output_file, metavar="FILE.html", help="write a page: distributions, and suspicious labels drawn"
+    )
+    parser.add_argument(
+        "--weights", metavar="NAME|FILE", help=f"with --page: what this network finds beside the labels; {WEIGHTS_HELP}"
+    )
+    add_device_option(parser)
     parser.set_defaults(run=_check)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from craft.datasets.check import check_dataset, format_report, report_on
-    from craft.datasets.formats import has_splits
+    from craft.datasets.check import format_report, report_on
+    from craft.datasets.formats import format_of, has_splits
+    from craft.datasets.reading import read_dataset
 
+    if options.weights is not None and options.page is None:
+        raise ValueError("--weights compares labels with a network for the page; add --page FILE.html")
     settings = _read_or_rendered(options)
+    said = f"{options.count} scenes rendered"
     if settings.format == "synth":
         from craft.synth.source import read_synthetic
 
-        report = report_on(read_synthetic(settings), title=settings.title, format="synth")
+        reading = read_synthetic(settings)
+        report = report_on(reading, title=settings.title, format="synth")
     else:
-        report = check_dataset(settings, decode=options.decode)
+        reading = read_dataset(settings, decode=options.decode)
+        report = report_on(reading, title=settings.path, format=format_of(settings).name)
         where = "" if options.images or not has_splits(report.format) else f" of the {options.split} split"
         images = (
             "decoded" if options.decode else "their images' headers and file ends checked; --decode reads every pixel"
         )
-        print(
-            f"{report.num_scenes:,} scene{'' if report.num_scenes == 1 else 's'}{where} read, {images}", file=sys.stderr
-        )
+        said = f"{report.num_scenes:,} scene{'' if report.num_scenes == 1 else 's'}{where} read, {images}"
+        print(said, file=sys.stderr)
     print(format_report(report))
+    if options.page is not None:
+        _write_page(options, report, reading.scenes, said)
     return 1 if report.has_errors else 0
+
+
+def _write_page(options: argparse.Namespace, report: CheckReport, scenes: Sequence[Scene], said: str) -> None:
+    from craft.datasets.check_page import write_check_page
+    from craft.datasets.suspicious import suspicious_words
+
+    suspects = suspicious_words(scenes)
+    if options.weights is not None:
+        from craft.detection.detector import Detector
+        from craft.detection.label_audit import audit_labels
+
+        suspects += audit_labels(scenes, Detector.from_weights(options.weights, device=options.device), progress=True)
+    write_check_page(options.page, report, scenes, suspects, read=said)
+    print(f"{options.page}: {len(suspects):,} suspicious labels")
 
 
 def add_show(verbs: argparse._SubParsersAction) -> None:
@@ -116,79 +149,6 @@ def _show(options: argparse.Namespace) -> int:
         label_file=options.characters,
     )
     print(f"{options.out}: {len(paths)} drawings")
-    return 0
-
-
-def add_convert_labels(verbs: argparse._SubParsersAction) -> None:
-    """Add `craft convert-labels` to the verbs."""
-    parser = verbs.add_parser(
-        "convert-labels", help="write the labels of a dataset for another tool, and count what its format cannot hold"
-    )
-    parser.add_argument("folder", help="folder of the dataset, or a label file")
-    parser.add_argument("--to", required=True, metavar="FORMAT", help="format to write, such as coco or labelme")
-    parser.add_argument("out", type=output_folder, help="folder for the labels; images stay where they are")
-    parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
-    add_dataset_arguments(parser)
-    parser.set_defaults(run=_convert_labels)
-
-
-def _convert_labels(options: argparse.Namespace) -> int:
-    from craft.datasets.label_converter import WRITTEN_FORMATS, convert_labels
-
-    if options.to not in WRITTEN_FORMATS:
-        raise ValueError(f"--to {options.to}: not a format that is written; choose from {', '.join(WRITTEN_FORMATS)}")
-    settings = dataset_settings(options, options.folder)
-    done = convert_labels(settings, options.out, to=options.to, skip_errors=options.skip_errors)
-    skipped = f", {done.skipped} left out for errors" if done.skipped else ""
-    print(f"{done.path}: {done.scenes:,} scenes{skipped}, {done.words:,} words in format {options.to}")
-    for what, count in done.lost.items():
-        print(f"lost: {count:,} {what}")
-    return 0
-
-
-def add_label(verbs: argparse._SubParsersAction) -> None:
-    """Add `craft label` to the verbs."""
-    parser = verbs.add_parser("label", help="find the characters of a dataset's words with a network, to train on them")
-    parser.add_argument("folder", help="folder of the dataset, or a .jsonl file")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="NAME|FILE",
-        help=f"the teacher: {WEIGHTS_HELP}",
-    )
-    parser.add_argument("--out", required=True, type=output_file, help="label file to write, .jsonl")
-    parser.add_argument(
-        "--splitter",
-        choices=get_args(Splitter),
-        default="cuts",
-        help="how words are split: between the most likely characters for the text's length, each as tall as the word "
-        "(cuts) or as it looks (length), or by watershed (default cuts)",
-    )
-    parser.add_argument("--height", type=int, default=64, help="height of the word crops, pixels (default 64)")
-    add_device_option(parser)
-    parser.add_argument(
-        "--workers", type=int, default=2, help="threads that split words while the network runs (default 2)"
-    )
-    add_dataset_arguments(parser)
-    parser.set_defaults(run=_label)
-
-
-def _label(options: argparse.Namespace) -> int:
-    from craft.teacher.labeller import label_dataset
-
-    origin = label_dataset(
-        dataset_settings(options, options.folder),
-        options.weights,
-        options.out,
-        splitter=options.splitter,
-        height=options.height,
-        device=options.device,
-        workers=options.workers,
-    )
-    print(
-        f"{options.out}: {origin.words:,} words, mean confidence {origin.mean_confidence:.3f}, "
-        f"{origin.share_under_half:.1%} under 0.5 and split evenly, {origin.seconds:.1f} s"
-    )
     return 0
 
 
@@ -238,38 +198,5 @@ def _synth(options: argparse.Namespace) -> int:
     print(
         f"{options.out}: {summary.scenes:,} scenes, {summary.words:,} words ({summary.dont_care:,} don't care), "
         f"{summary.characters:,} characters"
-    )
-    return 0
-
-
-def add_pack(verbs: argparse._SubParsersAction) -> None:
-    """Add `craft pack` to the verbs."""
-    parser = verbs.add_parser(
-        "pack", help="pack a dataset into tar shards (WebDataset layout) that training reads in place"
-    )
-    parser.add_argument("folder", help="folder of the dataset, or a .jsonl file")
-    parser.add_argument("--out", required=True, type=output_folder, help="new folder for the shards and their index")
-    parser.add_argument(
-        "--shard-size", default="256M", help="largest size of a shard in bytes, or with K, M or G (default 256M)"
-    )
-    parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
-    add_dataset_arguments(parser)
-    parser.set_defaults(run=_pack)
-
-
-def _pack(options: argparse.Namespace) -> int:
-    from craft.datasets.shard_writer import pack_dataset, parse_size
-
-    summary = pack_dataset(
-        dataset_settings(options, options.folder),
-        options.out,
-        shard_bytes=parse_size(options.shard_size),
-        skip_errors=options.skip_errors,
-        progress=True,
-    )
-    skipped = f", {summary.skipped} left out for errors" if summary.skipped else ""
-    print(
-        f"{options.out}: {summary.scenes:,} scenes{skipped} in {summary.shards} shards, {summary.bytes / 2**20:,.1f} MiB; "
-        f"train on them with --set 'data.train=[{{path: {options.out}, format: shards}}]'"
     )
     return 0

@@ -28,6 +28,8 @@ A file imports only from files above it:
     reading        A dataset from its settings: labels read, image headers checked, problems gathered.
     collection     One dataset to train on or to score: refused, or read without the scenes that have errors.
     check          What is in a labelled dataset and what is wrong with it, for `craft check`.
+    suspicious     Labels that can be read but are probably wrong, each with the reason.
+    check_page     One HTML page of `craft check`: problems, distributions, and suspicious labels as a contact sheet.
     label_converter  Writes the labels of a dataset in another format, and counts what is lost.
     shard_writer   Packs a labelled dataset into tar shards, completely or not at all.
     packed_labels  Labels of many scenes in a few arrays that loader processes share.

@@ -12,6 +12,7 @@ A file imports only from files above it:
     network_files     Networks read from files of weights.
     detector          The detector: from images to words in source image pixels.
     score_calibration  Scores of a network calibrated on labelled scenes.
+    label_audit       Labels against a network: words that it does not see, and text that is not labelled.
     network_export    Networks exported to ONNX, OpenVINO or torch.export: written, and checked against torch.
     image_search      Images that files, folders and globs stand for.
     result_table      The table of words of many images, which grows image by image.

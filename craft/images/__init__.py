@@ -10,4 +10,5 @@ A file imports only from files above it:
     reader       Images from files: upright, RGB, 8 bits, without transparency.
     files        Image files below a folder, through its links.
     pages        Pages of files: all of a TIFF or PDF, frames by choice, standard input.
+    html_page    One HTML file with tables, bars, curves and images in it, that needs no other file.
 """
