@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         datasets.add_synth,
         labels.add_pack,
         train.add_train,
+        train.add_refine,
         train.add_bench,
         detect.add_detect,
         detect.add_export,

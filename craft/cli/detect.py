@@ -65,6 +65,9 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--polygons", action="store_true", help="also find the outlines of curved words")
     parser.add_argument("--characters", action="store_true", help="also find the characters of each word")
     parser.add_argument(
+        "--lines", metavar="FILE", help="find lines of text instead of words, with this LinkRefiner (see craft refine)"
+    )
+    parser.add_argument(
         "--backend",
         choices=("auto", *BACKENDS),
         default="auto",
@@ -81,7 +84,9 @@ def _detect(options: argparse.Namespace) -> int:
 
     bound_memory_of_sizes()
     overrides = detection_overrides(options.set)
-    detector = Detector.from_weights(options.weights, device=options.device, backend=options.backend, **overrides)
+    detector = Detector.from_weights(
+        options.weights, device=options.device, backend=options.backend, refiner=options.lines, **overrides
+    )
     start = time.perf_counter()
     try:
         run = detect_paths(

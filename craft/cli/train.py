@@ -1,4 +1,4 @@
-"""Verbs on networks: train, bench, compare, convert."""
+"""Verbs on networks: train, refine, bench, compare, convert."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from craft.cli.arguments import add_set_option, output_file, output_folder
+from craft.cli.arguments import (
+    WEIGHTS_HELP,
+    add_dataset_arguments,
+    add_device_option,
+    add_set_option,
+    dataset_settings,
+    output_file,
+    output_folder,
+)
 from craft.config import Config, load_config
 from craft.config_files import parse_settings
 
@@ -69,6 +77,42 @@ def _rehearse(config: Config, folder: Path, curve_folder: Path | None) -> int:
         )
         now = config.optimizer.learning_rate
         print(f"{curve_folder}: learning_rate.png; {steepest}, optimizer.learning_rate is {now:.1e}")
+    return 0
+
+
+def add_refine(verbs: argparse._SubParsersAction) -> None:
+    """Add `craft refine` to the verbs."""
+    parser = verbs.add_parser(
+        "refine", help="train a LinkRefiner, which joins the words of a line, on a network that does not change"
+    )
+    parser.add_argument("datasets", nargs="*", help="datasets with labelled lines (default lines rendered on the fly)")
+    parser.add_argument("--weights", required=True, metavar="NAME|FILE", help=f"the network: {WEIGHTS_HELP}")
+    parser.add_argument("--out", type=output_file, required=True, help=".safetensors file to write")
+    parser.add_argument("--steps", type=int, default=1000, help="optimizer steps (default 1000)")
+    parser.add_argument("--batch-size", type=int, default=4, help="crops per step (default 4)")
+    parser.add_argument("--crop-size", type=int, default=384, help="side of the crops in pixels (default 384)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices (default 0)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare crops (default 1)")
+    add_dataset_arguments(parser)
+    add_device_option(parser)
+    parser.set_defaults(run=_refine)
+
+
+def _refine(options: argparse.Namespace) -> int:
+    from craft.training.refiner import train_refiner
+
+    loss = train_refiner(
+        options.weights,
+        options.out,
+        datasets=[dataset_settings(options, path) for path in options.datasets],
+        steps=options.steps,
+        batch_size=options.batch_size,
+        crop_size=options.crop_size,
+        seed=options.seed,
+        workers=options.workers,
+        device=options.device,
+    )
+    print(f"{options.out}: {options.steps} steps, loss {loss:.4f}; use it with craft detect --lines {options.out}")
     return 0
 
 

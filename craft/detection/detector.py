@@ -87,6 +87,7 @@ class Detector:
         device: str = "auto",
         precision: str = "auto",
         backend: str = "auto",
+        refiner: str | Path | None = None,
         **overrides: Any,
     ) -> Self:
         """Read weights or an exported network, and the settings that travel with them.
@@ -97,6 +98,7 @@ class Detector:
             device: as in `Detector`.
             precision: as in `Detector`.
             backend: "auto" (by the file's ending), "torch", "onnx" or "openvino".
+            refiner: a LinkRefiner in a file, whose links join the words of a line: the detector then finds lines.
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.
 
         Raises:
@@ -104,10 +106,12 @@ class Detector:
         """
         model: nn.Module | ExportedNetwork
         if is_exported(path):
+            if refiner is not None:
+                raise ValueError(f"{path}: a LinkRefiner needs features, which exported networks lack; give weights")
             model = ExportedNetwork(path, backend=backend, precision=precision)
             metadata = model.metadata
         else:
-            model, metadata = read_network(path, backend)
+            model, metadata = read_network(path, backend, refiner)
         carried = metadata.get("detection", {"pixel_rule": "corner", "keep_padding": True})
         config = validate_config(
             {"detection": {**carried, **overrides}, "region": {"enabled": "region" in metadata}},

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def read_network(path: str | Path, backend: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a file of weights, and what travels with them."""
+def read_network(path: str | Path, backend: str, refiner: str | Path | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a file of weights, with a LinkRefiner where its file is given, and what travels with the weights."""
     if backend not in ("auto", "torch"):
         ending = {"onnx": ".onnx", "openvino": ".xml"}.get(backend)
         if ending is None:
@@ -33,6 +33,12 @@ def read_network(path: str | Path, backend: str) -> tuple[nn.Module, dict[str, A
     from craft.models.weights import build_model, read_weights
 
     weights = read_weights(path)
-    model = build_model(weights).to(memory_format=torch.channels_last)
-    fuse_layers(model)
-    return model, weights.metadata
+    network = build_model(weights)
+    links = None
+    if refiner is not None:
+        from craft.models.refiner import LineNetwork, read_refiner
+
+        links = read_refiner(refiner, network)  # before layers are fused: it asks for the network's digest
+    fuse_layers(network)
+    model: nn.Module = network if links is None else LineNetwork(network, links)
+    return model.to(memory_format=torch.channels_last), weights.metadata

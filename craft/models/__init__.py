@@ -17,5 +17,6 @@ A file imports only from files above it:
     proposal_network  The region proposal network: boxes that may hold a word.
     region_head       The region path: a head that classifies boxes as words and refines them.
     weights           Weights in files: read in every format, written as safetensors or as the authors do.
+    refiner           The LinkRefiner: a small network on CRAFT's maps and features that links the words of a line.
     thinning          A narrower network from a wide one: channels chosen, kernels refitted by least squares.
 """

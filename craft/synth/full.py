@@ -43,7 +43,8 @@ def render_full(settings: FullSettings, seed: int, index: int) -> RenderedScene:
         add_negative(canvas, over_everything=False)
     covered = add_occluder(canvas) if generator.random() < settings.occluders else None
     image, gain = photograph(generator, canvas.image, shot)
-    labelled = [(word, _label(word, covered, settings, shot, gain)) for word in canvas.words]
+    lines = {line: number for number, line in enumerate(dict.fromkeys(word.item.line for word in canvas.words))}
+    labelled = [(word, _label(word, covered, settings, shot, gain, lines[word.item.line])) for word in canvas.words]
     kept = [(word, label) for word, label in labelled if label is not None]
     words = [label for _, label in kept] + [Word(polygon, None, "", dont_care=True) for polygon in foreign]
     fonts = [word.item.typeface.name for word, _ in kept] + [""] * len(foreign)
@@ -71,7 +72,9 @@ def _new_canvas(generator: Generator, settings: FullSettings) -> tuple[Canvas, l
     return canvas, foreign
 
 
-def _label(word: PaintedWord, covered: Image | None, settings: FullSettings, shot: Shot, gain: float) -> Word | None:
+def _label(
+    word: PaintedWord, covered: Image | None, settings: FullSettings, shot: Shot, gain: float, line: int
+) -> Word | None:
     """The label a person would give a word: don't care where it cannot be read, none where it is outside the image."""
     placed = word.placed
     height, width = settings.size_hw
@@ -86,6 +89,7 @@ def _label(word: PaintedWord, covered: Image | None, settings: FullSettings, sho
         script_label(placed.text, word.item.script),
         dont_care=hidden or not _readable(word, settings, shot, gain),
         character_quads_xy=placed.character_quads_xy,
+        line=line,
     )
 
 

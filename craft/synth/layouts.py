@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Item:
     size: float  # plane pixels per em
     origin_xy: tuple[float, float]  # where its pen starts, plane pixels
     bend: float = 0.0  # curvature of its baseline, 1 / plane pixels
+    line: object = field(default_factory=object)  # the same for all labels of a line, left to right
 
 
 def arrange(kind: str, sampler: TextSampler, *, size: float) -> list[Item]:
@@ -46,10 +47,10 @@ def _row(
     advances = [text.advance * size for text in shaped]
     total = sum(advances) + gap * (len(shaped) - 1)
     x = {"left": 0.0, "centre": 0.5 * (width - total), "right": width - total}[align]
-    items = []
+    items, line = [], object()
     pairs = list(zip(shaped, advances, strict=True))
     for text, advance in reversed(pairs) if sampler.script == "Arabic" else pairs:
-        items.append(Item(text, sampler.typeface, sampler.script, size, (x, y)))
+        items.append(Item(text, sampler.typeface, sampler.script, size, (x, y), line=line))
         x += advance + gap
     return items
 
@@ -121,12 +122,12 @@ def _vertical(sampler: TextSampler, size: float) -> list[Item]:
     generator = sampler.generator
     items: list[Item] = []
     for column in range(int(generator.integers(1, 4))):
-        y = 0.0
+        y, line = 0.0, object()
         for _ in range(int(generator.integers(1, 3))):
             shaped = sampler.shaped(sampler.word(), vertical=True)
             if shaped is None:
                 continue
-            items.append(Item(shaped, sampler.typeface, sampler.script, size, (-column * size * 1.35, y)))
+            items.append(Item(shaped, sampler.typeface, sampler.script, size, (-column * size * 1.35, y), line=line))
             y += (shaped.advance + 0.5) * size
     return items
 

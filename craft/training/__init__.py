@@ -20,6 +20,7 @@ A file imports only from files above it:
     state         What a training run carries from step to step, built fresh or restored from a checkpoint.
     convert       Conversion of weights to another form, with what is known of their training.
     run           A run from its settings: what is read and built before the first step.
+    refiner       Trains a LinkRefiner: CRAFT frozen, lines as targets, rendered or read.
     step          One step of training: load, forward, loss, backward, finite check, step.
     loop          The training loop: load, forward, loss, backward, finite check, step, log, evaluate, save.
     bench         Times the parts of training with the settings of a run.
