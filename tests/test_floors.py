@@ -38,6 +38,7 @@ FLOORS = {
     "region": 5,
     "detection": 6,
     "training": 7,
+    "demo": 7,
     "studies": 8,
     "cli": 9,
     "__main__": 10,

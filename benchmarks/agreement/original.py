@@ -31,6 +31,7 @@ from craft.detection.detector import Detector
 from craft.detection.network_input import load_image
 from craft.models.craft import CRAFT
 from craft.models.inference import normalise_images
+from craft.models.refiner import read_refiner
 from craft.models.weights import build_model, read_weights, save_original
 
 SIZES_HW = ((64, 64), (160, 224), (256, 320), (133, 201), (50, 71))  # the last two are no multiples of 32
@@ -73,6 +74,10 @@ def main() -> int:
                 f"| {direction} | {seed} | {len(ours.state_dict())} | {largest:.3f} | {maps:.1e} | {features:.1e} "
                 f"| {gradients:.1e} |"
             )
+    for seed in range(arguments.seeds):
+        difference = refiner_difference(load_file(arguments.original, "refinenet").RefineNet, seed)
+        agreed &= difference <= LARGEST_DIFFERENCE
+        print(f"LinkRefiner, theirs to ours, seed {seed}: links differ by {difference:.1e}")
     print("agreed" if agreed else f"DIFFERENT by more than {LARGEST_DIFFERENCE}")
     return 0 if agreed else 1
 
@@ -154,6 +159,24 @@ def theirs_to_ours(build_original: type[nn.Module], path: Path, seed: int) -> tu
     make_lively(theirs, 1000 + seed)
     torch.save(nn.DataParallel(theirs).state_dict(), path)  # with "module." before every name, as they released theirs
     return build_model(read_weights(path)), theirs
+
+
+def refiner_difference(build_refiner: type[nn.Module], seed: int) -> float:
+    """Largest difference of the links, from the same maps and features, of a LinkRefiner in their file."""
+    torch.manual_seed(seed)
+    theirs = build_refiner()
+    make_lively(theirs, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "refiner.pth"
+        torch.save(nn.DataParallel(theirs).state_dict(), path)
+        ours = read_refiner(path, CRAFT())
+    worst = 0.0
+    for height, width in SIZES_HW:
+        maps, features = torch.rand(2, 2, height, width), torch.rand(2, 32, height, width)
+        with torch.inference_mode():
+            links = theirs.eval()(maps.permute(0, 2, 3, 1), features).permute(0, 3, 1, 2)
+            worst = max(worst, float((links - ours(maps, features)).abs().max()))
+    return worst
 
 
 def make_lively(model: nn.Module, seed: int) -> None:

@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         train.add_bench,
         detect.add_detect,
         detect.add_export,
+        detect.add_demo,
         evaluate.add_evaluate,
         train.add_compare,
         train.add_convert,

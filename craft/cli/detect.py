@@ -150,3 +150,34 @@ def _export(options: argparse.Namespace) -> int:
         f"on {done.num_images} images"
     )
     return 0
+
+
+def add_demo(verbs: argparse._SubParsersAction) -> None:
+    """Add `craft demo` to the verbs."""
+    parser = verbs.add_parser("demo", help="serve a page on which to drop images and move thresholds")
+    parser.add_argument("--weights", default=DEFAULT_WEIGHTS, metavar="NAME|FILE", help=WEIGHTS_HELP)
+    parser.add_argument("--lines", metavar="FILE", help="find lines of text, with this LinkRefiner")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to serve on; 0.0.0.0 lets everyone on the network use the page"
+    )
+    parser.add_argument("--port", type=int, default=8765, help="port to serve on, 0 for any free one (default 8765)")
+    add_device_option(parser)
+    add_set_option(parser, "change a detection setting: sizing=scale")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from craft.demo.scored_images import ScoredImages
+    from craft.demo.server import DemoServer
+    from craft.detection.detector import Detector
+
+    bound_memory_of_sizes()
+    overrides = detection_overrides(options.set)
+    detector = Detector.from_weights(options.weights, device=options.device, refiner=options.lines, **overrides)
+    with DemoServer(ScoredImages(detector), host=options.host, port=options.port) as server:
+        print(f"open {server.url} in a browser; Ctrl-C stops", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0

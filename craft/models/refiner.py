@@ -87,7 +87,7 @@ def refiner_metadata(network: CRAFT) -> dict[str, Any]:
 def _check_network(weights: Weights, refiner: LinkRefiner, network: CRAFT) -> None:
     wanted, found = refiner.features, network.level_channels[FEATURES]
     refines = weights.metadata.get("refines")
-    if wanted != found or refines not in (None, weights_digest(network)):
+    if wanted != found or (refines is not None and refines != weights_digest(network)):
         raise ValueError(
             f"{weights.source}: was trained on another network than the one given; give that network, or train a "
             "LinkRefiner on this one with craft refine"
