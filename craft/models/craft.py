@@ -174,6 +174,8 @@ def _score_head(scaled: Callable[[int], int]) -> nn.Sequential:
 
 
 def _initialise(model: CRAFT, generator: torch.Generator | None) -> None:
+    if next(model.parameters()).is_meta:  # no values to draw, and torch would import its compiler for them: 2 s
+        return
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.xavier_uniform_(layer.weight, generator=generator)

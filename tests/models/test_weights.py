@@ -1,6 +1,8 @@
 """Weights in files: every format read, written whole, and misfits named."""
 
 import json
+import subprocess
+import sys
 from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
@@ -56,6 +58,16 @@ def test_safetensors_give_back_tensors_and_metadata(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
     with safe_open(tmp_path / "best.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()["craft"])["step"] == 300
+
+
+def test_weights_are_built_without_importing_the_compiler_of_torch(tmp_path):
+    save_safetensors(CRAFT(WIDTH), tmp_path / "a.safetensors", {})
+    program = (
+        "import sys; from craft.models.weights import build_model, read_weights; "
+        f"build_model(read_weights({str(tmp_path / 'a.safetensors')!r})); sys.exit('torch._dynamo' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_safetensors_without_our_metadata_have_none(tmp_path):
