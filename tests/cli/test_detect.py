@@ -173,7 +173,9 @@ def test_shipped_weights_are_small_and_state_their_origin(name, width, bytes_at_
 
     assert weights.storage == "int8"
     assert weights.metadata["width"] == width
-    assert DetectionSettings(**weights.metadata["detection"]).least_side == 0  # small words are not dropped
+    settings = DetectionSettings(**weights.metadata["detection"])
+    assert settings.least_side == 0  # small words are not dropped
+    assert name != "small" or (settings.sizing == "auto" and settings.calibration is not None)
     assert {"command", "commit", "steps", "crops", "data"} <= weights.metadata["provenance"].keys()
     assert (WEIGHTS_FOLDER / f"{name}.safetensors").stat().st_size < bytes_at_most
 
