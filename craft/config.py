@@ -427,8 +427,8 @@ class DetectionSettings(Settings):
     )
     sizing: Literal["original", "long_side", "scale", "auto"] = Field(
         "original",
-        description="auto: as original, then once more at a finer scale where the words found, or some windows at full scale, "
-        "show text that is too small for it. original: the image is magnified by `magnify`, its long side limited to `canvas` (of a strip, the long side that four times its width would be). long_side: it is "
+        description="auto: as original, then, if that shrank the image, once more at `magnify` where the words found, or "
+        "some windows, show text that is too small for it. original: the image is magnified by `magnify`, its long side limited to `canvas` (of a strip, the long side that four times its width would be). long_side: it is "
         "resized to that long side. scale: it is magnified by `magnify`, whatever its size.",
     )
     magnify: float = Field(1.5, gt=0, le=10, description="Magnification, for original, scale and auto.")

@@ -21,7 +21,7 @@ from craft.decode.words import words_from_maps
 from craft.detection.network_files import read_network
 from craft.detection.network_input import ImageLike, load_image
 from craft.detection.scored_image import ScoredImage, score_images
-from craft.detection.sizing import finer_scale, has_missed, is_shrunk, merge_passes, windows_with_detail
+from craft.detection.sizing import has_missed, has_small_words, is_shrunk, merge_passes, windows_with_detail
 from craft.evaluation.calibration import calibrate
 from craft.models.exported import ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
@@ -233,25 +233,24 @@ class Detector:
 
         found = search(images, self.settings)
         for index, image in enumerate(images if self.settings.sizing == "auto" else []):
-            scale = self._finer_scale(image, found[index])
-            if scale is not None:
-                (second,) = search([image], _at_scale(self.settings, scale))
+            if self._hides_text(image, found[index]):
+                (second,) = search([image], _at_full_scale(self.settings))
                 found[index] = merge_passes(found[index], second)
         return found
 
-    def _finer_scale(self, image: NDArray[np.uint8], first: Detections) -> float | None:
-        """The scale at which an image is searched once more, None if the first pass was enough."""
-        full = self.settings.magnify
-        finer = finer_scale(first, full=full)
-        if finer is None and is_shrunk(first, full=full):
-            windows = windows_with_detail(image, full=full)
-            settings = _at_scale(self.settings, full)
-            scored = score_images([image[window] for window in windows], self._run, settings=settings)
-            starts = [np.array([left.start, top.start], np.float32) for top, left in windows]
-            seen = [self._words(one, polygons=False, characters=False) for one in scored]
-            moved = [replace(one, quads_xy=one.quads_xy + start) for one, start in zip(seen, starts, strict=True)]
-            finer = full if has_missed(first, join(moved)) else None
-        return finer
+    def _hides_text(self, image: NDArray[np.uint8], first: Detections) -> bool:
+        """Whether the first pass shrank an image with text that is too small for it."""
+        if not is_shrunk(first, full=self.settings.magnify):
+            return False
+        if has_small_words(first):
+            return True
+        windows = windows_with_detail(image, full=self.settings.magnify)
+        settings = _at_full_scale(self.settings)
+        scored = score_images([image[window] for window in windows], self._run, settings=settings)
+        starts = [np.array([left.start, top.start], np.float32) for top, left in windows]
+        seen = [self._words(one, polygons=False, characters=False) for one in scored]
+        moved = [replace(one, quads_xy=one.quads_xy + start) for one, start in zip(seen, starts, strict=True)]
+        return has_missed(first, join(moved))
 
     def _words(self, scored: ScoredImage, *, polygons: bool, characters: bool) -> Detections:
         """Decode, and let the region head judge if there is one."""
@@ -281,5 +280,5 @@ class Detector:
         return score_pixels(self.model, pixels, device=self.device, precision=self.precision, levels=levels)
 
 
-def _at_scale(settings: DetectionSettings, scale: float) -> DetectionSettings:
-    return settings.model_copy(update={"sizing": "scale", "magnify": scale})
+def _at_full_scale(settings: DetectionSettings) -> DetectionSettings:
+    return settings.model_copy(update={"sizing": "scale"})

@@ -6,7 +6,7 @@ import pytest
 from craft.config import DetectionSettings
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
-from craft.detection.sizing import finer_scale, merge_passes, windows_with_detail
+from craft.detection.sizing import has_small_words, merge_passes, windows_with_detail
 from tests.detection.test_detector import BrightIsText
 
 
@@ -27,17 +27,18 @@ def detector(**settings) -> Detector:
     return Detector(BrightIsText(), DetectionSettings(sizing="auto", **settings), device="cpu", precision="fp32")
 
 
-@pytest.mark.parametrize(("height", "passes"), [(4, 2), (30, 1)])
-def test_an_image_with_small_words_is_searched_once_more_at_a_finer_scale(height, passes):
-    finder = detector(magnify=1.0, canvas=640)
+@pytest.mark.parametrize(("height", "passes"), [(24, 2), (50, 1)])
+def test_a_shrunk_image_with_small_words_is_searched_once_more_at_full_scale(height, passes):
+    finder = detector(magnify=1.0, canvas=320, tile=0)
 
-    found = finder.detect(lines(height))
+    found = finder.detect(lines(height, size_hw=(960, 960)))
 
-    assert len(finder.model.shapes) == len(found.scales) == passes
-    assert len(found) == 5
-    assert found.scales[0] == 1.0
-    if passes == 2:
-        assert 1.4 <= found.scales[1] <= 2.0
+    assert found.scales == (1 / 3, 1.0)[:passes]
+    assert len(found) == 16 if passes == 2 else len(found) > 10
+
+
+def test_an_image_that_was_not_shrunk_is_searched_once():
+    assert detector(magnify=1.0, canvas=640).detect(lines(4)).scales == (1.0,)
 
 
 def test_text_that_a_shrunk_image_hides_is_found_in_windows_and_then_everywhere():
@@ -66,11 +67,10 @@ def test_an_image_without_words_is_searched_once():
     assert detector().detect(np.zeros((50, 70, 3), np.uint8)).scales == (1.5,)
 
 
-def test_scales_come_from_the_median_height():
-    assert finer_scale(boxes((0, 0, 40, 6), (0, 20, 40, 26), scale=1.5), full=1.5) == pytest.approx(3.0)
-    assert finer_scale(boxes((0, 0, 40, 7), (0, 20, 40, 27), scale=1.5), full=1.5) == pytest.approx(1.5 * 18 / 10.5)
-    assert finer_scale(boxes((0, 0, 40, 20), (0, 20, 40, 40), scale=1.5), full=1.5) is None
-    assert finer_scale(boxes((0, 0, 40, 20), scale=0.5), full=1.5) == 1.5  # the first pass was shrunk
+def test_words_are_small_if_half_of_them_are():
+    assert has_small_words(boxes((0, 0, 40, 7), (0, 20, 40, 60), scale=1.5))
+    assert not has_small_words(boxes((0, 0, 40, 20), (0, 30, 40, 50), (0, 60, 40, 61), scale=1.5))
+    assert not has_small_words(boxes())
 
 
 def test_large_words_stay_with_the_first_pass_and_small_ones_come_from_the_second():
