@@ -32,7 +32,8 @@ def bound_memory_of_sizes() -> None:
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
-    _set_allocator(_MMAP_THRESHOLD, _LARGE_BYTES)
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        _set_allocator(_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _set_allocator(parameter: int, value: int) -> bool:

@@ -1,5 +1,6 @@
 """A process keeps the memory it frees if it asks to, and reports its peak in bytes."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from craft.detection.detector import Detector
 from craft.memory import peak_memory_bytes
 
 PROGRAM = """
@@ -40,3 +42,13 @@ def test_peak_memory_grows_by_the_bytes_of_an_array():
     block = np.ones(before + 50_000_000, dtype=np.uint8)  # larger than all that was held before
 
     assert peak_memory_bytes() >= len(block)
+
+
+def test_a_detector_bounds_what_its_process_keeps_per_image_size_and_leaves_the_users_limits(monkeypatch):
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "")
+    del os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]
+
+    Detector.from_weights("small", device="cpu")
+
+    assert (os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], os.environ["LRU_CACHE_CAPACITY"]) == ("64", "7")

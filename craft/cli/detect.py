@@ -17,7 +17,6 @@ from craft.cli.arguments import (
     output_file,
     output_folder,
 )
-from craft.memory import bound_memory_of_sizes
 from craft.models.exported import BACKENDS
 from craft.models.shipped import DEFAULT_WEIGHTS
 
@@ -82,7 +81,6 @@ def _detect(options: argparse.Namespace) -> int:
     from craft.detection.detector import Detector
     from craft.detection.export import detect_paths
 
-    bound_memory_of_sizes()
     overrides = detection_overrides(options.set)
     detector = Detector.from_weights(
         options.weights, device=options.device, backend=options.backend, refiner=options.lines, **overrides

@@ -23,6 +23,7 @@ from craft.detection.network_input import ImageLike, load_image
 from craft.detection.scored_image import ScoredImage, score_images
 from craft.detection.sizing import has_missed, has_small_words, is_shrunk, merge_passes, windows_with_detail
 from craft.evaluation.calibration import calibrate
+from craft.memory import bound_memory_of_sizes
 from craft.models.exported import ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 
@@ -92,6 +93,8 @@ class Detector:
     ) -> Self:
         """Read weights or an exported network, and the settings that travel with them.
 
+        The process is kept from growing with every new image size, see `craft.memory.bound_memory_of_sizes`.
+
         Args:
             path: weights in any readable format, or a name: "small", "mlt". Files in the original format carry no settings:
                 they get the original's pixel rule, and keep the padding in the maps. Or a file of `craft export`.
@@ -104,6 +107,7 @@ class Detector:
         Raises:
             ValueError: the file cannot be read, or a setting is unknown or out of range.
         """
+        bound_memory_of_sizes()
         model: nn.Module | ExportedNetwork
         if is_exported(path):
             if refiner is not None:
