@@ -104,6 +104,8 @@ class DatasetSettings(Settings):
         def given(names: tuple[str, ...]) -> str:
             return ", ".join(name for name in names if getattr(self, name) not in (None, ""))
 
+        if self.numbers is not None and self.numbers[0] > self.numbers[1]:
+            raise ValueError(f"numbers are {list(self.numbers)}, the first above the last; swap them")
         if self.format == "synth":
             if idle := given(_READING_KEYS):
                 raise ValueError(f"format: synth renders its scenes and reads none; remove {idle}, or the format")

@@ -65,12 +65,29 @@ def load_yaml(text: str) -> Any:
     """Parse YAML safely; aliases may not expand it beyond a hundred thousand nodes.
 
     Raises:
-        yaml.YAMLError: not YAML, or too large once its aliases are expanded.
+        yaml.YAMLError: not YAML, a key twice in one place, or too large once its aliases are expanded.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is not None:
+        _refuse_double_keys(root, set())
     if root is not None and _expanded_size(root, {}) > _MOST_NODES:
         raise yaml.YAMLError(f"its aliases expand to more than {_MOST_NODES:,} values")
     return yaml.safe_load(text)
+
+
+def _refuse_double_keys(node: yaml.Node, seen: set[int]) -> None:
+    """Refuse a key that stands twice in a mapping: YAML readers keep the last, in silence."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    keys: set[str] = set()
+    for part in node.value:
+        key, value = part if isinstance(part, tuple) else (None, part)
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if key.value in keys:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice; join the two")
+            keys.add(key.value)
+        _refuse_double_keys(value, seen)
 
 
 def _expanded_size(node: yaml.Node, sizes: dict[int, float]) -> float:
@@ -131,7 +148,9 @@ def explain_error(error: Any, settings: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown setting '{name}'; {_suggestion(path, settings)}"
     if error["type"] == "value_error":  # ours, which says what came
-        return f"{name}: {error['ctx']['error']}"
+        return f"{name}: {error['ctx']['error']}" if name else str(error["ctx"]["error"])
+    if error["type"] == "missing":
+        return f"{name}: is missing"
     return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]} (got {error['input']!r})"
 
 

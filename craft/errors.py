@@ -54,3 +54,15 @@ def list_problems(heading: str, problems: Sequence[Problem], *, see: str = "") -
     if len(problems) > NUM_LISTED:
         lines.append(f"  ... and {len(problems) - NUM_LISTED} more" + (f": {see}" if see else ""))
     return "\n".join(lines)
+
+
+OUT_OF_MEMORY = (
+    "there is not enough memory; detect at a smaller size (--set canvas=1280 or long_side=1280), or train with a smaller "
+    "training.batch_size, data.crop_size or region.hidden"
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether numpy, torch or OpenCV found no memory, on the device or the host."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text

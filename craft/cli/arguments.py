@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,9 +19,27 @@ WEIGHTS_HELP = (
 READ_FORMATS = tuple(name for name in get_args(DatasetFormat) if name != "synth")
 
 
+def named(text: str) -> str:
+    """A path, URL or pattern that is not empty, as that of a shell variable nobody set would be."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; is a variable of the command unset?")
+    return text
+
+
 def user_path(text: str) -> Path:
     """A path on the command line; ~ is the home folder, also where the shell leaves it, as in --out=~/results."""
-    return Path(text).expanduser()
+    return Path(named(text)).expanduser()
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number from `least` on."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is below {least}")
+        return int(text)
+
+    return number
 
 
 def output_folder(text: str) -> Path:
@@ -38,6 +57,14 @@ def output_file(text: str) -> Path:
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{path} is a folder; give a file in it")
     _refuse_unwritable(path.parent)
+    return path
+
+
+def output_image(text: str) -> Path:
+    """The path of an image that can be written, with an ending that it can be written in."""
+    path = output_file(text)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise argparse.ArgumentTypeError(f"{path} has no ending of an image; name a .png or .jpg file")
     return path
 
 

@@ -13,7 +13,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from craft.cli import datasets, detect, evaluate, labels, settings, train
+from craft.config import DatasetSettings
+from craft.config_files import explain_error
+from craft.errors import OUT_OF_MEMORY, is_out_of_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, FloatingPointError, MemoryError) as error:
-        print(f"craft {options.verb}: {error or 'out of memory'}", file=sys.stderr)
+    except ValidationError as error:
+        mistakes = "; ".join(explain_error(mistake, DatasetSettings) for mistake in error.errors())
+        print(f"craft {options.verb}: {mistakes}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"craft {options.verb}: {OUT_OF_MEMORY}", file=sys.stderr)
+        return 2
+    except (ValueError, FloatingPointError) as error:
+        print(f"craft {options.verb}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

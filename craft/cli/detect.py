@@ -13,7 +13,9 @@ from craft.cli.arguments import (
     WEIGHTS_HELP,
     add_device_option,
     add_set_option,
+    at_least,
     detection_overrides,
+    named,
     output_file,
     output_folder,
 )
@@ -29,7 +31,9 @@ MAX_IMAGES_LISTED = 20
 def add_detect(verbs: argparse._SubParsersAction) -> None:
     """Add `craft detect` to the verbs."""
     parser = verbs.add_parser("detect", help="find text in images")
-    parser.add_argument("paths", nargs="+", help="images, PDFs, videos, folders and glob patterns; - is standard input")
+    parser.add_argument(
+        "paths", nargs="+", type=named, help="images, PDFs, videos, folders and glob patterns; - is standard input"
+    )
     parser.add_argument(
         "--weights",
         default=DEFAULT_WEIGHTS,
@@ -49,12 +53,17 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--heat-maps", action="store_true", help="draw the region and affinity maps; runs twice as long"
     )
-    parser.add_argument("--dpi", type=int, default=200, help="resolution at which PDFs are rendered (default 200)")
     parser.add_argument(
-        "--frames", type=int, default=0, metavar="N", help="search every Nth frame of animations and videos"
+        "--dpi", type=at_least(1), default=200, help="resolution at which PDFs are rendered (default 200)"
     )
     parser.add_argument(
-        "--batch-size", type=int, default=1, help="images of one size that go through the network together (default 1)"
+        "--frames", type=at_least(0), default=0, metavar="N", help="search every Nth frame of animations and videos"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=at_least(1),
+        default=1,
+        help="images of one size that go through the network together (default 1)",
     )
     parser.add_argument(
         "--draw",

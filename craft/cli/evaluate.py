@@ -14,10 +14,13 @@ from craft.cli.arguments import (
     WEIGHTS_HELP,
     add_dataset_arguments,
     add_set_option,
+    at_least,
     dataset_settings,
     detection_overrides,
+    named,
     output_file,
     output_folder,
+    output_image,
 )
 from craft.config import Protocol
 from craft.models.exported import is_exported
@@ -34,9 +37,10 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--detections",
+        type=named,
         help="folder or .zip of result files res_img_N.txt or of craft detect's JSON, or a .json file of COCO results",
     )
-    parser.add_argument("--truth", required=True, help="folder of the dataset, or of its label files alone")
+    parser.add_argument("--truth", required=True, type=named, help="folder of the dataset, or of its label files alone")
     parser.add_argument("--protocol", choices=get_args(Protocol), required=True, help="official scoring protocol")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     parser.add_argument("--against", metavar="FOLDER", help="other result files, to compare with on the same images")
@@ -46,11 +50,13 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--per-image", type=output_file, metavar="FILE", help="file for every image's score as JSON")
     parser.add_argument(
         "--failures",
-        type=output_file,
+        type=output_image,
         metavar="FILE",
         help="file for a drawing of the worst scenes, missed words in red",
     )
-    parser.add_argument("--worst", type=int, default=12, help="number of scenes that --failures draws (default 12)")
+    parser.add_argument(
+        "--worst", type=at_least(1), default=12, help="number of scenes that --failures draws (default 12)"
+    )
     parser.add_argument(
         "--sweep",
         action="store_true",
@@ -70,7 +76,9 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--grid", action="append", default=[], metavar="NAME=V,V", help="with --sweep: values of a threshold to try"
     )
-    parser.add_argument("--workers", type=int, default=2, help="with --sweep: processes that decode (default 2)")
+    parser.add_argument(
+        "--workers", type=at_least(1), default=2, help="with --sweep: processes that decode (default 2)"
+    )
     parser.add_argument(
         "--maps",
         type=output_folder,

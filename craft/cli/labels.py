@@ -9,7 +9,9 @@ from craft.cli.arguments import (
     WEIGHTS_HELP,
     add_dataset_arguments,
     add_device_option,
+    at_least,
     dataset_settings,
+    named,
     output_file,
     output_folder,
 )
@@ -21,7 +23,7 @@ def add_convert_labels(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "convert-labels", help="write the labels of a dataset for another tool, and count what its format cannot hold"
     )
-    parser.add_argument("folder", help="folder of the dataset, or a label file")
+    parser.add_argument("folder", type=named, help="folder of the dataset, or a label file")
     parser.add_argument("--to", required=True, metavar="FORMAT", help="format to write, such as coco or labelme")
     parser.add_argument("out", type=output_folder, help="folder for the labels; images stay where they are")
     parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
@@ -46,7 +48,7 @@ def _convert_labels(options: argparse.Namespace) -> int:
 def add_label(verbs: argparse._SubParsersAction) -> None:
     """Add `craft label` to the verbs."""
     parser = verbs.add_parser("label", help="find the characters of a dataset's words with a network, to train on them")
-    parser.add_argument("folder", help="folder of the dataset, or a .jsonl file")
+    parser.add_argument("folder", type=named, help="folder of the dataset, or a .jsonl file")
     parser.add_argument(
         "--weights",
         required=True,
@@ -64,7 +66,7 @@ def add_label(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--height", type=int, default=64, help="height of the word crops, pixels (default 64)")
     add_device_option(parser)
     parser.add_argument(
-        "--workers", type=int, default=2, help="threads that split words while the network runs (default 2)"
+        "--workers", type=at_least(0), default=2, help="threads that split words while the network runs (default 2)"
     )
     add_dataset_arguments(parser)
     parser.set_defaults(run=_label)
@@ -94,7 +96,7 @@ def add_pack(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "pack", help="pack a dataset into tar shards (WebDataset layout) that training reads in place"
     )
-    parser.add_argument("folder", help="folder of the dataset, or a .jsonl file")
+    parser.add_argument("folder", type=named, help="folder of the dataset, or a .jsonl file")
     parser.add_argument("--out", required=True, type=output_folder, help="new folder for the shards and their index")
     parser.add_argument(
         "--shard-size", default="256M", help="largest size of a shard in bytes, or with K, M or G (default 256M)"

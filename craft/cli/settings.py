@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from craft.cli.arguments import add_set_option
+from craft.cli.arguments import add_set_option, named
 from craft.config import load_config
 
 
@@ -17,7 +17,7 @@ def add_config(verbs: argparse._SubParsersAction) -> None:
     listed.add_argument("--markdown", action="store_true", help="print the page docs/settings.md")
     listed.set_defaults(run=_list)
     shown = actions.add_parser("show", help="print the settings that a file comes to, with what it extends and --set")
-    shown.add_argument("config", help="configuration file")
+    shown.add_argument("config", type=named, help="configuration file")
     add_set_option(shown, "change a setting: ohem.ratio=5")
     shown.set_defaults(run=_show)
 

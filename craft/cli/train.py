@@ -11,7 +11,9 @@ from craft.cli.arguments import (
     add_dataset_arguments,
     add_device_option,
     add_set_option,
+    at_least,
     dataset_settings,
+    named,
     output_file,
     output_folder,
 )
@@ -24,7 +26,7 @@ def add_train(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "train", help="train a network; with torchrun -m craft train ... on several GPUs or machines"
     )
-    parser.add_argument("config", help="configuration file")
+    parser.add_argument("config", type=named, help="configuration file")
     add_set_option(parser, "change a setting: ohem.ratio=5")
     parser.add_argument(
         "--out", type=output_folder, help="run folder (default runs/ and the name of the configuration)"
@@ -88,11 +90,11 @@ def add_refine(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("datasets", nargs="*", help="datasets with labelled lines (default lines rendered on the fly)")
     parser.add_argument("--weights", required=True, metavar="NAME|FILE", help=f"the network: {WEIGHTS_HELP}")
     parser.add_argument("--out", type=output_file, required=True, help=".safetensors file to write")
-    parser.add_argument("--steps", type=int, default=1000, help="optimizer steps (default 1000)")
+    parser.add_argument("--steps", type=at_least(1), default=1000, help="optimizer steps (default 1000)")
     parser.add_argument("--batch-size", type=int, default=4, help="crops per step (default 4)")
     parser.add_argument("--crop-size", type=int, default=384, help="side of the crops in pixels (default 384)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices (default 0)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare crops (default 1)")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of all random choices (default 0)")
+    parser.add_argument("--workers", type=at_least(0), default=1, help="processes that prepare crops (default 1)")
     add_dataset_arguments(parser)
     add_device_option(parser)
     parser.set_defaults(run=_refine)
@@ -121,9 +123,11 @@ def add_bench(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "bench", help="time the parts of training: loader, targets, loss, step, and all of them together"
     )
-    parser.add_argument("config", help="configuration file of the training run")
+    parser.add_argument("config", type=named, help="configuration file of the training run")
     add_set_option(parser, "change a setting: training.batch_size=16")
-    parser.add_argument("--steps", type=int, default=20, help="batches or steps to time of each part (default 20)")
+    parser.add_argument(
+        "--steps", type=at_least(1), default=20, help="batches or steps to time of each part (default 20)"
+    )
     parser.add_argument(
         "--out", type=output_folder, help="folder for bench.json and bench.md; if left out, the table is only printed"
     )
@@ -148,7 +152,7 @@ def add_compare(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "compare", help="train variants of a configuration with several seeds; write tables and one HTML page"
     )
-    parser.add_argument("study", help="study file, such as configs/compare_quick.yaml")
+    parser.add_argument("study", type=named, help="study file, such as configs/compare_quick.yaml")
     parser.add_argument(
         "--out",
         type=output_folder,
@@ -156,7 +160,7 @@ def add_compare(verbs: argparse._SubParsersAction) -> None:
     )
     add_set_option(parser, "change the study: seeds=[0,1] budget.steps=50")
     parser.add_argument(
-        "--jobs", type=int, help="runs at the same time (default one per GPU, or as many as the cores allow)"
+        "--jobs", type=at_least(1), help="runs at the same time (default one per GPU, or as many as the cores allow)"
     )
     parser.add_argument(
         "--executor",

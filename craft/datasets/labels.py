@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,7 +110,7 @@ def make_word(
 ) -> Word:
     """Check a label and make it a word, don't care if it has neither a transcription nor characters.
 
-    The texts None, "" and "###" mean no transcription; the script "None" counts as none. Problems are those of
+    The texts None and "###", and those without a visible character, mean no transcription; the script "None" counts as none. Problems are those of
     `check_polygon` and `check_unicode`, without a location.
     """
     check_unicode(text or "", "text")
@@ -119,7 +120,7 @@ def make_word(
     if character_quads_xy is not None:
         characters = _check_quads(np.asarray(character_quads_xy, dtype=np.float64))
     text = text.strip() if text is not None else ""
-    usable = text not in ("", DONT_CARE_TEXT)
+    usable = text != DONT_CARE_TEXT and any(map(is_visible, text))
     return Word(
         polygon_xy=polygon,
         text=text if usable else None,
@@ -129,6 +130,11 @@ def make_word(
         confidence=confidence,
         source=source,
     )
+
+
+def is_visible(character: str) -> bool:
+    """Whether a character leaves a mark: not white space, a control character, or a joiner of zero width."""
+    return character.isalnum() or not (character.isspace() or unicodedata.category(character) in ("Cc", "Cf"))
 
 
 def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:

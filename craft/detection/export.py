@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from craft.atomic_files import shorten_name
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
 from craft.detection.image_search import DRAWN, find_images
 from craft.detection.result_writer import FORMATS, Format, ResultWriter
-from craft.errors import Problem
+from craft.errors import OUT_OF_MEMORY, Problem, is_out_of_memory
 from craft.images.pages import Page, read_pages
 
 _SHRUNK = 0.5  # of the image's size: below it, small text falls under reading size
@@ -163,7 +164,9 @@ class _Run:
             else:
                 pages = [read.page.image for read in batch]
                 every = list(self.detector.detect_many(pages, batch_size=len(batch), **parts))
-        except ValueError as error:
+        except (ValueError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                raise
             self.failures += [_problem(read.path, error) for read in batch]
             return
         for read, found in zip(batch, every, strict=True):
@@ -195,7 +198,7 @@ class _Run:
         read, found, future = self._pending.popleft()
         try:
             written = future.result()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             if isinstance(error, OSError) and error.errno in _FULL:
                 raise
             self.failures.append(_problem(read.path, error))
@@ -236,13 +239,14 @@ def _read_all(named: Sequence[tuple[Path, str]], *, dpi: int, frames: int) -> It
         try:
             for page in read_pages(path, dpi=dpi, every=frames):
                 yield _Read(path, name if page.number in (None, 1) else f"{name}.p{page.number}", page)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             yield _problem(path, error)
         yield path
 
 
 def _problem(path: Path, error: Exception) -> Problem:
-    return Problem(str(error).removeprefix(f"{path}: "), "the other files were searched", where=str(path))
+    what = OUT_OF_MEMORY if is_out_of_memory(error) else str(error).removeprefix(f"{path}: ")
+    return Problem(what, "the other files were searched", where=str(path))
 
 
 def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
@@ -273,11 +277,11 @@ def _replaced_results(out: Path, named: Sequence[tuple[Path, str]]) -> list[Prob
 
 
 def result_names(images: Sequence[Path]) -> list[str]:
-    """Name the results of images: their names without ending, made unique."""
+    """Name the results of images: their names without ending, made unique, and cut where no file could be called so."""
     stems = Counter(path.stem for path in images)
     names: dict[str, None] = {}
     for path in images:
-        base = path.stem if stems[path.stem] == 1 else path.name.replace(".", "_")
+        base = shorten_name(path.stem if stems[path.stem] == 1 else path.name.replace(".", "_"))
         name, number = base, 1
         while name in names:
             number += 1

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from craft.atomic_files import open_atomic
+from craft.atomic_files import open_atomic, shorten_name
 from craft.detection.detector import Detector
 from craft.models.digest import weights_digest
 from craft.models.exported import ExportedNetwork
@@ -56,7 +56,7 @@ def half_maps(
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
     for scene in tqdm(scenes, desc="maps", unit="scene"):
-        file = None if kept is None else kept / f"{scene.name}_{_image_key(scene)}.npz"
+        file = None if kept is None else kept / f"{shorten_name(scene.name)}_{_image_key(scene)}.npz"
         known = None if file is None or not file.is_file() else _read(file)
         if known is None:
             region, affinity, scale_xy = detector.score_maps(scene.image_path)

@@ -96,6 +96,8 @@ def read_weights(path: str | Path) -> Weights:
     """
     packaged = PACKAGED.get(str(path))
     path = find_weights(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; give the file of weights in it, such as {path / 'best.safetensors'}")
     if not path.is_file():
         raise ValueError(
             f"{path}: no such file; give the path of a .safetensors, .pth or .pt file of weights, or a name "

@@ -24,7 +24,19 @@ NEGATIVES = {
 }  # fmt: skip
 
 
-class QuickstartSettings(Settings):
+class _PresetSettings(Settings):
+    """Settings whose ranges run from low to high."""
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Self:
+        for name, value in self:
+            is_range = isinstance(value, tuple) and len(value) == 2 and name != "size_hw"
+            if is_range and not isinstance(value[0], str) and value[0] > value[1]:
+                raise ValueError(f"{name} is {list(value)}, from high to low; swap the two")
+        return self
+
+
+class QuickstartSettings(_PresetSettings):
     """The quickstart preset. Frozen: its defaults do not change, so that results stay comparable."""
 
     preset: Literal["quickstart"] = "quickstart"
@@ -38,7 +50,7 @@ class QuickstartSettings(Settings):
     clutter: int = Field(6, ge=0, description="Most groups of repeated strokes.")
 
 
-class StyleSettings(Settings):
+class StyleSettings(_PresetSettings):
     """How text and hard negatives are painted. Numbers are shares of blocks unless they say otherwise."""
 
     low_contrast: float = Field(0.08, ge=0, le=1, description="Text hardly lighter or darker than what is behind it.")
@@ -51,7 +63,7 @@ class StyleSettings(Settings):
     wear: float = Field(0.08, ge=0, le=1, description="Letters partly rubbed off.")
 
 
-class CameraSettings(Settings):
+class CameraSettings(_PresetSettings):
     """What the camera does. Numbers are shares of scenes unless they say otherwise."""
 
     lighting: float = Field(0.7, ge=0, le=1, description="Uneven light over the scene.")
@@ -67,7 +79,7 @@ class CameraSettings(Settings):
     jpeg_quality: tuple[int, int] = Field((25, 90), description="Range of the JPEG quality.")
 
 
-class FullSettings(Settings):
+class FullSettings(_PresetSettings):
     """Scenes to pretrain on: many scripts, layouts, appearances and hard negatives."""
 
     preset: Literal["full"] = "full"

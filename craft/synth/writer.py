@@ -18,8 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from craft.atomic_files import write_atomic
-from craft.datasets.formats import UNFINISHED
-from craft.datasets.jsonlines import write_scenes
+from craft.datasets.formats import FORMATS, UNFINISHED
+from craft.datasets.jsonlines import is_generated, read_json_lines, write_scenes
+from craft.datasets.label_format import Match
 from craft.geometry import quad_around
 from craft.images.drawing import encode_image
 from craft.memory import keep_freed_memory
@@ -68,21 +69,24 @@ def write_dataset(
     """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
 
     Where these are there for the other split, those of this one are called scenes_validation.jsonl and so on. `generator.json` records settings, counts, and the fonts and word lists used, with their licences. The bytes do not
-    depend on `workers`, the processes that render. Files of the same name are replaced.
+    depend on `workers`, the processes that render. Scenes of the split that are there from before are removed.
+    ValueError if the folder holds a dataset of another origin, which `scenes.jsonl` would hide.
     """
     if count < 1 or workers < 1:
         raise ValueError(f"count and workers must be at least 1, not {count} and {workers}")
     folder = Path(out)
+    _refuse_other_origin(folder)
+    ending = _ending_of_split(folder, split)
     for name in FOLDERS[split]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     marker = write_atomic(folder / UNFINISHED, "craft synth has not finished writing this dataset.\n")
+    _remove_scenes(folder, split, ending)
     write = partial(_write_scene, folder, settings, seed, split)
     tally: Tally = Counter()
     scenes: list[Scene] = []
     for scene, counts in tqdm(_map(write, count, workers), total=count, disable=not progress):
         scenes.append(scene)
         tally.update(counts)
-    ending = _ending_of_split(folder, split)
     write_scenes(folder / f"scenes{ending}.jsonl", scenes)
     summary = _summary(tally, count)
     record = {
@@ -96,6 +100,22 @@ def write_dataset(
     write_atomic(folder / f"generator{ending}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     marker.unlink()
     return summary
+
+
+def _refuse_other_origin(folder: Path) -> None:
+    ours = is_generated(folder) or (folder / UNFINISHED).is_file()
+    if folder.is_dir() and not ours and any(entry.recognise(folder) != Match.NONE for entry in FORMATS.values()):
+        raise ValueError(f"{folder}: holds a dataset that craft synth did not write; give another folder")
+
+
+def _remove_scenes(folder: Path, split: str, ending: str) -> None:
+    """Remove the scenes that an earlier dataset of the split wrote, which may have been more."""
+    path = folder / f"scenes{ending}.jsonl"
+    images, labels = FOLDERS[split]
+    for scene in read_json_lines(path).scenes if path.exists() else ():
+        name = Path(scene.image_path).name
+        (folder / images / name).unlink(missing_ok=True)
+        (folder / labels / f"gt_{Path(name).stem}.txt").unlink(missing_ok=True)
 
 
 def _ending_of_split(folder: Path, split: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from craft.atomic_files import shorten_name
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.batch import Batch, collate
@@ -113,7 +114,8 @@ def show_dataset(
     for number, sample in enumerate(tqdm(chosen, total=min(count, len(scenes)), desc="show")):
         for what in sample.unreadable:
             echo(f"left out: {what}")
-        paths.append(out / (f"{number:04d}_{sample.name}.jpg" if augmented else f"{sample.name}.jpg"))
+        name = shorten_name(sample.name)
+        paths.append(out / (f"{number:04d}_{name}.jpg" if augmented else f"{name}.jpg"))
         write_image(paths[-1], preview_sample(sample))
     return paths
 

@@ -279,3 +279,10 @@ def test_no_line_fails_unexplained(line, format):
 def test_a_2013_box_without_area_is_told_from_crossing_sides(line):
     with pytest.raises(Problem, match="box from"):
         parse_line(line, format="icdar2013")
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u200b\u200d\ufeff", "\0", " \u200e "])
+def test_a_text_of_nothing_visible_is_no_text(text):
+    word = parse_line(f"1,1,11,1,11,11,1,11,{text}", format="icdar2015")
+
+    assert (word.text, word.dont_care) == (None, True)
