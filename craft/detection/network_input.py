@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from craft.config import DetectionSettings
-from craft.images.reader import pillow_to_rgb, read_image
+from craft.images.reader import decode_image, pillow_to_rgb, read_image
 
-ImageLike = NDArray[np.uint8] | Image.Image | str | Path
+ImageLike = NDArray[np.uint8] | Image.Image | bytes | str | Path
 _STRIP = 4  # times as long as wide: beyond it, only so much of the length counts against the canvas
 STRIDE = 32  # the network halves its input five times
 
@@ -21,8 +21,8 @@ def load_image(image: ImageLike) -> NDArray[np.uint8]:
     """Bring an image into the form (H, W, 3) uint8, RGB.
 
     Args:
-        image: (H, W, 3), (H, W, 4), (H, W, 1) or (H, W) uint8, RGB, RGBA or grey; a Pillow image; or a path. Transparency is
-            laid on white, as in files.
+        image: (H, W, 3), (H, W, 4), (H, W, 1) or (H, W) uint8, RGB, RGBA or grey; a Pillow image; the bytes of an image
+            file; or a path. Transparency is laid on white, as in files.
 
     Raises:
         ValueError: the image cannot be read, or the array is empty or of another shape or type.
@@ -31,6 +31,8 @@ def load_image(image: ImageLike) -> NDArray[np.uint8]:
         return read_image(image)
     if isinstance(image, Image.Image):
         return pillow_to_rgb(image)
+    if isinstance(image, bytes | bytearray):
+        return decode_image(bytes(image))
     if image is None:
         raise ValueError(
             "image is None, which cv2.imread returns for a file that it cannot read; pass the path instead"

@@ -277,3 +277,11 @@ def test_save_original_round_trip_keeps_the_scores(tmp_path):
 
     expected = Detector(model, loaded.settings, device="cpu", precision="fp32").score_maps(image)
     np.testing.assert_allclose(loaded.score_maps(image)[0], expected[0], atol=1e-5)
+
+
+def test_the_bytes_of_a_file_are_an_image(tmp_path):
+    Image.fromarray(box_image()).save(tmp_path / "a.png")
+
+    assert (load_image((tmp_path / "a.png").read_bytes()) == load_image(tmp_path / "a.png")).all()
+    with pytest.raises(ValueError, match="is not an image"):
+        load_image(b"no image")

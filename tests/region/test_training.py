@@ -9,6 +9,7 @@ from craft.config import validate_config
 from craft.detection.detector import Detector
 from craft.models.region_head import region_path
 from craft.models.weights import build_model, read_weights
+from craft.region import training
 from craft.training.loop import train
 from craft.training.run_log import read_metrics
 
@@ -136,6 +137,21 @@ def test_bootstrap_collects_false_positives_and_logs_their_number_and_time(tiny_
     assert all(line["crops"] >= 6 and line["seconds"] > 0 for line in collections)
     assert collections[0]["false_positives"] + collections[1]["false_positives"] == collections[1]["kept"]
     assert len(list((tmp_path / "bootstrap").iterdir())) == 2
+
+
+def test_each_collection_looks_at_crops_that_no_earlier_one_saw(tiny_values, tmp_path, monkeypatch):
+    starts, build = [], training.build_loader
+
+    def record(datasets, **names):
+        starts.append(names["start_position"])
+        return build(datasets, **names)
+
+    monkeypatch.setattr(training, "build_loader", record)
+    tiny_values["training"]["steps"] = 7  # two crops each
+
+    train(config_of(tiny_values, sampler="bootstrap", train="alone", bootstrap_every=2, bootstrap_crops=5), tmp_path)
+
+    assert starts == [0, 6, 12]  # six crops are three batches
 
 
 @pytest.mark.parametrize("source", ["network", "components", "truth", "grid"])
