@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        print(f"craft {options.verb}: {OUT_OF_MEMORY}", file=sys.stderr)
+        advice = str(error) if type(error) is MemoryError and str(error) else OUT_OF_MEMORY
+        print(f"craft {options.verb}: {advice}", file=sys.stderr)
         return 2
     except (ValueError, FloatingPointError) as error:
         print(f"craft {options.verb}: {error}", file=sys.stderr)

@@ -178,7 +178,6 @@ def _demo(options: argparse.Namespace) -> int:
     from craft.demo.server import DemoServer
     from craft.detection.detector import Detector
 
-    bound_memory_of_sizes()
     overrides = detection_overrides(options.set)
     detector = Detector.from_weights(options.weights, device=options.device, refiner=options.lines, **overrides)
     with DemoServer(ScoredImages(detector), host=options.host, port=options.port) as server:
