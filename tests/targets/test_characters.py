@@ -5,7 +5,7 @@ import pytest
 
 from craft.geometry import quad_sides, signed_area
 from craft.scene import Scene, Word
-from craft.targets.characters import grapheme_clusters, split_evenly, with_characters
+from craft.targets.characters import grapheme_clusters, num_missing_characters, split_evenly, with_characters
 
 WORD = np.array([[0, 0], [30, 0], [30, 10], [0, 10]], dtype=np.float32)
 
@@ -180,3 +180,22 @@ def test_points_and_lines_are_split_where_they_are():
     assert split_evenly(np.full((4, 2), 7.0), "abc").tolist() == np.full((3, 4, 2), 7.0).tolist()
     line = split_evenly([[0, 5], [30, 5], [30, 5], [0, 5]], "abc")
     np.testing.assert_allclose(line[1], [[10, 5], [20, 5], [20, 5], [10, 5]])
+
+
+def test_a_letter_stays_with_the_invisible_sign_that_joins_it():
+    assert grapheme_clusters("a\u200db") == ["a\u200d", "b"]
+
+
+def test_words_whose_characters_are_known_miss_none():
+    known = Word(WORD, "ab", character_quads_xy=np.stack([WORD, WORD]))
+
+    assert [num_missing_characters(word) for word in (known, Word(WORD, "ab"), Word(WORD, dont_care=True))] == [0, 2, 0]
+
+
+def test_the_width_of_a_word_is_the_mean_of_its_upper_and_lower_side():
+    narrow_below = np.array([[0, 0], [20, 0], [15, 28], [5, 28]], dtype=np.float32)  # 15 wide on average, 28 high
+
+    first, second = split_evenly(narrow_below, "ab")
+
+    assert first[:, 1].max() <= second[:, 1].max()
+    assert second[:, 1].min() > 10  # the second character lies below the first

@@ -139,3 +139,21 @@ def test_affinity_is_empty_without_two_characters(count):
 
     assert quads.shape == (0, 4, 2)
     assert word.shape == (0,)
+
+
+def test_a_quad_with_a_nearly_straight_corner_becomes_the_parallelogram_of_its_mean_sides():
+    quad = np.array([[[50, 50], [70, 50], [60.0005, 60.0005], [50, 70]]], dtype=np.float64)
+    first, second, third, fourth = quad[0]
+    middle, right, down = (
+        quad[0].mean(axis=0),
+        (second + third - first - fourth) / 4,
+        (third + fourth - first - second) / 4,
+    )
+    instead = np.stack([middle - right - down, middle + right - down, middle + right + down, middle + down - right])
+
+    found, expected = (
+        ellipses(quads, np.zeros(1, np.int64), np.ones(1, np.float32), map_size_hw=SIZE_HW)
+        for quads in (quad, instead[None])
+    )
+
+    np.testing.assert_allclose(found.function, expected.function, rtol=1e-6, atol=1e-9)
