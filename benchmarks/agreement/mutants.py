@@ -68,32 +68,31 @@ def planted(mutant: Mutant) -> str:
     return (ROOT / mutant.file).read_text(encoding="utf-8").replace(mutant.old, mutant.new, 1)
 
 
-def read_mutants(path: Path = LIST) -> list[Mutant]:
-    """Read the list; ValueError names the lines whose old text does not stand exactly once in the present code."""
+def read_mutants(path: Path = LIST) -> tuple[list[Mutant], list[str]]:
+    """Read the list, and what in it is stale: faults whose old text does not stand exactly once in the present code."""
     mutants: list[Mutant] = []
     stale: list[str] = []
-    file, tests, old = "", tuple[str, ...](), ""
+    file, tests, old, count = "", tuple[str, ...](), "", 0
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         mark, _, rest = line.partition(" ")
         if mark == "==":
             file, _, names = rest.partition(" : ")
             tests = tuple(names.split())
-            stale += [f"{path.name}:{number}: there is no {test}" for test in tests if not exists(test)]
+            stale += [f"{path.name}:{number}: there is no {name}" for name in (file, *tests) if not exists(name)]
         elif mark == "-":
             old = rest
-            count = (ROOT / file).read_text(encoding="utf-8").count(old)
+            count = (ROOT / file).read_text(encoding="utf-8").count(old) if exists(file) else 0
             if count != 1:
                 stale.append(f"{path.name}:{number}: {old!r} stands {count} times in {file}")
         elif mark == "+":
-            mutants.append(Mutant(file, tests, old, rest))
-        elif mark == "?":
+            if count == 1:
+                mutants.append(Mutant(file, tests, old, rest))
+        elif mark == "?" and count == 1:
             last = mutants.pop()
             mutants.append(Mutant(last.file, last.tests, last.old, last.new, rest))
-        elif line and mark != "#":
+        elif line and mark not in "#?":
             stale.append(f"{path.name}:{number}: begins with none of ==, -, +, ? and #")
-    if stale:
-        raise ValueError("\n".join(["the list no longer fits the code; correct or remove:", *stale]))
-    return mutants
+    return mutants, stale
 
 
 def copy_project(folder: Path) -> None:
@@ -183,10 +182,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write the score to {PAGE.relative_to(ROOT)}")
     parser.add_argument("--all", action="store_true", help="try every fault again")
     options = parser.parse_args()
-    try:
-        mutants = read_mutants()
-    except ValueError as error:
-        sys.exit(str(error))
+    mutants, stale = read_mutants()
     if options.texts:
         mutants = [mutant for mutant in mutants if any(text in str(mutant) for text in options.texts)]
     known: dict[str, bool] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() and not options.all else {}
@@ -205,6 +201,8 @@ def main() -> None:
     print(f"{sum(caught.values())} of {len(mutants)} faults caught")
     if options.write:
         PAGE.write_text(page(mutants, caught), encoding="utf-8")
+    if stale:
+        sys.exit("\n".join(["the list no longer fits the code; correct or remove:", *stale]))
     sys.exit(int(any(not found and not mutant.reason for mutant, found in caught.items())))
 
 
