@@ -25,10 +25,12 @@ def score_in_groups(
     detection_polygons: Sequence[ArrayLike] | NDArray[np.floating],
     scores: ArrayLike | None,
     score: Callable[[Index, Index], ImageScore],
+    *,
+    reach: float = 0.0,
 ) -> ImageScore:
     """Score an image by `score`, given indices of words and of detections, at once or in groups; the result is the same.
 
-    No word of one group overlaps a detection of another, so that no protocol compares them. The last arguments before
+    No word of one group comes within `reach` pixels of a detection of another, so that no protocol compares them. The last arguments before
     `score` are those of `craft.evaluation.iou.evaluate_image`.
 
     Raises ValueError if more than 50 million pairs hang together.
@@ -36,7 +38,7 @@ def score_in_groups(
     words, found = np.arange(len(truth_polygons)), np.arange(len(detection_polygons))
     if len(words) * len(found) <= MOST_PAIRS:
         return score(words, found)
-    parts = [(*group, score(*group)) for group in _groups(truth_polygons, detection_polygons)]
+    parts = [(*group, score(*group)) for group in _groups(truth_polygons, detection_polygons, reach)]
     dont_care = dont_care_flags(truth_dont_care, len(words))
     ignored = np.zeros(len(found), dtype=bool)
     for _, own, part in parts:
@@ -78,13 +80,14 @@ def _with_counts(joined: ImageScore, parts: list[ImageScore]) -> ImageScore:
 
 
 def _groups(
-    truth: Sequence[ArrayLike] | NDArray[np.floating], detections: Sequence[ArrayLike] | NDArray[np.floating]
+    truth: Sequence[ArrayLike] | NDArray[np.floating],
+    detections: Sequence[ArrayLike] | NDArray[np.floating],
+    reach: float,
 ) -> Iterator[tuple[Index, Index]]:
     """Words and detections whose bounding boxes hang together, many such heaps at a time."""
     num_words = len(truth)
     boxes = shapely.box(*np.array([bounding_boxes(polygon) for polygon in (*truth, *detections)]).T)
-    # The organisers' DetEval boxes reach one pixel further.
-    grown = shapely.box(*np.add(shapely.bounds(boxes), (-1, -1, 1, 1)).T)
+    grown = shapely.box(*np.add(shapely.bounds(boxes), (-reach, -reach, reach, reach)).T)
     ends = shapely.STRtree(boxes).query(grown, predicate="intersects")
     heap = _components(len(boxes), ends)
     order = np.argsort(heap, kind="stable")
