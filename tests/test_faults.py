@@ -25,9 +25,7 @@ from craft.training.loop import train
 from craft.training.run_log import read_metrics
 
 
-@pytest.mark.parametrize(
-    "verb", ["cli.datasets._synth", "cli.labels._pack", "cli.labels._label", "cli.detect._detect"]
-)
+@pytest.mark.parametrize("verb", ["cli.datasets._synth", "cli.labels._pack", "cli.labels._label", "cli.detect._detect"])
 def test_ctrl_c_in_a_verb_exits_with_130_and_no_traceback(verb, tmp_path, monkeypatch, capsys):
     def interrupted(*_arguments, **_names):
         raise KeyboardInterrupt

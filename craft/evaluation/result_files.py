@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ Layout = Literal["boxes", "quads", "polygons"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _ERRORS_SHOWN = 20
+# What zipfile raises for damaged, encrypted and unknown entries.
+_DAMAGED_ZIP = (OSError, RuntimeError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error)
 _WANTED = {
     "boxes": "x1,y1,x2,y2 or x1,y1,...,x4,y4, optionally followed by a score and a text",
     "quads": "x1,y1,...,x4,y4, optionally followed by a score and a text",
@@ -125,7 +128,7 @@ def _contents(path: Path, ending: str = ".txt") -> Iterator[tuple[str, bytes]]:
                     yield name, archive.read(item)
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist; give the folder or zip with the result files") from None
-    except (OSError, zipfile.BadZipFile) as error:
+    except _DAMAGED_ZIP as error:
         raise ValueError(f"{path}: is neither a folder nor a readable zip ({error})") from None
 
 

@@ -189,3 +189,20 @@ def test_a_file_that_holds_no_coco_results_is_named(tmp_path, text):
 
     with pytest.raises(ValueError, match=r"results\.json: .*image_id, bbox"):
         read_results(path, layout="quads")
+
+
+@pytest.mark.parametrize(
+    "error", [NotImplementedError("compression"), EOFError(), IndexError("range"), RuntimeError("encrypted")]
+)
+def test_a_zip_whose_entries_cannot_be_read_is_named(tmp_path, monkeypatch, error):
+    path = tmp_path / "results.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("res_img_1.txt", "0,0,9,0,9,9,0,9")
+
+    def refuse(*_arguments, **_names):
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", refuse)
+
+    with pytest.raises(ValueError, match=r"results\.zip: is neither a folder nor a readable zip"):
+        read_results(path, layout="quads")
