@@ -405,7 +405,15 @@ class TrainingSettings(Settings):
     snapshots: tuple[int, ...] = Field(
         (), description="Steps after which the weights are also kept, as snapshots/step_N.safetensors."
     )
-    tensorboard: bool = Field(False, description="Also write TensorBoard events (needs the tensorboard extra).")
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        (), description="Services that the numbers of metrics.jsonl also go to; each is an extra of its name."
+    )
+    tensorboard: bool = Field(False, description="The same as tensorboard among `loggers`, as in earlier versions.")
+
+    @property
+    def all_loggers(self) -> tuple[str, ...]:
+        """The loggers by either setting."""
+        return tuple(dict.fromkeys((*self.loggers, *(["tensorboard"] if self.tensorboard else []))))
 
 
 class DetectionSettings(Settings):

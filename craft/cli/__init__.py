@@ -3,7 +3,7 @@
 A file imports only from files above it:
 
     arguments  Arguments that several verbs share.
-    train      Verbs on networks: train, bench, compare, convert.
+    train      Verbs on networks: train, watch, refine, bench, compare, convert.
     datasets   Verbs on datasets: check, show, synth.
     labels     Verbs that write the labels of a dataset anew: convert-labels, label, pack.
     detect     Verbs that run networks: detect and export.

@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         labels.add_pack,
         train.add_train,
         train.add_refine,
+        train.add_watch,
         train.add_bench,
         detect.add_detect,
         detect.add_export,

@@ -1,4 +1,4 @@
-"""Verbs on networks: train, refine, bench, compare, convert."""
+"""Verbs on networks: train, watch, refine, bench, compare, convert."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from craft.cli.arguments import (
     named,
     output_file,
     output_folder,
+    user_path,
 )
 from craft.config import Config, load_config
 from craft.config_files import parse_settings
@@ -115,6 +116,26 @@ def _refine(options: argparse.Namespace) -> int:
         device=options.device,
     )
     print(f"{options.out}: {options.steps} steps, loss {loss:.4f}; use it with craft detect --lines {options.out}")
+    return 0
+
+
+def add_watch(verbs: argparse._SubParsersAction) -> None:
+    """Add `craft watch` to the verbs."""
+    parser = verbs.add_parser(
+        "watch", help="serve the page of a run, with curves, maps and found words, while it trains"
+    )
+    parser.add_argument("folder", type=user_path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to serve on (default 127.0.0.1, this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=8008, help="port (default 8008)")
+    parser.set_defaults(run=_watch)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from craft.training.watch import serve_report
+
+    serve_report(options.folder, host=options.host, port=options.port, echo=print)
     return 0
 
 

@@ -10,7 +10,10 @@ A file imports only from files above it:
     finite_check  Stops a run whose loss is no longer finite, and saves the batch.
     meter         Sums over the steps between two log lines, kept on the device until the line is written.
     progress      The progress bar of a run, whose time left counts the validations to come.
-    run_log       What a run writes about itself: its environment, metrics.jsonl and, optionally, TensorBoard events.
+    loggers       Services that the numbers of a run also go to: TensorBoard, Weights & Biases, MLflow.
+    run_log       What a run writes about itself: its environment and metrics.jsonl.
+    report        The page of a run, report.html: curves, scores, maps, and the words found in fixed scenes.
+    watch         Serves the page of a run while it trains.
     schedule      The learning rate and OHEM ratio of a step, the optimizer, and the moving average.
     signals       Signals that end a run, recorded so that the loop can save a checkpoint and exit.
     unreadable    Images that turn out to be unreadable during a run: passed over, counted and named.

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from craft.atomic_files import write_atomic
 from craft.config import Config
 from craft.datasets.batch import Batch
+from craft.detection.detector import Detector
 from craft.distributed.processes import (
     any_process,
     gather_objects,
@@ -22,12 +23,14 @@ from craft.distributed.processes import (
     wait_for_all,
 )
 from craft.models.device import choose_precision
+from craft.models.inference import evaluation_mode
 from craft.ohem.loss import PixelLoss
 from craft.targets.heatmaps import Targets
 from craft.training.batch import CHARACTERS, batch_digest
 from craft.training.checkpoint import CHECKPOINT, PREVIOUS_CHECKPOINT
-from craft.training.preview import write_map_image
+from craft.training.preview import write_found_words, write_map_image
 from craft.training.progress import RunProgress
+from craft.training.report import FOUND, write_report
 from craft.training.run import Run, start_run, training_batches
 from craft.training.run_log import read_metrics
 from craft.training.schedule import learning_rate_at
@@ -188,6 +191,11 @@ def _evaluate(run: Run) -> None:
             write_atomic(run.folder / "scores.json", best + "\n")
     # Last: a run that dies before this line validates again when it is resumed.
     run.log.write("validation", state.step, values)
+    if processes.writes:
+        with evaluation_mode(state.validated_model):
+            detector = Detector(state.validated_model, run.config.detection, device=str(processes.device))
+            write_found_words(run.folder / FOUND, state.step, detector, run.validation)
+        write_report(run.folder)
 
 
 def _validate_if_missed(run: Run) -> None:

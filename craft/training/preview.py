@@ -20,6 +20,7 @@ from craft.datasets.batch import Batch, collate
 from craft.datasets.collection import read_scenes
 from craft.datasets.scene_dataset import SceneDataset
 from craft.datasets.scene_source import read_scene_image
+from craft.detection.detector import Detector
 from craft.errors import Problem
 from craft.images.drawing import (
     CHARACTER_COLOUR,
@@ -27,6 +28,7 @@ from craft.images.drawing import (
     WORD_COLOUR,
     add_caption,
     draw_polygons,
+    fit_long_side,
     heat_map,
     overlay_map,
     overlay_mask,
@@ -43,6 +45,7 @@ from craft.training.batch import batch_targets
 from craft.training.datasets import open_synthetic
 
 _CROPS_SHOWN = 4
+_SCENES_SHOWN, _SCENE_SIDE = 4, 480  # with found words; pixels
 _GAP = 4  # pixels between panels
 _GAP_GREY = 128
 
@@ -203,3 +206,19 @@ def _weight_map(weights: NDArray[np.float32], target: NDArray[np.float32]) -> ND
     heaviest = max(float(background.max(initial=0.0)), 1e-12)
     levels = (255 * np.clip(weights / heaviest, 0, 1)).astype(np.uint8)
     return np.repeat(levels[..., None], 3, axis=2)
+
+
+def write_found_words(folder: Path, step: int, detector: Detector, scenes: Sequence[Scene]) -> None:
+    """Draw the words found in the first scenes, green, over their labels, blue, into one image file of a step."""
+    tiles = []
+    for scene in scenes[:_SCENES_SHOWN]:
+        try:
+            pixels = read_scene_image(scene)
+        except Problem:
+            continue  # validation names it
+        drawn = draw_polygons(pixels, [word.polygon_xy for word in scene.words], colour=CHARACTER_COLOUR)
+        drawn = draw_polygons(drawn, detector.detect(pixels).quads_xy, colour=WORD_COLOUR)
+        tiles.append(add_caption(fit_long_side(drawn, _SCENE_SIDE), scene.name))
+    if tiles:
+        folder.mkdir(exist_ok=True)
+        write_image(folder / f"step_{step:06d}.jpg", tile_images(tiles, columns=2, gap=_GAP, ground=_GAP_GREY))

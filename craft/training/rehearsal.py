@@ -163,7 +163,7 @@ def duration(seconds: float) -> str:
 
 def _rehearse(config: Config, rehearse: Callable[[Run, Path], _Result]) -> _Result:
     """Start a run in a folder that is removed afterwards."""
-    training = config.training.model_copy(update={"tensorboard": False, "snapshots": ()})
+    training = config.training.model_copy(update={"tensorboard": False, "loggers": (), "snapshots": ()})
     config = config.model_copy(update={"training": training})
     processes = start_processes(config.training.device)
     try:

@@ -20,9 +20,10 @@ from craft.teacher.relabeller import Relabeller
 from craft.training.checkpoint import CHECKPOINT
 from craft.training.datasets import read_training_datasets, read_validation_scenes
 from craft.training.finite_check import FiniteWatch
+from craft.training.loggers import check_loggers
 from craft.training.meter import IntervalMeter
 from craft.training.run_folder import check_run_folder, open_run_folder
-from craft.training.run_log import RunLog, check_tensorboard
+from craft.training.run_log import RunLog
 from craft.training.state import RunState, build_state, restore_state
 from craft.training.unreadable import UnreadableImages
 
@@ -53,8 +54,7 @@ def start_run(config: Config, folder: Path, processes: Processes, *, resume: boo
     """Read and build everything that a run needs, and open its folder; raises as `train`."""
     echo: Callable[[str], None] = tqdm.write if processes.writes else (lambda _message: None)
     continues = check_run_folder(folder, config, resume=resume, processes=processes.world_size)
-    if config.training.tensorboard:
-        check_tensorboard()
+    check_loggers(config.training.all_loggers)
     datasets = read_training_datasets(config.data, echo=echo)
     validation = read_validation_scenes(config.data, echo=echo)
     state = build_state(config, processes, echo=echo)
@@ -65,7 +65,7 @@ def start_run(config: Config, folder: Path, processes: Processes, *, resume: boo
         open_run_folder(folder, config, resume=resume, device=processes.device, processes=processes.world_size)
     wait_for_all(processes)
     after_step = state.step if continues else -1
-    log = RunLog(folder, writes=processes.writes, after_step=after_step, tensorboard=config.training.tensorboard)
+    log = RunLog(folder, writes=processes.writes, after_step=after_step, loggers=config.training.all_loggers)
     unreadable = UnreadableImages(tqdm.write)
     relabeller = None
     if config.data.characters.source == "teacher":

@@ -27,6 +27,7 @@ _FREE_TO_CHANGE = (
     "training.save_every",
     "training.pictures_every",
     "training.snapshots",
+    "training.loggers",
     "training.tensorboard",
 )
 # Settings that may change with the number of processes, as long as a step has as many crops as before.

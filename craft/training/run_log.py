@@ -1,4 +1,4 @@
-"""What a run writes about itself: its environment, metrics.jsonl and, optionally, TensorBoard events."""
+"""What a run writes about itself: its environment and metrics.jsonl, whose numbers also go to loggers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torchvision
 
 import craft
 from craft.atomic_files import write_atomic
+from craft.training.loggers import Logger, open_loggers
 
 
 class RunLog:
@@ -24,19 +26,18 @@ class RunLog:
         folder: the run folder.
         writes: False makes every call do nothing, for the other processes.
         after_step: lines of later steps are cut first, since resuming computes them again; -1 cuts all.
-        tensorboard: write TensorBoard events too.
+        loggers: services that the numbers also go to.
     """
 
-    def __init__(self, folder: Path, *, writes: bool, after_step: int, tensorboard: bool) -> None:
+    def __init__(self, folder: Path, *, writes: bool, after_step: int, loggers: Sequence[str] = ()) -> None:
         self._file = None
-        self._events = None
+        self._loggers: list[Logger] = []
         if not writes:
             return
         path = folder / "metrics.jsonl"
         cut_metrics(path, after_step=after_step)
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open for as long as the run, closed in close()
-        if tensorboard:
-            self._events = _open_events(folder, after_step)
+        self._loggers = open_loggers(loggers, folder, after_step=after_step)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Append a line: its kind ("train", "validation", ...), the steps done, and numbers, strings and lists by name."""
@@ -44,17 +45,16 @@ class RunLog:
             return
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         self._file.flush()
-        if self._events is not None:
-            for name, value in values.items():
-                if isinstance(value, (int, float)):
-                    self._events.add_scalar(f"{kind}/{name}", value, step)
+        numbers = {f"{kind}/{name}": value for name, value in values.items() if isinstance(value, int | float)}
+        for logger in self._loggers:
+            logger.write(numbers, step)
 
     def close(self) -> None:
         """Close the files."""
         if self._file is not None:
             self._file.close()
-        if self._events is not None:
-            self._events.close()
+        for logger in self._loggers:
+            logger.close()
 
 
 def cut_metrics(path: Path, *, after_step: int) -> None:
@@ -121,25 +121,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
-
-
-def check_tensorboard() -> Any:
-    """Return TensorBoard's writer.
-
-    Raises:
-        ValueError: it is not installed.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ValueError(
-            "training.tensorboard is on, but TensorBoard is not installed; pip install 'craft-ohem[tensorboard]'"
-        ) from None
-    return SummaryWriter
-
-
-def _open_events(folder: Path, after_step: int) -> Any:
-    return check_tensorboard()(str(folder / "tensorboard"), purge_step=after_step + 1)
 
 
 def _program() -> str:

@@ -21,7 +21,7 @@ def test_lines_after_the_step_and_a_torn_line_are_cut(tmp_path):
 
 def test_log_appends_after_what_was_kept(tmp_path):
     for after_step in (0, 1):
-        log = RunLog(tmp_path, writes=True, after_step=after_step, tensorboard=False)
+        log = RunLog(tmp_path, writes=True, after_step=after_step)
         log.write("train", 1, {"loss": after_step})
         log.write("train", 2, {"loss": after_step})
         log.close()
@@ -31,7 +31,7 @@ def test_log_appends_after_what_was_kept(tmp_path):
 
 
 def test_other_processes_write_nothing(tmp_path):
-    log = RunLog(tmp_path, writes=False, after_step=0, tensorboard=False)
+    log = RunLog(tmp_path, writes=False, after_step=0)
     log.write("train", 1, {"loss": 1.0})
     log.close()
 
@@ -50,12 +50,12 @@ def test_tensorboard_that_is_not_installed_is_named_with_its_remedy(tmp_path, mo
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
 
     with pytest.raises(ValueError, match=r"pip install 'craft-ohem\[tensorboard\]'"):
-        RunLog(tmp_path, writes=True, after_step=0, tensorboard=True)
+        RunLog(tmp_path, writes=True, after_step=0, loggers=["tensorboard"])
 
 
 def test_tensorboard_gets_the_numbers_of_a_line(tmp_path):
     pytest.importorskip("tensorboard")
-    log = RunLog(tmp_path, writes=True, after_step=0, tensorboard=True)
+    log = RunLog(tmp_path, writes=True, after_step=0, loggers=["tensorboard"])
     log.write("train", 1, {"loss": 0.5, "scenes": ["img_1"]})
     log.close()
 

@@ -1,0 +1,80 @@
+"""The page of a run, report.html: curves, scores, maps, and the words found in fixed scenes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from craft.atomic_files import write_atomic
+from craft.images.html_page import curves, html_page, image, paragraph, section, table
+from craft.training.run_log import read_metrics
+
+REPORT = "report.html"
+FOUND, MAPS = "found", "maps"
+_CURVES = {
+    "loss": ("loss", "loss_region", "loss_affinity"),
+    "kept pixels of a crop, region": ("kept_positives_region", "kept_negatives_region"),
+    "kept pixels of a crop, affinity": ("kept_positives_affinity", "kept_negatives_affinity"),
+    "learning rate": ("learning_rate",),
+    "gradient norm": ("gradient_norm",),
+    "images a second": ("images_per_second",),
+}
+_MOST_POINTS = 400  # of a curve
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html of a run folder from what the run has written so far."""
+    return write_atomic(folder / REPORT, report_page(folder), durable=False)
+
+
+def report_page(folder: Path, *, reload_seconds: int | None = None) -> str:
+    """Put together the page of the run in a folder; ValueError if there is none.
+
+    `reload_seconds` lets a browser load the page again and again.
+    """
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        raise ValueError(f"{folder}: holds no metrics.jsonl; give the folder of a run that has begun")
+    steps, validations = (read_metrics(path, kind=kind) for kind in ("train", "validation"))
+    parts = [paragraph(_summary(steps, validations))]
+    parts.append(section("Training", *(_curve(name, keys, steps) for name, keys in _CURVES.items())))
+    if validations:
+        scores = _curve("validation", ("hmean", "precision", "recall"), validations)
+        best = max(validations, key=lambda line: line["hmean"])
+        keys = ("step", "precision", "recall", "hmean")
+        rows = [
+            ("", *keys),
+            *(
+                (name, *(_short(line[key]) for key in keys))
+                for name, line in (("best", best), ("last", validations[-1]))
+            ),
+        ]
+        parts.append(section("Validation", scores, table(rows)))
+    for title, name in (
+        ("Words found in fixed scenes (green) and labels (blue)", FOUND),
+        ("Maps and kept pixels of the last batch drawn: target, score, weight in the loss", MAPS),
+    ):
+        files = sorted((folder / name).glob("step_*.jpg")) if (folder / name).is_dir() else []
+        if files:
+            parts.append(section(title, image(files[-1].read_bytes(), files[-1].stem.replace("_", " "))))
+    return html_page(f"Run {folder.absolute().name}", parts, reload_seconds=reload_seconds)
+
+
+def _summary(steps: list[dict[str, Any]], validations: list[dict[str, Any]]) -> str:
+    done = steps[-1]["step"] if steps else 0
+    best = f", best H-mean {max(line['hmean'] for line in validations):.3f}" if validations else ""
+    return f"{done:,} steps done{best}; written {time.strftime('%Y-%m-%d %H:%M:%S')}."
+
+
+def _curve(name: str, keys: tuple[str, ...], lines: list[dict[str, Any]]) -> str:
+    thinned = lines[:: 1 + len(lines) // _MOST_POINTS]
+    drawn = []
+    for key in keys:
+        there = [line for line in thinned if isinstance(line.get(key), int | float)]
+        drawn.append((key, [line["step"] for line in there], [line[key] for line in there]))
+    return curves(name, drawn)
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
