@@ -27,7 +27,7 @@ def detector(**settings) -> Detector:
     return Detector(BrightIsText(), DetectionSettings(sizing="auto", **settings), device="cpu", precision="fp32")
 
 
-@pytest.mark.parametrize(("height", "passes"), [(24, 2), (50, 1)])
+@pytest.mark.parametrize(("height", "passes"), [(15, 2), (50, 1)])
 def test_a_shrunk_image_with_small_words_is_searched_once_more_at_full_scale(height, passes):
     finder = detector(magnify=1.0, canvas=320, tile=0)
 
@@ -68,7 +68,7 @@ def test_an_image_without_words_is_searched_once():
 
 
 def test_words_are_small_if_half_of_them_are():
-    assert has_small_words(boxes((0, 0, 40, 7), (0, 20, 40, 60), scale=1.5))
+    assert has_small_words(boxes((0, 0, 40, 6), (0, 20, 40, 60), scale=1.5))
     assert not has_small_words(boxes((0, 0, 40, 20), (0, 30, 40, 50), (0, 60, 40, 61), scale=1.5))
     assert not has_small_words(boxes())
 
