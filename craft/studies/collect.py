@@ -7,7 +7,7 @@ import math
 import statistics
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zipfile import BadZipFile
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from craft.config import Config
 from craft.evaluation.thresholds import Thresholds
-from craft.studies.scores import DETECTIONS, GridScores, read_scores
+from craft.studies.scores import DETECTIONS, GridScores, read_scores, without_text_threshold
 from craft.studies.statistics import Estimate, bootstrap_difference, estimate, holm, p_value, paired_difference
 from craft.studies.study import DONE, Run, Study, read_study, study_runs
 from craft.training.run_folder import read_run_config, read_run_record
@@ -251,7 +251,7 @@ def _metrics(result: RunResult, split: str, index: int, grid: Sequence[Threshold
     reported = result.scores[f"{split}/report"]
     precision, recall, hmean = (float(values[index]) for values in reported.totals())
     metrics = {"hmean": hmean, "precision": precision, "recall": recall}
-    everything = _without_text_threshold(grid, index)
+    everything = without_text_threshold(grid, index)
     ranked = {
         "average_precision": reported.average_precision(everything),
         "precision_at_recall": reported.precision_at_recall(everything, RECALL),
@@ -263,16 +263,6 @@ def _metrics(result: RunResult, split: str, index: int, grid: Sequence[Threshold
         metrics["clean_scenes"] = float((textless[:, DETECTIONS] == 0).mean())
         metrics["false_words"] = float(textless[:, DETECTIONS].mean())
     return metrics
-
-
-def _without_text_threshold(grid: Sequence[Thresholds], index: int) -> int:
-    """The combination with the lowest text threshold and everything else as in this one."""
-    alike = [
-        (at.text_threshold, number)
-        for number, at in enumerate(grid)
-        if replace(at, text_threshold=grid[index].text_threshold) == grid[index]
-    ]
-    return min(alike)[1]
 
 
 def _read_run(run: Run, out: Path) -> RunResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from craft.atomic_files import open_atomic
 from craft.evaluation.image_score import ImageScore, harmonic_mean
 from craft.evaluation.precision_recall import average_precision
+from craft.evaluation.thresholds import Thresholds
 
 MATCHED, DETECTIONS, WORDS = range(3)  # columns of GridScores.counts
 DETECTION = np.dtype([("combination", np.int16), ("scene", np.int32), ("score", np.float32), ("hit", np.bool_)])
@@ -85,6 +86,16 @@ def concatenate_scores(parts: Sequence[GridScores]) -> GridScores:
     for own, start in zip(detections, starts, strict=True):
         own["scene"] += np.int32(start)
     return GridScores(np.concatenate([part.counts for part in parts], axis=1), np.concatenate(detections))
+
+
+def without_text_threshold(grid: Sequence[Thresholds], index: int) -> int:
+    """Return the index of the combination with the lowest text threshold and everything else as at this index."""
+    alike = [
+        (at.text_threshold, number)
+        for number, at in enumerate(grid)
+        if replace(at, text_threshold=grid[index].text_threshold) == grid[index]
+    ]
+    return min(alike)[1]
 
 
 def write_scores(path: Path, scores: dict[str, GridScores]) -> None:
