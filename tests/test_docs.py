@@ -1,6 +1,7 @@
 """The examples of docs/python.md run, and the links between documents lead somewhere."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 import craft
+from craft.cli.command import _parser as command_line_parser
+from craft.config import load_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "data" / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -88,3 +91,16 @@ def test_every_fault_of_the_matrix_names_tests_that_exist():
     assert all(
         "`test_" in row for row in rows if row.startswith("| ") and "---" not in row and "fault | what" not in row
     )
+
+
+@pytest.mark.parametrize("page", ["docs/own_data.md", "data/README.md"])
+def test_every_command_of_the_guides_on_data_is_one_that_craft_understands(page):
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("craft ")]
+
+    assert commands
+    for command in commands:
+        options = command_line_parser().parse_args(command)
+        if getattr(options, "config", None):
+            load_config(ROOT / options.config, overrides=options.set)
