@@ -12,7 +12,6 @@ from craft.models.weights import read_weights
 from craft.ohem.loss import pixel_loss
 from craft.targets.heatmaps import Targets
 from craft.training import loop
-from craft.training.batch import batch_targets
 from craft.training.checkpoint import read_checkpoint
 from craft.training.datasets import read_training_datasets
 from craft.training.finite_check import FiniteWatch
@@ -127,8 +126,9 @@ def test_the_loss_takes_every_ohem_setting(tiny_values, scope):
     config = validate_config(tiny_values, where="test")
     batch = first_batch(tiny_values)
     scores = torch.rand(2, 2, 32, 32, generator=torch.Generator().manual_seed(0))
-    targets = batch_targets(batch, CPU)
-    few = Targets(targets.maps * (torch.arange(32) < 10), targets.confidence)  # so that ratio and minimum decide
+    maps = torch.zeros(2, 2, 32, 32)
+    maps[:, :, 0, :10] = 1  # ten pixels of text, so that the ratio decides
+    few = Targets(maps, torch.ones_like(maps))
 
     for step, ratio in ((0, 1.0), (1, 3.0), (2, 9.0)):
         found = maps_loss(scores, batch, few, config, step=step)
@@ -137,6 +137,7 @@ def test_the_loss_takes_every_ohem_setting(tiny_values, scope):
         wanted = pixel_loss(scores, few.maps, few.confidence, batch.seeds, **settings)
         assert found.loss == wanted.loss
         assert torch.equal(found.kept_negatives, wanted.kept_negatives)
+        assert found.kept_negatives.sum(dim=0).tolist() == [int(20 * ratio)] * 2
 
 
 def test_the_average_is_validated_and_shipped_and_snapshots_are_of_what_is_trained(tiny_values, tmp_path, monkeypatch):
