@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from craft.images.drawing import encode_image
 
 COLOURS = ("#3564d9", "#d9622b", "#2a9d6f", "#b23aa6")
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 190, 46, 20  # of a chart, pixels
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 480, 190, 72, 20  # of a chart, pixels
 _SPACE = " "
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem;color:#1b2330;background:#fff}
