@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import cv2
@@ -141,11 +142,21 @@ class _Batches(Iterator[Batch]):
     def __next__(self) -> Batch:
         try:
             return next(self._batches)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, EOFError, OSError) as error:  # OSError: the connection to a dead process breaks
+            processes = self._batches._workers  # type: ignore[attr-defined]  # torch offers no public way
+            if not has_lost_worker(error) and not wait([process.sentinel for process in processes], timeout=2):
                 raise
-            remedy = "was memory short? add --resume to go on from the last checkpoint, with fewer data.workers"
-            raise ValueError(f"a loader process ended ({str(error).partition('.')[0]}); {remedy}") from error
+            raise ValueError(LOST_WORKER) from error
+
+
+LOST_WORKER = (
+    "a loader process ended; was memory short? add --resume to go on from the last checkpoint, with fewer data.workers"
+)
+
+
+def has_lost_worker(error: BaseException) -> bool:
+    """Whether an error is torch's about a loader process that died; its signal handler raises it anywhere."""
+    return isinstance(error, RuntimeError) and "DataLoader worker (pid" in str(error)
 
 
 _loaders: weakref.WeakSet[_Batches] = weakref.WeakSet()

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from craft.atomic_files import write_atomic
 from craft.config import Config
 from craft.datasets.batch import Batch
+from craft.datasets.loader import LOST_WORKER, has_lost_worker
 from craft.detection.detector import Detector
 from craft.distributed.processes import (
     any_process,
@@ -78,6 +79,10 @@ def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome
             return _train(start_run(config, folder, processes, resume=resume), signals)
     except OUT_OF_MEMORY as error:
         raise MemoryError(out_of_memory_advice(config, processes.device)) from error
+    except RuntimeError as error:
+        if has_lost_worker(error):
+            raise ValueError(LOST_WORKER) from error
+        raise
     finally:
         stop_processes(processes)
 
