@@ -88,7 +88,7 @@ def train_heads(config: Config, variants: Sequence[HeadVariant], folder: Path, p
     learners = [_Learner(variant, path, config, processes) for variant in wanted]
     proposer = None if path.proposals is None else build_optimizer(path.proposals, config.optimizer)
     _drop_lines(folder / "metrics.jsonl", {variant.name for variant in wanted})
-    log = RunLog(folder, writes=True, after_step=config.training.steps, tensorboard=False)
+    log = RunLog(folder, writes=True, after_step=config.training.steps)
     batches = _loader(config, sets)
     for step in tqdm(range(config.training.steps), desc=f"heads {folder.name}"):
         batch = next(batches)

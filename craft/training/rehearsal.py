@@ -120,7 +120,7 @@ def find_learning_rate(config: Config, out: Path, *, steps: int = 100) -> Learni
         for step in tqdm(range(steps), desc="learning rate", disable=not run.processes.writes):
             rate = _LOWEST * (_HIGHEST / _LOWEST) ** (step / max(1, steps - 1))
             try:
-                loss = float(_step(run, rate)[2].loss)
+                loss = float(_step(run, rate)[2].loss.detach())
             except FloatingPointError:
                 break
             average = _SMOOTHING * average + (1 - _SMOOTHING) * loss

@@ -16,7 +16,7 @@ import craft
 from craft.config import Config, dump_config
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT, DEFAULT_BACKBONE
-from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters
+from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters, unchanged
 from craft.models.region_head import add_region_path
 from craft.models.weights import Weights, backbone_of, load_into, read_weights, save_safetensors, width_of
 from craft.region.training import architecture_of
@@ -122,7 +122,7 @@ def restore_state(state: RunState, path: Path, processes: Processes) -> None:
 
 def _freeze_again(model: nn.Module) -> None:
     """Fold frozen batch norm layers of a checkpoint from before they were folded."""
-    if not any(norm.weight.requires_grad for norm in batch_norm_layers(model)):
+    if any(norm.forward is unchanged for norm in batch_norm_layers(model)):
         freeze_batch_norm(model)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from craft.datasets.jsonlines import read_json_lines, write_scenes
+from craft.datasets.labels import is_visible
 from craft.scene import Scene, Word
 
 QUAD = [[0, 0], [20, 0], [20, 10], [0, 10]]
@@ -254,7 +255,7 @@ def words(draw):
     side, shift = draw(square_sides), draw(shifts)
     quad = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * np.float32(side) + shift).astype(np.float32)
     text = draw(st.one_of(st.none(), st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)))
-    text = text.strip() or None if text is not None and text.strip() != "###" else None
+    text = text.strip() if text is not None and text.strip() != "###" and any(map(is_visible, text)) else None
     characters = draw(st.sampled_from([None, np.stack([quad, quad])]))
     return Word(
         quad,

