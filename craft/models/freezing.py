@@ -60,6 +60,21 @@ def freeze_batch_norm(model: nn.Module) -> None:
     model.train(model.training)
 
 
+def is_folded(model: nn.Module) -> bool:
+    """Whether the weights of a CRAFT were trained with frozen, folded batch norm.
+
+    Layers that are the identity must stay frozen: normalised by a batch, features would no longer fit the convolutions.
+    """
+    norms = list(batch_norm_layers(model))
+    biases = (layer.bias for layer in model.modules() if isinstance(layer, nn.Conv2d) and layer.bias is not None)
+    return bool(norms) and all(map(_is_identity, norms)) and any(bool(bias.any()) for bias in biases)
+
+
+def _is_identity(norm: _BatchNorm) -> bool:
+    parts = ((norm.weight, 1), (norm.bias, 0), (norm.running_mean, 0), (norm.running_var, 1))
+    return all(part is not None and bool(((part - value).abs() <= 2 * norm.eps).all()) for part, value in parts)
+
+
 @torch.no_grad()
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     if convolution.bias is None or norm.running_mean is None or norm.running_var is None:

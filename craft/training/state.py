@@ -16,7 +16,7 @@ import craft
 from craft.config import Config, dump_config
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT, DEFAULT_BACKBONE
-from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters, unchanged
+from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters, is_folded, unchanged
 from craft.models.region_head import add_region_path
 from craft.models.weights import Weights, backbone_of, load_into, read_weights, save_safetensors, width_of
 from craft.region.training import architecture_of
@@ -89,7 +89,10 @@ def build_state(config: Config, processes: Processes, *, echo: Callable[[str], N
         freeze_parameters(model, config.freeze)
     if config.region.enabled and config.region.train == "alone":
         freeze_parameters(model, [f"{name}." for name, _part in model.named_children() if name != "region"])
-    if config.model.freeze_batch_norm:
+    folded = config.weights is not None and is_folded(model)
+    if folded and not config.model.freeze_batch_norm:
+        echo(f"{config.weights}: trained with frozen batch norm, which stays frozen")
+    if folded or config.model.freeze_batch_norm:
         freeze_batch_norm(model)
     average, rule = None, None
     if config.optimizer.average_decay > 0:

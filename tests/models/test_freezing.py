@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters
+from craft.models.freezing import batch_norm_layers, freeze_batch_norm, freeze_parameters, is_folded
+from craft.models.weights import build_model, read_weights, save_safetensors
 from tests.models.test_craft import random_images, small_model, train_two_steps
 
 
@@ -39,6 +40,19 @@ def test_frozen_batch_norm_is_folded_into_convolutions_and_skipped():
     assert len(called_norms(plain, images)) == 20
     plain.load_state_dict(model.state_dict())  # whoever does not fold computes the same from what was saved
     torch.testing.assert_close(plain(images)[0], found, atol=1e-6, rtol=1e-6)
+
+
+def test_folded_weights_are_told_from_fresh_and_trained_ones(tmp_path):
+    model = lively(small_model())
+    train_two_steps(model)
+    assert not is_folded(small_model())
+    assert not is_folded(model)
+
+    freeze_batch_norm(model)
+    assert is_folded(model)
+    save_safetensors(model, tmp_path / "half.safetensors", {"width": model.width})
+    back = build_model(read_weights(tmp_path / "half.safetensors")).half().float()
+    assert is_folded(back)
 
 
 def test_folding_twice_changes_nothing():
