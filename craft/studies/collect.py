@@ -196,10 +196,11 @@ def steps_to_reach(result: RunResult, level: float) -> int | None:
 def fairness(results: Results) -> dict[int, dict[str, bool]]:
     """Check, by seed, that all runs had the same initial weights, first batch and last batch.
 
-    Where variants differ in the source of their characters, batches are compared without characters.
+    Where variants differ in the source of their characters, batches are compared without characters; where they
+    differ in their training datasets, only the initial weights are compared.
     """
-    checks = {}
-    without_characters = differ_in_characters(results)
+    checks: dict[int, dict[str, bool]] = {}
+    without_characters, same_data = differ_in_characters(results), not differ_in_data(results)
     for seed in results.study.seeds:
         of_seed = [result for result in results.runs if result.run.seed == seed]
         if of_seed:
@@ -207,8 +208,8 @@ def fairness(results: Results) -> dict[int, dict[str, bool]]:
             last = {(result.record["steps"], seen[-1:]) for result, seen in zip(of_seed, batches, strict=True)}
             checks[seed] = {
                 "weights": len({result.weights for result in of_seed}) == 1 and of_seed[0].weights != "",
-                "first": len({seen[:1] for seen in batches}) == 1 and len(batches[0]) > 0,
-                "last": len(last) == 1,
+                "first": not same_data or (len({seen[:1] for seen in batches}) == 1 and len(batches[0]) > 0),
+                "last": not same_data or len(last) == 1,
             }
     return checks
 
@@ -216,6 +217,11 @@ def fairness(results: Results) -> dict[int, dict[str, bool]]:
 def differ_in_characters(results: Results) -> bool:
     """Tell whether the variants differ in the source of their characters."""
     return len({config.data.characters for config in results.configs.values()}) > 1
+
+
+def differ_in_data(results: Results) -> bool:
+    """Tell whether the variants differ in their training datasets."""
+    return len({config.data.train for config in results.configs.values()}) > 1
 
 
 def _table(study: Study, runs: Sequence[RunResult], split: str, policy: Policy) -> Table:

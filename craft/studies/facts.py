@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from craft.evaluation.protocols import PROTOCOLS
-from craft.studies.collect import POLICIES, Results, differ_in_characters, fairness
+from craft.studies.collect import POLICIES, Results, differ_in_characters, differ_in_data, fairness
 from craft.studies.scores import WORDS
 from craft.studies.study import SYNTHETIC
 
@@ -59,6 +59,10 @@ def fairness_words(results: Results) -> str:
     unlike = [str(seed) for seed, checks in fairness(results).items() if not all(checks.values())]
     if unlike:
         return f"NOT shown for seeds {', '.join(unlike)}: see the digests"
+    if differ_in_data(results):
+        return (
+            "variants differ in their training data; all of a seed had the same initial weights (their digests agree)"
+        )
     if differ_in_characters(results):
         return (
             "all variants of a seed had the same initial weights and the same first and last batch, with the same "

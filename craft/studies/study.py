@@ -98,7 +98,7 @@ class Study(Settings):
         {}, description="Datasets to render; a dataset's path synth:NAME means one of these."
     )
     train: tuple[DatasetSettings, ...] = Field(
-        (), description="Training datasets; by default those of the base configuration."
+        (), description="Training datasets of variants without data.train; by default those of the base configuration."
     )
     splits: dict[str, SplitSettings] = Field(min_length=1, description="Groups of scenes to report on, by name.")
     thresholds: GridSettings = GridSettings()
@@ -224,13 +224,20 @@ def run_config(study: Study, run: Run, out: Path, *, steps: int) -> Config:
         "snapshots": snapshot_steps(steps),
         "validate_every": max(1, -(-steps // study.curve.points)),
     }
-    data: dict[str, Any] = {"validation": _dump_datasets(study.curve.sets, out)}
+    values = load_config(study.base).model_dump(mode="json")
     if study.train:
-        data["train"] = _dump_datasets(study.train, out)
-    base = load_config(study.base).model_dump(mode="json")
-    changes = study.variants[run.variant]
-    values = deep_merge(deep_merge(base, changes), {"training": training, "data": data})
-    return validate_config(values, where=f"variant {run.variant}", given=changes)
+        values["data"]["train"] = [dataset.model_dump(mode="json", exclude_defaults=True) for dataset in study.train]
+    changes, where = study.variants[run.variant], f"variant {run.variant}"
+    values = deep_merge(deep_merge(values, changes), {"training": training})
+    config = validate_config(values, where=where, given=changes)
+    for dataset in config.data.train:
+        if dataset.path.startswith(SYNTHETIC) and dataset.path.removeprefix(SYNTHETIC) not in study.synth:
+            raise ValueError(
+                f"{where}: path {dataset.path} is not under synth, which has {', '.join(study.synth) or 'none'}"
+            )
+    sets = {"train": config.data.train, "validation": study.curve.sets}
+    data = {name: tuple(resolve_datasets(datasets, out)) for name, datasets in sets.items()}
+    return config.model_copy(update={"data": config.data.model_copy(update=data)})
 
 
 def resolve_datasets(datasets: Sequence[DatasetSettings], out: Path) -> list[DatasetSettings]:
@@ -257,8 +264,3 @@ def view_steps(steps: int) -> tuple[int, int, int]:
     """Return the early, middle and late snapshot whose kept pixels the viewer shows."""
     snapshots = snapshot_steps(steps)
     return snapshots[0], snapshots[len(snapshots) // 2], snapshots[-1]
-
-
-def _dump_datasets(datasets: Sequence[DatasetSettings], out: Path) -> list[dict[str, Any]]:
-    resolved = resolve_datasets(datasets, out)
-    return [dataset.model_dump(mode="json", exclude_defaults=True) for dataset in resolved]

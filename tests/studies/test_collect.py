@@ -11,6 +11,7 @@ import yaml
 from craft.config import dump_config, validate_config
 from craft.studies.collect import collect, fairness, steps_to_reach
 from craft.studies.conclusions import draw_conclusions
+from craft.studies.facts import fairness_words
 from craft.studies.scores import DETECTION, GridScores, write_scores
 from craft.studies.statistics import p_value
 
@@ -207,6 +208,21 @@ def test_characters_do_not_count_where_variants_differ_in_their_source(tmp_path)
     folder.write_run("taught", 1, GOOD_CHOICE, batches=("c", "d"), words=("v", "w"))
 
     assert all(fairness(collect(folder.path))[1].values())
+
+
+def test_batches_do_not_count_where_variants_differ_in_their_data(tmp_path):
+    variants = {"one": {"data": {"train": ["a"]}}, "other": {"data": {"train": ["b"]}}}
+    folder = Folder(tmp_path / "study", variants, seeds=(1, 2), reference="one")
+    for seed, weights in ((1, "v"), (2, "w")):
+        folder.write_run("one", seed, GOOD_CHOICE, batches=("a", "b"))
+        folder.write_run("other", seed, GOOD_CHOICE, batches=("c", "d"), weights=weights)
+
+    results = collect(folder.path)
+
+    assert [all(checks.values()) for checks in fairness(results).values()] == [False, True]
+    assert fairness_words(results) == "NOT shown for seeds 1: see the digests"
+    alike = replace(results, runs=[result for result in results.runs if result.run.seed == 2])
+    assert fairness_words(alike).startswith("variants differ in their training data")
 
 
 @pytest.mark.parametrize(("random_score", "said"), [(30, "hardest are better than random"), (90, "worse than random")])

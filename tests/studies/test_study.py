@@ -93,6 +93,22 @@ def test_synthetic_sets_are_read_from_the_studys_folder(tiny_study_file, tmp_pat
     assert one.path == str(tmp_path / "synth" / "mine" / "scenes.jsonl")
 
 
+def test_a_variants_own_datasets_replace_the_studys(tiny_study_file, tmp_path):
+    overrides = ["synth.mine={count: 3, seed: 1}", "variants.own={data: {train: [{path: 'synth:mine', weight: 2}]}}"]
+    study = load_study(tiny_study_file, overrides=overrides)
+
+    (one,) = run_config(study, Run("own", 1), tmp_path, steps=6).data.train
+
+    assert one.path == str(tmp_path / "synth" / "mine" / "scenes.jsonl")
+    assert one.weight == 2
+    assert run_config(study, Run("none", 1), tmp_path, steps=6).data.train == study.train
+
+
+def test_a_variants_dataset_that_nobody_renders_is_refused(tiny_study_file):
+    with pytest.raises(ValueError, match="variant own: path synth:mine is not under synth, which has none"):
+        load_study(tiny_study_file, overrides=["variants.own={data: {train: [{path: 'synth:mine'}]}}"])
+
+
 def test_snapshots_of_short_runs_are_distinct():
     assert snapshot_steps(1) == [1]
     assert snapshot_steps(3) == [1, 2, 3]
