@@ -19,6 +19,7 @@ class Word:
     character_quads_xy: NDArray[np.float32] | None = None  # (C, 4, 2) in reading order; None while unknown
     confidence: float = 1.0  # how far the characters are trusted, 0 to 1; 1 where a person or the generator gave them
     source: str = ""  # "file:line" of the label, for messages
+    untranscribed: bool = False  # True where it is don't care only because nobody wrote down what it says
     line: int | None = (
         None  # words of a scene with equal numbers follow each other in one line; None: a line of its own
     )

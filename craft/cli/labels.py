@@ -63,6 +63,11 @@ def add_label(verbs: argparse._SubParsersAction) -> None:
         help="how words are split: between the most likely characters for the text's length, each as tall as the word "
         "(cuts) or as it looks (length), or by watershed (default cuts)",
     )
+    parser.add_argument(
+        "--boxes-only",
+        action="store_true",
+        help="label words without a transcription too, which are don't care otherwise: their characters are counted",
+    )
     parser.add_argument("--height", type=int, default=64, help="height of the word crops, pixels (default 64)")
     add_device_option(parser)
     parser.add_argument(
@@ -81,6 +86,7 @@ def _label(options: argparse.Namespace) -> int:
         options.out,
         splitter=options.splitter,
         height=options.height,
+        boxes_only=options.boxes_only,
         device=options.device,
         workers=options.workers,
     )

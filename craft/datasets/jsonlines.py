@@ -227,7 +227,7 @@ def _word_record(word: Word) -> dict[str, Any]:
         record["text"] = word.text
     if word.script:
         record["script"] = word.script
-    if word.dont_care:
+    if word.dont_care and not word.untranscribed:
         record["dont_care"] = True
     if word.character_quads_xy is not None and len(word.character_quads_xy):
         record["characters"] = plain_numbers(word.character_quads_xy)

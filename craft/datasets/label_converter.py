@@ -75,6 +75,8 @@ def _reduced(word: Word, writer: LabelWriter, lost: Counter[str]) -> Word:
     """The word as the format holds it; what is lost is counted."""
     if writer.exact:
         return word
+    if word.untranscribed:  # nobody marked it, so neither do we: it is read back as it was
+        word = replace(word, dont_care=False)
     polygon, text = word.polygon_xy, word.text
     if not writer.polygons and len(polygon) != 4:
         polygon = quad_around(polygon)
@@ -89,7 +91,9 @@ def _reduced(word: Word, writer: LabelWriter, lost: Counter[str]) -> Word:
         lost["line breaks in texts"] += 1
     lost["texts of don't-care words"] += word.dont_care and text is not None
     lost["don't-care marks; other programs take these for words"] += word.dont_care and not writer.dont_care
-    lost["words without a text, don't care where they are read"] += not word.dont_care and text is None
+    lost["words without a text, don't care where they are read"] += (
+        not (word.dont_care or word.untranscribed) and text is None
+    )
     lost["words' scripts"] += bool(word.script) and not writer.script
     lost["words' character boxes"] += word.character_quads_xy is not None and not writer.characters
     return replace(word, polygon_xy=polygon, text=text)

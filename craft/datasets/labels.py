@@ -121,11 +121,13 @@ def make_word(
         characters = _check_quads(np.asarray(character_quads_xy, dtype=np.float64))
     text = text.strip() if text is not None else ""
     usable = text != DONT_CARE_TEXT and any(map(is_visible, text))
+    known = usable or characters is not None
     return Word(
         polygon_xy=polygon,
         text=text if usable else None,
         script="" if script.strip() == "None" else script.strip(),
-        dont_care=dont_care or not (usable or characters is not None),
+        dont_care=dont_care or not known,
+        untranscribed=not (dont_care or known or text == DONT_CARE_TEXT),
         character_quads_xy=characters,
         confidence=confidence,
         source=source,

@@ -22,6 +22,8 @@ def remarks_on(scenes: Sequence[Scene], *, where: str) -> list[Problem]:
         found = f"all {len(words):,} are don't care" if words else "there are none"
         what = f"no word can be read: {found}"
         remedy = "there is nothing to learn from it; add transcriptions to its labels"
+        if any(word.untranscribed for word in words):
+            remedy += ", or let a network count the characters: craft label --boxes-only"
         remarks.append(Problem(what, remedy, where=where, fatal=False))
     long = [word for word in words if len(word.text or "") >= _LONG_TEXT and len(word.polygon_xy) == 4]
     if not long:

@@ -32,6 +32,14 @@ def num_missing_characters(word: Word) -> int:
     return len(grapheme_clusters(word.text or ""))
 
 
+def is_to_be_counted(word: Word) -> bool:
+    """Whether a cared-for word has neither text nor characters, so that a teacher has to count and find them.
+
+    No reader gives such words: they are don't care until `craft label --boxes-only` asks for them.
+    """
+    return not word.dont_care and word.text is None and word.character_quads_xy is None
+
+
 def split_evenly(polygon_xy: ArrayLike, text: str) -> NDArray[np.float32]:
     """Split a word into as many quads of equal length as its text has characters, spaces not counted.
 

@@ -18,11 +18,12 @@ from craft.errors import Problem
 from craft.geometry import polygon_to_strips
 from craft.images.reader import read_image
 from craft.scene import Scene
-from craft.targets.characters import VERTICAL_RATIO, num_missing_characters
+from craft.targets.characters import VERTICAL_RATIO, is_to_be_counted, num_missing_characters
 from craft.teacher.crop_kernels import mean_sides
 from craft.teacher.word_crops import CropFrame, crop_word, crop_words_on_device, word_frame
 
 _WAITING_PIXELS = 1 << 26  # crop pixels that wait for others of their size, at most
+_SEVERAL = 2  # characters, at least, that a word of unknown length may have when its directions are listed
 _BATCH_PIXELS = {"cpu": 1 << 17, "cuda": 1 << 21}  # crop pixels in a batch, about
 
 
@@ -33,7 +34,7 @@ class WordCrop:
     scene: int  # index of its scene
     word: int  # index of the word in the scene
     rank: int  # 0 for the most likely direction, then 1, 2, ..
-    length: int  # characters to find
+    length: int  # characters to find; 0 where they are to be counted
     frame: CropFrame
     pixels: NDArray[np.uint8] | Tensor  # (height, width, 3), or a (3, height, width) uint8 tensor on the device
 
@@ -140,8 +141,8 @@ def _read_scene(index: int, scene: Scene, height: int) -> tuple[list[WordCrop], 
     crops = [
         WordCrop(index, number, rank, length, frame, empty)
         for number, word in enumerate(scene.words)
-        if (length := num_missing_characters(word))
-        for rank, frame in enumerate(reading_frames(word.polygon_xy, length, height=height))
+        if (length := num_missing_characters(word)) or is_to_be_counted(word)
+        for rank, frame in enumerate(reading_frames(word.polygon_xy, length or _SEVERAL, height=height))
     ]
     return crops, read_image(scene.image_path) if crops else empty
 

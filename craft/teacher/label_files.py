@@ -143,13 +143,16 @@ def _with_labels(scene: Scene, records: list[dict[str, Any]], where: str) -> Sce
     words = list(scene.words)
     try:
         for index, (word, record) in enumerate(zip(words, records, strict=True)):
-            if not num_missing_characters(word):
+            counted = word.untranscribed and "characters" in record  # by craft label --boxes-only
+            if not (num_missing_characters(word) or counted):
                 continue
             quads = np.asarray(record["characters"], dtype=np.float32) if "characters" in record else None
             if quads is not None and quads.shape[1:] != (4, 2):
                 raise ValueError(f"the characters of word {index + 1} are not quads")
             confidence = float(record.get("confidence", 1.0))
-            words[index] = replace(word, character_quads_xy=quads, confidence=confidence)
+            words[index] = replace(
+                word, dont_care=False, untranscribed=False, character_quads_xy=quads, confidence=confidence
+            )
     except (ValueError, TypeError, AttributeError) as error:
         raise Problem(str(error), _REMEDY, where=where) from None
     return replace(scene, words=tuple(words))

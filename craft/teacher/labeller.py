@@ -17,18 +17,21 @@ from tqdm import tqdm
 
 from craft.config import DatasetSettings, Splitter
 from craft.datasets.collection import read_scenes
-from craft.geometry import MAP_STRIDE, is_simple
+from craft.geometry import MAP_STRIDE, is_simple, polygon_to_strips
 from craft.models.device import choose_device, choose_precision
 from craft.models.digest import weights_digest
 from craft.models.fusing import fuse_layers
 from craft.models.inference import run_network
 from craft.models.weights import build_model, read_weights
 from craft.scene import Scene, Word
-from craft.targets.characters import num_missing_characters, split_evenly
+from craft.targets.characters import is_to_be_counted, num_missing_characters, split_evenly
 from craft.teacher.crop_batches import InlineExecutor, WordCrop, gather_batches
+from craft.teacher.crop_kernels import mean_sides
 from craft.teacher.label_files import LabelCounts, Origin, origin_of, write_labels
 from craft.teacher.splitter import LEAST_CONFIDENCE, split_map
+from craft.teacher.watershed import watershed_boxes
 
+_USUAL_CHARACTER, _USUAL_WIDTH = "x", 0.5  # its width as a share of its word's height; for words that nobody can count
 _SCENES_AHEAD = 4  # read before they are needed, per worker
 
 
@@ -55,16 +58,24 @@ def label_dataset(
     *,
     splitter: Splitter = "cuts",
     height: int = 64,
+    boxes_only: bool = False,
     device: str = "auto",
     workers: int = 1,
     echo: Callable[[str], None] = print,
 ) -> Origin:
     """Label the characters of a dataset with given weights, as `label_scenes` does, and write them to a label file.
 
-    Scenes with errors are left out, and words of images that turn out to be unreadable are split evenly. ValueError if dataset or weights cannot be read, or no word needs a teacher.
+    Scenes with errors are left out, and words of images that turn out to be unreadable are split evenly. With `boxes_only`,
+    words that are don't care only for want of a transcription are labelled too, their characters counted. ValueError if
+    dataset or weights cannot be read, or no word needs a teacher.
     """
-    scenes = read_scenes(settings, on_error="skip", echo=echo)
-    if not any(num_missing_characters(word) for scene in scenes for word in scene.words):
+    as_read = read_scenes(settings, on_error="skip", echo=echo)
+    untranscribed = sum(word.untranscribed for scene in as_read for word in scene.words)
+    if untranscribed:
+        done = "characters will be counted" if boxes_only else "don't care; --boxes-only has their characters counted"
+        echo(f"{settings.path}: {untranscribed:,} words without a transcription, {done}")
+    scenes = [_wanting_count(scene) for scene in as_read] if boxes_only else as_read
+    if not any(_needs_teacher(word) for scene in scenes for word in scene.words):
         raise ValueError(f"{settings.path}: all readable words already have characters; there is nothing to label")
     chosen = choose_device(device)
     model = build_model(read_weights(weights_path)).to(chosen).eval()
@@ -83,7 +94,7 @@ def label_dataset(
     )
     origin = origin_of(Path(weights_path).name, digest, counts, splitter=splitter, height=height)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_labels(out, scenes, labelled, origin)
+    write_labels(out, as_read, labelled, origin)
     return origin
 
 
@@ -99,9 +110,11 @@ def label_scenes(
     progress: bool = False,
     unreadable: Callable[[str], None] | None = None,
 ) -> tuple[list[Scene], LabelCounts]:
-    """Give every cared-for word that has a text but no characters its characters and their confidence.
+    """Give every cared-for word without characters its characters and their confidence.
 
-    A word of confidence below 0.5 is split evenly and gets 0.5.
+    A word of confidence below 0.5 is split evenly and gets 0.5. Characters of a cared-for word without a text are counted
+    by watershed, and its confidence says how well the count of peaks agrees; where it is below 0.5, the word is split into
+    characters half as wide as tall.
 
     Args:
         model: the network on `device`, in evaluation mode.
@@ -150,14 +163,33 @@ def region_maps(
 
 
 def split_crop(crop: WordCrop, levels: NDArray[np.uint8], splitter: Splitter) -> FoundCharacters:
-    """Split the map of one crop, (H/2, W/2) region scores in 255ths; confidence 0 if a quad is empty or turned over."""
+    """Split the map of one crop, (H/2, W/2) region scores in 255ths.
+
+    The confidence is 0 if a quad is empty or turned over, or if there is nothing to count.
+    """
     left, top, right, bottom = (side / MAP_STRIDE for side in crop.frame.box_xyxy)
     downwards = crop.frame.downwards
     box = (top, left, bottom, right) if downwards else (left, top, right, bottom)
-    split = split_map(levels.T if downwards else levels, box, crop.length, splitter=splitter)
+    upright = levels.T if downwards else levels
+    length = crop.length or len(watershed_boxes(upright, box))
+    if not length:
+        return FoundCharacters((crop.scene, crop.word), crop.rank, np.empty((0, 4, 2), np.float32), 0, 0.0)
+    split = split_map(upright, box, length, splitter=splitter)
     quads, usable = crop.frame.characters(split.boxes_xyxy)
     confidence = split.confidence if usable and len(quads) else 0.0
     return FoundCharacters((crop.scene, crop.word), crop.rank, quads, split.num_found, confidence)
+
+
+def _wanting_count(scene: Scene) -> Scene:
+    """Make the words that only lack a transcription cared for, which has their characters counted."""
+    words = (
+        replace(word, dont_care=False, untranscribed=False) if word.untranscribed else word for word in scene.words
+    )
+    return replace(scene, words=tuple(words))
+
+
+def _needs_teacher(word: Word) -> bool:
+    return num_missing_characters(word) > 0 or is_to_be_counted(word)
 
 
 def _split_batch(batch: Sequence[WordCrop], maps: NDArray[np.uint8], splitter: Splitter) -> list[FoundCharacters]:
@@ -177,7 +209,7 @@ def _labelled(
     for index, scene in enumerate(scenes):
         words = list(scene.words)
         for number, word in enumerate(words):
-            if not num_missing_characters(word):
+            if not _needs_teacher(word):
                 continue
             found = best.get((index, number))
             confidence = 0.0 if found is None else found.confidence
@@ -193,7 +225,13 @@ def _labelled(
 
 
 def _split_evenly(word: Word) -> Word:
-    quads = split_evenly(word.polygon_xy, word.text or "")
+    quads = split_evenly(word.polygon_xy, word.text or _USUAL_CHARACTER * _usual_length(word))
     # Parts of a word that is not convex may cross themselves; a label file could not hold them.
     known = quads if all(is_simple(quad) for quad in quads) else None
     return replace(word, character_quads_xy=known, confidence=LEAST_CONFIDENCE)
+
+
+def _usual_length(word: Word) -> int:
+    """How many characters of the usual shape fit side by side along the longer sides of a word."""
+    wide, tall = mean_sides(polygon_to_strips(word.polygon_xy).astype(np.float64))
+    return max(1, round(max(wide, tall) / (_USUAL_WIDTH * max(min(wide, tall), 1e-6))))

@@ -44,14 +44,17 @@ def read_training_datasets(settings: DataSettings, *, echo: Echo) -> list[Weight
     ]
     if not any(map(_has_readable_word, datasets)):
         paths = ", ".join(dataset.title for dataset in settings.train)
-        raise ValueError(f"{paths}: no readable word, so there is nothing to learn; add transcriptions to the labels")
+        raise ValueError(
+            f"{paths}: no readable word, so there is nothing to learn; add transcriptions to the labels, or let a network "
+            "count characters: craft label --boxes-only"
+        )
     return datasets
 
 
 def _has_readable_word(dataset: WeightedScenes) -> bool:
     """Whether a dataset has a word to learn from; of one that is rendered, whether its first scenes have."""
     scenes = dataset.scenes
-    part = islice(scenes, _SCENES_TRIED) if isinstance(scenes, SyntheticScenes) else dataset.as_read or iter(scenes)
+    part = islice(scenes, _SCENES_TRIED) if isinstance(scenes, SyntheticScenes) else iter(scenes)
     try:
         return any(not word.dont_care for scene in part for word in scene.words)
     except Problem:  # a damaged shard, which the loader names

@@ -464,3 +464,16 @@ def test_converting_refuses_labels_that_are_there_and_datasets_with_errors(scene
     with pytest.raises(ValueError, match="1 errors; fix them, or add --skip-errors"):
         convert_labels(settings, tmp_path / "second", to="coco")
     assert convert_labels(settings, tmp_path / "second", to="coco", skip_errors=True).scenes == 2
+
+
+@pytest.mark.parametrize("name", ["jsonl", *sorted(set(TOOLS) - {"cocotext"})])
+def test_a_word_that_nobody_transcribed_stays_apart_from_one_marked_dont_care(tmp_path, name):
+    write_image(tmp_path)
+    words = (Word(np.float32(QUAD), "", dont_care=True, untranscribed=True), Word(np.float32(CURVED), dont_care=True))
+    write_scenes(tmp_path / "from.jsonl", [Scene(str(tmp_path / "a.jpg"), words, "a")])
+
+    convert_labels(DatasetSettings(path=str(tmp_path / "from.jsonl")), tmp_path / "to", to=name)
+
+    (scene,) = read(tmp_path / "to", name, images="..").scenes
+    assert [word.untranscribed for word in scene.words] == [True, False]
+    assert all(word.dont_care for word in scene.words)

@@ -9,6 +9,7 @@ import pytest
 from craft.cli.command import main
 from craft.config import DatasetSettings, validate_config
 from craft.datasets.collection import read_scenes
+from craft.datasets.jsonlines import write_scenes
 from craft.models.weights import save_safetensors
 from craft.teacher.label_files import read_labels
 from craft.training.datasets import read_training_datasets
@@ -59,6 +60,33 @@ def test_stale_label_files_are_refused(labels, tiny_set, tmp_path):
     broken.write_text("\n".join(labels.read_text(encoding="utf-8").splitlines()[:3]) + '\n{"image', encoding="utf-8")
     with pytest.raises(ValueError, match=r"broken\.jsonl:4"):
         read_labels(broken, scenes)
+
+
+def test_words_without_a_text_are_labelled_on_request_and_trained_on_either_way(
+    tiny_set, weights, tiny_values, tmp_path, capsys
+):
+    boxes = [
+        replace(scene, words=tuple(replace(word, text=None, dont_care=False) for word in scene.words))
+        for scene in scenes_of(tiny_set)
+    ]
+    dataset, out = tmp_path / "boxes.jsonl", tmp_path / "labels.jsonl"
+    write_scenes(dataset, boxes)
+    command = ["label", str(dataset), "--weights", str(weights), "--out", str(out), "--height", "32", "--device", "cpu"]
+
+    assert main(command) == 2  # all are don't care
+    assert "--boxes-only has their characters counted" in capsys.readouterr().out
+    assert main([*command, "--boxes-only"]) == 0
+
+    tiny_values["data"]["train"] = [{"path": str(out)}]
+    tiny_values["data"]["characters"] = {"source": "even"}
+    [itself] = read_training_datasets(validate_config(tiny_values, where="test").data, echo=print)
+    tiny_values["data"]["train"] = [{"path": str(dataset)}]
+    tiny_values["data"]["characters"] = {"source": "file", "files": [str(out)]}
+    [beside] = read_training_datasets(validate_config(tiny_values, where="test").data, echo=print)
+    for scene, same in zip(itself.scenes, beside.scenes, strict=True):
+        assert not any(word.dont_care for word in scene.words)
+        for word, other in zip(scene.words, same.words, strict=True):
+            np.testing.assert_array_equal(word.character_quads_xy, other.character_quads_xy)
 
 
 def test_training_reads_label_files_and_checks_their_weights(labels, weights, tiny_values, tmp_path):

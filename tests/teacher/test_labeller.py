@@ -213,3 +213,27 @@ def test_wrong_heights_and_missing_images_are_refused(tmp_path):
     scene = Scene(str(tmp_path / "none.png"), (Word(around(upright(0, 0, 9, 9, 2)), "ab"),), "none")
     with pytest.raises(ValueError, match=r"none\.png"):
         label_scenes(Blobs().eval(), [scene], device=CPU)
+
+
+COUNTED = [name for name in ROWS if name not in ("one narrow letter",)]
+
+
+@pytest.mark.parametrize("splitter", ["cuts", "length", "watershed"])
+@pytest.mark.parametrize("kind", COUNTED)
+def test_characters_of_a_word_without_a_text_are_counted_and_found(tmp_path, kind, splitter):
+    quads = turned(ROWS[kind][1], 10)
+
+    (word,), counts = label(paint(tmp_path, "img_1", [quads]), [Word(around(quads))], splitter=splitter)
+
+    assert (word.text, word.confidence) == (None, 1.0)
+    assert mean_iou(word.character_quads_xy, quads) > 0.65
+    assert counts.under_half == 0
+
+
+def test_a_word_without_a_text_in_which_nothing_is_seen_is_split_by_its_shape(tmp_path):
+    box = np.array([[20, 20], [120, 20], [120, 60], [20, 60]], np.float32)  # 2.5 times as wide as high
+
+    (word,), counts = label(paint(tmp_path, "img_1", []), [Word(box)])
+
+    assert (len(word.character_quads_xy), word.confidence) == (5, 0.5)
+    assert counts.under_half == 1
