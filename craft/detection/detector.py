@@ -21,7 +21,8 @@ from craft.decode.words import words_from_maps
 from craft.detection.network_files import read_network
 from craft.detection.network_input import ImageLike, load_image
 from craft.detection.scored_image import ScoredImage, score_images
-from craft.detection.sizing import has_missed, has_small_words, is_shrunk, merge_passes, windows_with_detail
+from craft.detection.sizing import has_missed, has_small_words, is_shrunk, merge_passes, windows_to_try
+from craft.detection.tiling import MARGIN
 from craft.evaluation.calibration import calibrate
 from craft.memory import bound_memory_of_sizes
 from craft.models.exported import ExportedNetwork, is_exported
@@ -204,7 +205,9 @@ class Detector:
 
     def score(self, image: ImageLike, *, progress: bool = False) -> ScoredImage:
         """Run the network on one image, and keep what `judge` needs."""
-        (scored,) = score_images([load_image(image)], self._run, settings=self.settings, progress=progress)
+        (scored,) = score_images(
+            [load_image(image)], self._run, settings=self.settings, margin=self._margin, progress=progress
+        )
         return scored
 
     def judge(
@@ -231,26 +234,29 @@ class Detector:
     ) -> list[Detections]:
         """Search images, at a second scale where sizing by content asks for one."""
 
-        def search(pixels: list[NDArray[np.uint8]], settings: DetectionSettings) -> list[Detections]:
-            scored = score_images(pixels, self._run, settings=settings, progress=progress)
-            return [self._words(one, polygons=polygons, characters=characters) for one in scored]
+        def search(
+            pixels: list[NDArray[np.uint8]], settings: DetectionSettings
+        ) -> Iterator[tuple[ScoredImage, Detections]]:
+            for scored in score_images(pixels, self._run, settings=settings, margin=self._margin, progress=progress):
+                yield scored, self._words(scored, polygons=polygons, characters=characters)
 
-        found = search(images, self.settings)
-        for index, image in enumerate(images if self.settings.sizing == "auto" else []):
-            if self._hides_text(image, found[index]):
-                (second,) = search([image], _at_full_scale(self.settings))
-                found[index] = merge_passes(found[index], second)
+        found = []
+        for image, (scored, first) in zip(images, search(images, self.settings), strict=True):
+            found.append(first)
+            if self.settings.sizing == "auto" and self._hides_text(image, scored.region, first):
+                ((_, second),) = search([image], _at_full_scale(self.settings))
+                found[-1] = merge_passes(first, second)
         return found
 
-    def _hides_text(self, image: NDArray[np.uint8], first: Detections) -> bool:
+    def _hides_text(self, image: NDArray[np.uint8], region: NDArray[np.float32], first: Detections) -> bool:
         """Whether the first pass shrank an image with text that is too small for it."""
         if not is_shrunk(first, full=self.settings.magnify):
             return False
         if has_small_words(first):
             return True
-        windows = windows_with_detail(image, full=self.settings.magnify)
+        windows = windows_to_try(image, region, first, full=self.settings.magnify)
         settings = _at_full_scale(self.settings)
-        scored = score_images([image[window] for window in windows], self._run, settings=settings)
+        scored = score_images([image[window] for window in windows], self._run, settings=settings, margin=self._margin)
         starts = [np.array([left.start, top.start], np.float32) for top, left in windows]
         seen = [self._words(one, polygons=False, characters=False) for one in scored]
         moved = [replace(one, quads_xy=one.quads_xy + start) for one, start in zip(seen, starts, strict=True)]
@@ -272,6 +278,11 @@ class Detector:
     def _region_path(self) -> Any:
         """The network's region path, None if it has none."""
         return getattr(self.model, "region", None)
+
+    @property
+    def _margin(self) -> int:
+        """Network input pixels around a tile's own part that its maps depend on."""
+        return MARGIN + getattr(self.model, "further_reach", 0)
 
     def _run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
         """Both maps (B, 2, H/2, W/2) of images (B, H, W, 3) uint8, and the features that a region head reads."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from craft.config import DetectionSettings
 from craft.detection.network_input import STRIDE, network_scale, network_size, resize_and_pad, source_scale
-from craft.detection.tiling import Score, score_tiles
+from craft.detection.tiling import MARGIN, Score, score_tiles
 from craft.geometry import MAP_STRIDE
 
 if TYPE_CHECKING:
@@ -37,9 +37,17 @@ class ScoredImage(NamedTuple):
 
 
 def score_images(
-    images: list[NDArray[np.uint8]], run: Score, *, settings: DetectionSettings, progress: bool = False
+    images: list[NDArray[np.uint8]],
+    run: Score,
+    *,
+    settings: DetectionSettings,
+    margin: int = MARGIN,
+    progress: bool = False,
 ) -> list[ScoredImage]:
-    """Score images (H, W, 3) of any sizes, those of one padded size in one pass of the network `run`."""
+    """Score images (H, W, 3) of any sizes, those of one padded size in one pass of the network `run`.
+
+    `margin` is what `score_tiles` puts around a tile's own part.
+    """
     sources_hw = [(image.shape[0], image.shape[1]) for image in images]
     sizes_hw = [network_size(source_hw, settings) for source_hw in sources_hw]
     padded = [resize_and_pad(image, size_hw) for image, size_hw in zip(images, sizes_hw, strict=True)]
@@ -50,7 +58,7 @@ def score_images(
     for shape, indices in by_shape.items():
         tile = settings.tile // STRIDE * STRIDE
         if tile and max(shape[:2]) > tile:
-            scored = [score_tiles(padded[index], run, tile=tile, progress=progress) for index in indices]
+            scored = [score_tiles(padded[index], run, tile=tile, margin=margin, progress=progress) for index in indices]
         else:
             pixels = np.stack([padded[index] for index in indices]) if len(indices) > 1 else padded[indices[0]][None]
             maps, levels = run(pixels)

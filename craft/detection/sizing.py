@@ -9,14 +9,15 @@ import shapely
 from numpy.typing import NDArray
 
 from craft.decode.detections import Detections, join
-from craft.geometry import shared_areas, valid_polygon
+from craft.geometry import MAP_STRIDE, shared_areas, valid_polygon
 
 # Network input pixels. Measured on rendered print: at 12, 98 % of the words are found, at 10 95 %, at 8 half to nine tenths.
 _READABLE = 10.0  # shorter sides of words that are found reliably
 _SMALL_SHARE = 0.5  # of the words under the readable size, from which an image is searched again
 _SHRUNK = 0.8  # of the scale that suits the weights, below which text may be too small to be found at all
 _WINDOW = 512  # side of a window in which a shrunk image is tried at full scale
-_NUM_WINDOWS = 4
+_NUM_WINDOWS = 6
+_FAINT = 0.1  # region scores from which there may be text that is not found
 _FEWEST_MISSED = 2  # words in the windows that the first pass does not have
 _RESOLVED, _SPLIT = 16.0, 48.0  # a word at least so high in the first and the second pass belongs to the first
 _INSIDE, _COVERED = 0.5, 0.3  # shares of a word's area in words of the other pass
@@ -36,8 +37,13 @@ def has_small_words(first: Detections) -> bool:
     return len(sides) > 0 and bool(np.mean(sides < _READABLE) >= _SMALL_SHARE)
 
 
-def windows_with_detail(image: NDArray[np.uint8], *, full: float) -> list[tuple[slice, slice]]:
-    """Windows of an image (H, W, 3) with the most fine detail, where small text would be; 512 network input pixels wide."""
+def windows_to_try(
+    image: NDArray[np.uint8], region: NDArray[np.float32], first: Detections, *, full: float
+) -> list[tuple[slice, slice]]:
+    """Windows of an image (H, W, 3), 512 network input pixels wide, where text may be that the first pass did not find.
+
+    Half of them have the most fine detail, half the highest region scores (H', W') of the first pass outside its words.
+    """
     side = max(1, round(_WINDOW / full))
     corners = [
         (min(top, max(0, image.shape[0] - side)), min(left, max(0, image.shape[1] - side)))
@@ -46,13 +52,18 @@ def windows_with_detail(image: NDArray[np.uint8], *, full: float) -> list[tuple[
     ]
     windows = [(slice(top, top + side), slice(left, left + side)) for top, left in dict.fromkeys(corners)]
     detail = [float(np.abs(cv2.Laplacian(image[window][:, :, 1], cv2.CV_16S)).mean()) for window in windows]
-    return [windows[index] for index in np.argsort(detail)[::-1][:_NUM_WINDOWS]]
+    scale = first.scales[0] / MAP_STRIDE
+    faint = np.where(region > _FAINT, region, 0)
+    cv2.fillPoly(faint, list(np.round(first.quads_xy * scale).astype(np.int32)), 0)
+    on_map = [tuple(slice(int(span.start * scale), int(span.stop * scale)) for span in window) for window in windows]
+    doubt = [float(faint[window].sum()) for window in on_map]
+    best = [index for values in (detail, doubt) for index in np.argsort(values)[::-1][: _NUM_WINDOWS // 2].tolist()]
+    return [windows[index] for index in dict.fromkeys(best)]
 
 
 def has_missed(first: Detections, in_windows: Detections) -> bool:
-    """Whether windows at full scale show words that the first pass has not found, and that are too small for it."""
-    small = in_windows[_short_sides(in_windows.quads_xy) * first.scales[0] < _READABLE]
-    return int((_shares_inside(small.quads_xy, first.quads_xy) < _COVERED).sum()) >= _FEWEST_MISSED
+    """Whether windows at full scale show words that the first pass has not found."""
+    return int((_shares_inside(in_windows.quads_xy, first.quads_xy) < _COVERED).sum()) >= _FEWEST_MISSED
 
 
 def merge_passes(first: Detections, second: Detections) -> Detections:

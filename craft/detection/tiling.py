@@ -21,29 +21,30 @@ Score = Callable[[NDArray[np.uint8]], "tuple[NDArray[np.float32], dict[str, Tens
 """Both maps (1, 2, H/2, W/2) and the features (1, C, h, w) of an image (1, H, W, 3) uint8, sides multiples of 32."""
 
 
-def tile_spans(length: int, tile: int) -> list[tuple[int, int, int, int]]:
+def tile_spans(length: int, tile: int, margin: int = MARGIN) -> list[tuple[int, int, int, int]]:
     """Cut one side of an image into tiles; all numbers are network input pixels and multiples of 32.
 
     Args:
         length: of the side.
-        tile: most pixels of a tile, at least 640.
+        tile: most pixels of a tile, more than two margins.
+        margin: pixels around a tile's own part.
 
     Returns:
-        (start, end, own start, own end) of each tile. Own parts follow each other without a gap, with `MARGIN` around
+        (start, end, own start, own end) of each tile. Own parts follow each other without a gap, with `margin` around
         them, or less at the border of the image.
     """
     if length <= tile:
         return [(0, length, 0, length)]
-    own = tile - 2 * MARGIN
+    own = tile - 2 * margin
     spans = []
     for start in range(0, length, own):
         end = min(start + own, length)
-        spans.append((max(0, start - MARGIN), min(end + MARGIN, length), start, end))
+        spans.append((max(0, start - margin), min(end + margin, length), start, end))
     return spans
 
 
 def score_tiles(
-    pixels: NDArray[np.uint8], score: Score, *, tile: int, progress: bool = False
+    pixels: NDArray[np.uint8], score: Score, *, tile: int, margin: int = MARGIN, progress: bool = False
 ) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
     """Score an image tile by tile, in the network's memory for one tile.
 
@@ -52,7 +53,8 @@ def score_tiles(
     Args:
         pixels: (H, W, 3) uint8, sides multiples of 32.
         score: runs the network.
-        tile: longest side of a tile in pixels, a multiple of 32, at least 640.
+        tile: longest side of a tile in pixels, a multiple of 32; two margins and 128 if it is less.
+        margin: pixels around a tile's own part, a multiple of 32, at least as many as a map pixel depends on.
         progress: say on standard error how many tiles there are, and show how many are done.
 
     Returns:
@@ -60,7 +62,8 @@ def score_tiles(
     """
     height, width = pixels.shape[:2]
     whole: dict[str, Any] = {}
-    spans = list(product(tile_spans(height, tile), tile_spans(width, tile)))
+    tile = max(tile, 2 * margin + 128)
+    spans = list(product(tile_spans(height, tile, margin), tile_spans(width, tile, margin)))
     what = f"{width} x {height} in {len(spans)} tiles"
     for rows, columns in tqdm(spans, desc=what, unit="tile", leave=False, disable=not progress):
         (top, bottom, own_top, own_bottom), (left, right, own_left, own_right) = rows, columns

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from torch import nn
 
 from craft.config import DetectionSettings
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
-from craft.detection.sizing import has_small_words, merge_passes, windows_with_detail
+from craft.detection.sizing import has_missed, has_small_words, merge_passes, windows_to_try
 from tests.detection.test_detector import BrightIsText
 
 
@@ -23,8 +24,17 @@ def lines(height: int, *, size_hw: tuple[int, int] = (300, 400)) -> np.ndarray:
     return image
 
 
-def detector(**settings) -> Detector:
-    return Detector(BrightIsText(), DetectionSettings(sizing="auto", **settings), device="cpu", precision="fp32")
+class LargeIsText(BrightIsText):
+    """Region score 1 where a white area is at least 18 pixels high and wide, 0.3 where it is smaller."""
+
+    def forward(self, images):
+        bright, features = super().forward(images)
+        opened = nn.functional.max_pool2d(-nn.functional.max_pool2d(-bright, 9, 1, 4), 9, 1, 4)
+        return 0.3 * bright + 0.7 * opened, features
+
+
+def detector(network=BrightIsText, **settings) -> Detector:
+    return Detector(network(), DetectionSettings(sizing="auto", **settings), device="cpu", precision="fp32")
 
 
 @pytest.mark.parametrize(("height", "passes"), [(15, 2), (50, 1)])
@@ -52,6 +62,15 @@ def test_text_that_a_shrunk_image_hides_is_found_in_windows_and_then_everywhere(
     assert found.scales[1] == 1.0
 
 
+def test_text_of_readable_size_that_a_shrunk_image_hides_is_found():
+    image = lines(24, size_hw=(1280, 1280))  # 12 network input pixels high at half size
+
+    found = detector(LargeIsText, magnify=1.0, canvas=640).detect(image)
+
+    assert found.scales == (0.5, 1.0)
+    assert len(found) == 21
+
+
 def test_a_shrunk_image_without_small_text_is_searched_once():
     image = np.zeros((3000, 3000, 3), np.uint8)
     image[500:1100, 400:2500] = 255
@@ -60,7 +79,7 @@ def test_a_shrunk_image_without_small_text_is_searched_once():
     found = finder.detect(image)
 
     assert (len(found), len(found.scales)) == (1, 1)
-    assert len(finder.model.shapes) == 2  # the image, then four windows at once
+    assert len(finder.model.shapes) == 2  # the image, then its windows at once
 
 
 def test_an_image_without_words_is_searched_once():
@@ -100,12 +119,34 @@ def test_a_pass_without_words_changes_nothing(empty):
     assert len(merge_passes(first, second)) == (0 if empty == "both" else 1)
 
 
+def test_two_words_that_the_first_pass_lacks_are_missed_whatever_their_size():
+    first = boxes((0, 0, 90, 30), scale=0.5)
+
+    assert has_missed(first, boxes((0, 0, 44, 30), (100, 0, 190, 30), (200, 0, 290, 30)))
+    assert not has_missed(first, boxes((0, 0, 44, 30), (46, 0, 90, 30), (200, 0, 290, 30)))
+
+
 def test_windows_are_where_the_fine_detail_is_and_inside_the_image():
     image = np.zeros((700, 1000, 3), np.uint8)
     image[610:690:2, 900:990] = 255
+    nothing = boxes(scale=1.0)
 
-    first = windows_with_detail(image, full=2.0)[0]
+    first = windows_to_try(image, np.zeros((350, 500), np.float32), nothing, full=2.0)[0]
 
     assert image[first].any()
     assert image[first].shape == (256, 256, 3)
-    assert windows_with_detail(np.zeros((5, 9, 3), np.uint8), full=1.0) == [(slice(0, 512), slice(0, 512))]
+    small = windows_to_try(np.zeros((5, 9, 3), np.uint8), np.zeros((3, 5), np.float32), nothing, full=1.0)
+    assert small == [(slice(0, 512), slice(0, 512))]
+
+
+def test_windows_are_where_the_first_pass_saw_something_that_is_no_word():
+    image = np.random.default_rng(0).integers(0, 255, (2048, 2048, 3), dtype=np.uint8)
+    image[1024:] = 90  # no detail below
+    region = np.zeros((512, 512), np.float32)
+    region[300:310, 300:340] = 0.9  # a word, at half the scale
+    region[400:404, 400:440] = 0.3
+
+    windows = windows_to_try(image, region, boxes((1180, 1180, 1380, 1260), scale=0.5), full=1.0)
+
+    assert (slice(1536, 2048), slice(1536, 2048)) in windows
+    assert (slice(1024, 1536), slice(1024, 1536)) not in windows[:4]

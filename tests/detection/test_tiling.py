@@ -12,15 +12,19 @@ from craft.detection.scored_image import score_images
 from craft.detection.tiling import MARGIN, score_tiles, tile_spans
 from craft.models.craft import CRAFT
 from craft.models.inference import normalise_images
+from craft.models.refiner import LineNetwork, LinkRefiner
 from craft.models.region_head import RegionArchitecture, add_region_path
 
 SHAPES = [(96, 1504), (1504, 96), pytest.param((896, 928), marks=pytest.mark.slow)]
 
 
-@pytest.fixture(scope="module")
-def far_sighted():
-    """A network in which every input pixel that can reach a map pixel does: all weights positive, in float64."""
-    model = CRAFT(width=0.0625).double().eval()
+@pytest.fixture(scope="module", params=["words", "lines"])
+def far_sighted(request):
+    """A network in which every input pixel that can reach a map pixel does: all weights positive, in float64; its margin."""
+    model = CRAFT(width=0.0625)
+    if request.param == "lines":
+        model = LineNetwork(model, LinkRefiner(model.level_channels["decoder2"], channels=2))
+    model = model.double().eval()
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, torch.nn.Conv2d):
@@ -34,7 +38,7 @@ def far_sighted():
             maps, levels = model(images)
         return maps.numpy(), {"features": levels["decoder2"]}
 
-    return score
+    return score, MARGIN + getattr(model, "further_reach", 0)
 
 
 def random_image(shape, seed=0):
@@ -45,21 +49,36 @@ def random_image(shape, seed=0):
 def test_maps_of_tiles_equal_those_of_the_whole(far_sighted, shape):
     pixels = random_image(shape)
 
-    maps, levels = score_tiles(pixels, far_sighted, tile=LEAST_TILE)
+    score, margin = far_sighted
+    maps, levels = score_tiles(pixels, score, tile=LEAST_TILE, margin=margin)
 
-    whole, features = far_sighted(pixels[None])
+    whole, features = score(pixels[None])
     assert np.abs(maps - whole[0]).max() < 1e-12 * np.abs(whole).max()
     assert (levels["features"] - features["features"]).abs().max() < 1e-12
 
 
-def test_a_margin_of_half_would_not_do(far_sighted, monkeypatch):
+def test_a_smaller_margin_would_not_do(far_sighted):
     pixels = random_image((96, 1504))
-    monkeypatch.setattr("craft.detection.tiling.MARGIN", MARGIN // 2)
+    score, margin = far_sighted
+    less = MARGIN // 2 if margin == MARGIN else MARGIN
 
-    maps, _ = score_tiles(pixels, far_sighted, tile=LEAST_TILE)
+    maps, _ = score_tiles(pixels, score, tile=LEAST_TILE, margin=less)
 
-    whole, _ = far_sighted(pixels[None])
+    whole, _ = score(pixels[None])
     assert np.abs(maps - whole[0]).max() > 1e-12 * np.abs(whole).max()
+
+
+def test_a_detector_of_lines_gives_tiles_the_reach_of_its_links():
+    network = CRAFT(width=0.0625)
+    lines = LineNetwork(network, LinkRefiner(network.level_channels["decoder2"], channels=2))
+    shapes = []
+    lines.register_forward_pre_hook(lambda _, inputs: shapes.append(inputs[0].shape[3]))
+
+    Detector(lines, DetectionSettings(sizing="scale", magnify=1.0, tile=1024), device="cpu").detect(
+        random_image((32, 2048))
+    )
+
+    assert shapes == [704, 1024, 1024, 1024, 832, 448][: len(shapes)]
 
 
 @pytest.mark.parametrize("tile", [LEAST_TILE, 1024, 2560])
