@@ -18,7 +18,7 @@ from craft.config_files import ABSENT, deep_merge, explain_error, inherited_sett
 
 # fmt: off
 DatasetFormat = Literal[
-    "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "shards", "synth",
+    "icdar2013", "icdar2015", "icdar2017", "icdar2019", "jsonl", "synthtext", "totaltext", "ctw1500", "td500", "shards", "synth",
     "coco", "cocotext", "cvat", "doctr", "label-studio", "labelme", "paddleocr", "page-xml", "via",
 ]
 # fmt: on

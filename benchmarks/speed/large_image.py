@@ -50,7 +50,9 @@ def main() -> None:
     found = detector.detect(sheet)
     seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{detector!r}: {len(found)} words at scales {found.scales}, {seconds:.0f} s of processor time, peak {peak:,.0f} MiB")
+    print(
+        f"{detector!r}: {len(found)} words at scales {found.scales}, {seconds:.0f} s of processor time, peak {peak:,.0f} MiB"
+    )
     compare(found.quads_xy, corners, options)
 
 

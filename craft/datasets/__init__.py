@@ -13,6 +13,7 @@ A file imports only from files above it:
     json_fields    Fields of a JSON Lines record, checked.
     jsonlines      Scenes as JSON Lines, so that people can bring polygons and characters of their own.
     tool_files     Label files of annotation tools: JSON and XML, and a sample by which a format is told.
+    line_labels    CTW1500 and MSRA-TD500: whole lines, of any shape and at any angle.
     tool_labels    Labels of annotation tools: scenes as entries of a file, their words checked and their images found.
     coco           COCO with transcriptions, COCO-Text and TextOCR.
     cvat           CVAT for images.

@@ -13,6 +13,7 @@ from craft.images.reader import IMAGE_ENDINGS
 
 _NOT_LABELS = frozenset({"classes", "labels", "license", "licence", "notes", "predefined_classes", "readme"})
 _LABEL_PREFIXES = ("gt_", "poly_gt_", "")
+_ZEROS = "000"  # before the names of CTW1500's test labels
 
 Numbers = tuple[int, int] | None  # first and last scene number used, both included; None for all
 
@@ -36,7 +37,7 @@ class Pair(NamedTuple):
 def pair_files(
     folders: LabelledFolders, *, numbers: Numbers, label_endings: tuple[str, ...]
 ) -> tuple[list[Pair], DatasetReading]:
-    """Find each image's label: for img_12.jpg it is gt_img_12.txt, poly_gt_img_12.txt or img_12.txt.
+    """Find each image's label: for img_12.jpg it is gt_img_12.txt, poly_gt_img_12.txt or img_12.txt, else 000img_12.txt.
 
     Args:
         numbers: of the scenes wanted; nothing is reported of the others.
@@ -53,6 +54,8 @@ def pair_files(
     used: set[str] = set()
     for name in sorted(images, key=natural_key):
         candidates = [prefix + name for prefix in _LABEL_PREFIXES if prefix + name in labels]
+        if not candidates and _ZEROS + name in labels:
+            candidates = [_ZEROS + name]
         used.update(candidates)
         if _selected(name, images[name][0], numbers, faults):
             pairs += _pair(name, images[name], [labels[stem] for stem in candidates], folders.labels, faults)

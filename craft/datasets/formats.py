@@ -13,6 +13,7 @@ from craft.datasets import (
     jsonlines,
     label_studio,
     labelme,
+    line_labels,
     paddleocr,
     page_xml,
     shards,
@@ -28,6 +29,7 @@ from craft.datasets.tool_files import sample_of
 _ALL = (
     *icdar.FORMATS,
     totaltext.FORMAT,
+    *line_labels.FORMATS,
     synthtext.FORMAT,
     shards.FORMAT,
     jsonlines.FORMAT,

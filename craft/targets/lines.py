@@ -18,13 +18,16 @@ _SHIFT = 4  # binary digits of OpenCV's fixed-point corners
 def scene_lines(words: Sequence[Word]) -> list[tuple[NDArray[np.float32], bool]]:
     """Join the words of a scene to lines: each a polygon (P, 2), clockwise, and whether it is don't care.
 
-    A line with a don't-care word is don't care as a whole.
+    A line with a don't-care word is don't care as a whole, unless the word only lacks a transcription.
     """
     members: dict[object, list[Word]] = {}
     for index, word in enumerate(words):
         members.setdefault(("alone", index) if word.line is None else word.line, []).append(word)
     return [
-        (join_polygons([word.polygon_xy for word in line]), any(word.dont_care for word in line))
+        (
+            join_polygons([word.polygon_xy for word in line]),
+            any(word.dont_care and not word.untranscribed for word in line),
+        )
         for line in members.values()
     ]
 
