@@ -118,7 +118,7 @@ def test_official_folders_are_found_by_the_names_of_their_files(tmp_path):
     for name, format, scenes in (("ctw", "ctw1500", ["0200", "1001"]), ("td", "td500", ["IMG_0030", "IMG_0059"])):
         settings = DatasetSettings(path=str(tmp_path / name), split="all")
         reading = read_dataset(settings)
-        assert reading.problems == ()
+        assert reading.errors == ()
         assert [scene.name for scene in reading.scenes] == scenes
         assert format_of(settings).name == format
     with pytest.raises(ValueError, match="the format does not follow"):
