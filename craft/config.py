@@ -401,6 +401,11 @@ class TrainingSettings(Settings):
     validate_every: int = Field(
         1000, gt=0, description="Steps between two validations; the last step is always validated."
     )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Validations in a row without a better H-mean after which training stops early; 0 never does.",
+    )
     pictures_every: int = Field(1000, gt=0, description="Steps between two images of score maps.")
     snapshots: tuple[int, ...] = Field(
         (), description="Steps after which the weights are also kept, as snapshots/step_N.safetensors."
@@ -505,10 +510,10 @@ _REMOVED = {"data.on_device": "loader processes do this work"}
 
 
 class _Named(tuple[str, ...]):
-    """Any value but none; holds what messages ask for."""
+    """Any value but none and an empty list; holds what messages ask for."""
 
     def __contains__(self, value: object) -> bool:
-        return value is not None
+        return value not in (None, (), [])
 
 
 # Settings that have an effect only with certain values of another: (key, other key, values of the other).
@@ -521,6 +526,7 @@ USED_ONLY_WITH: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("ohem.final_ratio", "ohem.rule", RATIO_RULES),
     ("ohem.gamma", "ohem.rule", ("focal",)),
     ("distillation.share", "distillation.weights", _Named(["a teacher's weights"])),
+    ("training.patience", "data.validation", _Named(["a dataset to score"])),
     ("optimizer.final_share", "optimizer.decay", ("cosine",)),
     ("optimizer.step_every", "optimizer.decay", ("step",)),
     ("optimizer.step_factor", "optimizer.decay", ("step",)),

@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import tomllib
+from itertools import dropwhile
 from pathlib import Path
 
 import cv2
@@ -11,7 +13,7 @@ import pytest
 
 import craft
 from craft.cli.command import _parser as command_line_parser
-from craft.config import load_config
+from craft.config import DetectionSettings, load_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "data" / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -93,14 +95,85 @@ def test_every_fault_of_the_matrix_names_tests_that_exist():
     )
 
 
-@pytest.mark.parametrize("page", ["docs/own_data.md", "data/README.md"])
-def test_every_command_of_the_guides_on_data_is_one_that_craft_understands(page):
-    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    commands = [shlex.split(line)[1:] for line in lines if line.startswith("craft ")]
+SHELL = {"", "sh", "bash", "console"}
+# Programs of others, and of the shell, that commands of the docs may begin with.
+OTHERS = {"cd", "zip", "eval", "docker", "srun", "sbatch", "export", "git", "mkdocs"}
 
-    assert commands
-    for command in commands:
-        options = command_line_parser().parse_args(command)
-        if getattr(options, "config", None):
-            load_config(ROOT / options.config, overrides=options.set)
+
+def commands_of(page):
+    """The commands of a page's code blocks, or of a configuration's comments: words of each, without those that set variables."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".yaml":
+        commands = re.findall(r"^#   ((?:craft|python) .*(?:\n#     .*)*)", text, re.MULTILINE)
+        blocks = [re.sub(r"(?<=\S)   .*", "", command.replace("\n#", "\n")) for command in commands]
+    else:
+        blocks = [
+            body for kind, body in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE) if kind in SHELL
+        ]
+    for block in blocks:
+        unfinished = ""
+        for line in block.replace("\\\n", " ").splitlines():
+            unfinished += line + " "
+            try:
+                words = shlex.split(unfinished, comments=True)
+            except ValueError:  # a quotation goes on in the next line
+                continue
+            unfinished = ""
+            for command in _split(words, "&&"):
+                if "$(" not in "".join(command[:1]):
+                    yield [*dropwhile(lambda word: re.match(r"\w+=", word), command)]
+        assert not unfinished, f"{page}: a quotation without an end"
+
+
+def _split(words, separator):
+    part = []
+    for word in [*words, separator]:
+        if word == separator:
+            if part:
+                yield part
+            part = []
+        else:
+            part.append(word)
+
+
+PAGES_WITH_COMMANDS = [
+    page
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("configs/**/*.yaml"))]
+    if any(commands_of(page))
+]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_every_page_is_one_that_craft_understands(page):
+    for command in commands_of(page):
+        _check_command(command)
+
+
+def _check_command(command):
+    program, *arguments = command
+    if program == "torchrun":
+        program, *arguments = arguments[arguments.index("-m") + 1 :]
+    if program in ("python", "bash") and arguments[0] != "-m":
+        assert (ROOT / arguments[0]).is_file(), command
+    elif program == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        assert {word for word in arguments if "=" not in word} <= set(targets), command
+    elif program == "pip":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        extras = {
+            extra for word in arguments for extra in re.findall(r"^\.\[(.*)\]$", word) for extra in extra.split(",")
+        }
+        assert extras <= set(project["optional-dependencies"]), command
+    elif program == "craft":
+        options = command_line_parser().parse_args(arguments)
+        if options.verb in ("detect", "convert", "evaluate"):
+            assert {given.partition("=")[0] for given in options.set or ()} <= set(DetectionSettings.model_fields), (
+                command
+            )
+        config = getattr(options, "config", None)
+        if config and config != "CONFIG" and (path := ROOT / config).suffix == ".yaml" and "study" not in options:
+            load_config(path, overrides=options.set)
+    else:
+        assert program in OTHERS, (
+            f"{program}: not one of craft's commands; show it in a block of another language, or list it"
+        )

@@ -47,7 +47,7 @@ class TrainOutcome:
 
     Attributes:
         step: optimizer steps done.
-        finished: False where a signal ended the run early, after a checkpoint was saved.
+        finished: False where a signal ended the run, after a checkpoint was saved; True where its patience ran out.
         best_hmean: best H-mean validated; -1 where nothing was validated.
         signal: the number of the signal that ended the run early; 0 where none did.
         writes: True in the one process that writes files and messages.
@@ -95,7 +95,7 @@ def _train(run: Run, signals: list[int]) -> TrainOutcome:
         _validate_if_missed(run)
     progress = RunProgress(steps=steps, done=state.step, validate_every=every, shown=processes.writes)
     stopped = False
-    while state.step < steps and not stopped:
+    while not (run.is_over or stopped):
         rate = learning_rate_at(state.step, steps=steps, settings=config.optimizer)
         with run.meter.paused():
             _relabel(run)
@@ -189,11 +189,13 @@ def _evaluate(run: Run) -> None:
             f"step {state.step}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, H-mean {scores.hmean:.3f}"
         )
     if scores.hmean > state.best_hmean:
-        state.best_hmean = scores.hmean
+        state.best_hmean, state.stale = scores.hmean, 0
         if processes.writes:
             save_weights(state, run.folder / "best.safetensors", run.config)
             best = json.dumps({"step": state.step, **values}, indent=2)
             write_atomic(run.folder / "scores.json", best + "\n")
+    else:
+        state.stale += 1
     # Last: a run that dies before this line validates again when it is resumed.
     run.log.write("validation", state.step, values)
     if processes.writes:
@@ -205,12 +207,14 @@ def _evaluate(run: Run) -> None:
 
 def _validate_if_missed(run: Run) -> None:
     """Take up what the log says of validations, and make up for one that died after its step was saved."""
-    state, best, missed = run.state, -1.0, False
+    state, best, stale, missed = run.state, -1.0, 0, False
     if run.processes.writes and run.validation and state.step > 0:
         lines = read_metrics(run.folder / "metrics.jsonl", kind="validation")
-        best = max((float(line["hmean"]) for line in lines), default=-1.0)
+        hmeans = [float(line["hmean"]) for line in lines]
+        best = max(hmeans, default=-1.0)
+        stale = hmeans[::-1].index(best) if hmeans else 0
         missed = run.is_due(run.config.training.validate_every) and all(line["step"] != state.step for line in lines)
-    best, missed = gather_objects((best, missed), run.processes)[0]
+    best, state.stale, missed = gather_objects((best, stale, missed), run.processes)[0]
     state.best_hmean = max(state.best_hmean, best)
     if missed:
         _evaluate(run)
@@ -228,7 +232,12 @@ def _finish(run: Run, signals: list[int]) -> TrainOutcome:
     run.log.close()
     if summary := run.unreadable.summary():
         tqdm.write(summary)
-    finished = run.state.step >= run.config.training.steps
+    finished = run.is_over
+    if finished and run.processes.writes and run.state.step < run.config.training.steps:
+        tqdm.write(
+            f"stopped early: no better H-mean in {run.state.stale} validations; best.safetensors is the best, "
+            "last.safetensors the last"
+        )
     if run.processes.writes and finished:
         save_weights(run.state, run.folder / "last.safetensors", run.config)
         if not run.validation:

@@ -45,6 +45,12 @@ class Run:
     watch: FiniteWatch
     unreadable: UnreadableImages
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or patience has run out."""
+        training = self.config.training
+        return self.state.step >= training.steps or 0 < training.patience <= self.state.stale
+
     def is_due(self, every: int) -> bool:
         """Whether the step just done is the last or a multiple of `every`."""
         return self.state.step % every == 0 or self.state.step == self.config.training.steps

@@ -28,6 +28,7 @@ _FREE_TO_CHANGE = (
     "training.pictures_every",
     "training.snapshots",
     "training.loggers",
+    "training.patience",
     "training.tensorboard",
 )
 # Settings that may change with the number of processes, as long as a step has as many crops as before.

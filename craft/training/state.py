@@ -36,6 +36,7 @@ class RunState:
         average_rule: counts the average's updates.
         step: optimizer steps done.
         best_hmean: best H-mean validated so far; -1 before the first validation.
+        stale: validations since the best.
     """
 
     model: CRAFT
@@ -45,6 +46,7 @@ class RunState:
     average_rule: WarmedAverage | None
     step: int
     best_hmean: float
+    stale: int = 0
 
     @property
     def validated_model(self) -> nn.Module:

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from craft.config import dump_config, validate_config
+from craft.models.weights import read_weights
 from craft.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craft.training.loop import train
 from craft.training.run_log import read_metrics
@@ -240,3 +242,60 @@ def test_validation_that_dies_loses_no_step_and_is_made_up_for_on_resuming(unint
     train(config, tmp_path / "run", resume=True)
 
     assert_same_run(whole, tmp_path / "run")
+
+
+@pytest.fixture
+def scripted_validation(monkeypatch):
+    """Give validations these H-means one after the other, in place of measuring them."""
+
+    def script(*hmeans):
+        left = list(hmeans)
+        monkeypatch.setattr(
+            "craft.training.loop.validate",
+            lambda *_arguments, **_names: SimpleNamespace(
+                precision=0, recall=0, average_precision=0, hmean=left.pop(0)
+            ),
+        )
+        monkeypatch.setattr("craft.training.loop.write_found_words", lambda *_arguments: None)
+
+    return script
+
+
+def early_stopping(values, patience):
+    validation = [dict(values["data"]["train"][0], numbers=[1, 2])]
+    data = {**values["data"], "validation": validation}
+    training = {**values["training"], "steps": 9, "validate_every": 1, "patience": patience}
+    return validate_config({**values, "data": data, "training": training}, where="test")
+
+
+def test_training_stops_when_validations_have_not_improved_for_as_long_as_patience_says(
+    tiny_values, tmp_path, scripted_validation, capsys
+):
+    scripted_validation(0.3, 0.5, 0.4, 0.5)
+
+    outcome = train(early_stopping(tiny_values, patience=2), tmp_path)
+
+    assert (outcome.step, outcome.finished, outcome.best_hmean) == (4, True, 0.5)
+    assert "stopped early: no better H-mean in 2 validations" in capsys.readouterr().out
+    assert read_weights(tmp_path / "best.safetensors").metadata["step"] == 2
+    assert read_weights(tmp_path / "last.safetensors").metadata["step"] == 4
+
+
+def test_patience_counts_on_over_a_restart_and_a_larger_one_goes_on(tiny_values, tmp_path, scripted_validation):
+    scripted_validation(0.5, 0.4)  # the third dies
+    with pytest.raises(IndexError):
+        train(early_stopping(tiny_values, patience=2), tmp_path)
+
+    scripted_validation(0.4)
+    assert train(early_stopping(tiny_values, patience=2), tmp_path, resume=True).step == 3
+    assert train(early_stopping(tiny_values, patience=2), tmp_path, resume=True).step == 3  # over stays over
+    scripted_validation(0.6, 0.5, 0.5, 0.5)
+    outcome = train(early_stopping(tiny_values, patience=3), tmp_path, resume=True)
+    assert (outcome.step, outcome.finished, outcome.best_hmean) == (7, True, 0.6)
+
+
+def test_patience_without_anything_to_validate_is_refused(tiny_values):
+    tiny_values["training"]["patience"] = 3
+
+    with pytest.raises(ValueError, match=r"training\.patience has no effect with data\.validation"):
+        validate_config(tiny_values, where="test", given=tiny_values)
