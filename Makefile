@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 WORKERS ?= 2
 
-.PHONY: install quickstart test test-fast mutants lint clean
+.PHONY: install quickstart test test-fast mutants docs container lint clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,26 @@ test-fast: lint
 # Small faults planted one at a time, each of which a test should notice; hours the first time, then what has changed.
 mutants: install
 	$(BIN)/python benchmarks/agreement/mutants.py --write
+
+# The documentation as a site, build/docs/index.html, with every link checked. Links between files keep their folders.
+STAGED := README.md CONTRIBUTING.md LICENSE benchmarks craft configs docs tools data/README.md data/sample/README.md
+
+docs: $(VENV)/.docs-installed
+	rm -rf build/docs_source && mkdir -p build/docs_source/data/sample
+	for path in $(STAGED); do ln -s "$(CURDIR)/$$path" build/docs_source/$$path || exit; done
+	$(BIN)/mkdocs build --strict
+	@echo "build/docs/index.html"
+
+$(VENV)/.docs-installed: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
+	touch $@
+
+# An image with craft and what training needs: DEVICE=cpu or cuda.
+DEVICE ?= cpu
+container:
+	@docker info >/dev/null 2>&1 || { echo "make container needs docker, which is not running here: https://docs.docker.com/get-docker"; exit 1; }
+	docker build --build-arg DEVICE=$(DEVICE) --tag craft:$(DEVICE) .
 
 lint: install
 	$(BIN)/ruff format --check craft tests benchmarks tools

@@ -18,7 +18,7 @@ from craft.datasets.batch import Batch
 from craft.distributed.processes import Processes, start_processes, stop_processes, wait_for_all
 from craft.memory import peak_memory_bytes
 from craft.models.craft import CRAFT
-from craft.models.device import choose_precision
+from craft.models.device import choose_precision, computes_bf16
 from craft.region.training import RegionTraining
 from craft.training.batch import batch_targets
 from craft.training.bench_report import BenchReport, summarise_times
@@ -103,6 +103,8 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
         precision=str(choose_precision(config.training.precision, processes.device)).removeprefix("torch."),
         first_batch_seconds=first,
         host_peak_bytes=peak_memory_bytes(),
+        device_bytes=torch.cuda.mem_get_info(processes.device)[1] if processes.device.type == "cuda" else None,
+        native_bf16=computes_bf16(processes.device),
         processes=processes.world_size,
         writes=processes.writes,
         environment=describe_environment(processes.device),

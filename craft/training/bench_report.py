@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ import numpy as np
 
 from craft.atomic_files import write_atomic
 
+_KEPT_UP = 0.95  # of the rate of steps alone; below it, the loader is too slow
+_HEADROOM = 1.2  # of the loader's rate over that of the steps, since both vary
+_FILLED = 0.9  # of the device's memory, at most
 _COLUMNS = ("part", "images/s", "ms, median", "ms, 5 to 95 %", "of peak", "data wait", "memory")
 
 
@@ -54,6 +58,8 @@ class BenchReport:
         flop_per_image: operations of the network for one crop, forward and backward.
         first_batch_seconds: from starting the loader to its first batch.
         host_peak_bytes: peak memory of this process on the host, without its loader processes.
+        device_bytes: memory of the CUDA device; None elsewhere.
+        native_bf16: whether the device computes in bf16 natively.
         processes: number of training processes.
         writes: True in the one process that writes files and messages.
         environment: versions, machine, command and commit.
@@ -66,6 +72,8 @@ class BenchReport:
     precision: str
     first_batch_seconds: float
     host_peak_bytes: int
+    device_bytes: int | None
+    native_bf16: bool
     processes: int
     writes: bool
     environment: dict[str, Any]
@@ -119,8 +127,67 @@ def format_bench(report: BenchReport) -> str:
             f"{report.host_peak_bytes / 2**20:,.0f} MiB.",
             f"{device}; {report.processes} processes of {report.settings['training']['batch_size']} crops; torch "
             f"{environment['torch']}, commit {environment['commit']}.",
+            "",
+            *(f"- {sentence}" for sentence in advise(report)),
         ]
     )
+
+
+def advise(report: BenchReport) -> list[str]:
+    """Say in a sentence each what bounds the run, and how to choose workers, batch and precision on this machine."""
+    return [_bound(report), _workers(report), _batch(report), _precision(report)]
+
+
+def _bound(report: BenchReport) -> str:
+    step, whole = report.part("step without loader"), report.part("whole")
+    if whole.images_per_second < _KEPT_UP * step.images_per_second:
+        lost = 1 - whole.images_per_second / step.images_per_second
+        return f"Bound by the loader: training is {lost:.0%} slower than its steps."
+    batch = step.milliseconds / report.settings["optimizer"]["accumulate"]
+    parts = {name: report.part(name).milliseconds / batch for name in ("targets", "loss")}
+    network = 1 - sum(parts.values())
+    return f"Bound by the step, which spends {network:.0%} of its time in the network; the loader keeps up."
+
+
+def _workers(report: BenchReport) -> str:
+    workers, cores = report.settings["data"]["workers"], report.environment["cores"]
+    step, loader = report.part("step without loader"), report.part("loader")
+    each = loader.images_per_second / report.processes / max(workers, 1)
+    needed = max(1, math.ceil(_HEADROOM * step.images_per_second / report.processes / each))
+    if workers == 0:
+        share = step.images_per_second / loader.images_per_second
+        return (
+            f"Workers: loading in the training process adds {share:.0%} to each step; data.workers: {needed} loads beside it "
+            f"where a core is free ({cores} here)."
+        )
+    if needed > workers:
+        room = (
+            ""
+            if needed * report.processes < cores
+            else f", but this machine has {cores} cores; smaller images help too"
+        )
+        return f"Workers: raise data.workers from {workers} to {needed}{room}."
+    if needed < workers:
+        return f"Workers: {needed} of {workers} would do; lower data.workers where other work needs the cores."
+    return f"Workers: {workers} are right."
+
+
+def _batch(report: BenchReport) -> str:
+    used, batch = report.part("step without loader").memory_bytes, report.settings["training"]["batch_size"]
+    if used is None or report.device_bytes is None:
+        return f"Batch: {batch} crops; only a CUDA device says how many would fit."
+    most = int(batch * _FILLED * report.device_bytes / used)
+    if most <= batch:
+        return f"Batch: {batch} crops fill the device's memory; fewer, with optimizer.accumulate, train the same steps."
+    return f"Batch: about {most} crops would fit ({used / report.device_bytes:.0%} of the memory is used by {batch})."
+
+
+def _precision(report: BenchReport) -> str:
+    if report.native_bf16 and report.precision == "float32":
+        return "Precision: the device computes in bf16 natively; set training.precision to bf16 for faster steps."
+    if not report.native_bf16 and report.precision == "bfloat16":
+        return "Precision: the device only imitates bf16; set training.precision to fp32."
+    return f"Precision: {report.precision} is right for this device."
 
 
 def write_bench(report: BenchReport, folder: Path) -> None:

@@ -9,7 +9,7 @@ from craft.cli.command import main
 from craft.config import dump_config, validate_config
 from craft.models.craft import CRAFT
 from craft.training.bench import training_flop
-from craft.training.bench_report import summarise_times
+from craft.training.bench_report import BenchReport, advise, summarise_times
 
 PARTS = ["loader", "targets", "loss", "step without loader", "whole"]
 
@@ -62,6 +62,72 @@ def test_bench_times_every_part_and_writes_what_it_prints(tiny_values, tmp_path,
     assert written["environment"]["threads"] == torch.get_num_threads()
     assert written["settings"]["data"]["workers"] == 1
     assert (tmp_path / "out" / "bench.md").read_text(encoding="utf-8").strip() in printed
+
+
+def report(
+    *, loader=100.0, step=50.0, whole=49.0, workers=2, memory=None, device=None, precision="float32", bf16=False
+):
+    """A report of one process with batches of 8 crops on 16 cores."""
+    rates = {"loader": loader, "targets": 2000.0, "loss": 1000.0, "step without loader": step, "whole": whole}
+    parts = tuple(
+        summarise_times(name, [8 / rate], images=8, memory=memory if name.startswith("step") else None)
+        for name, rate in rates.items()
+    )
+    return BenchReport(
+        parts=parts,
+        peak_flops=1e12,
+        flop_per_image=10**9,
+        precision=precision,
+        first_batch_seconds=1.0,
+        host_peak_bytes=2**30,
+        device_bytes=device,
+        native_bf16=bf16,
+        processes=1,
+        writes=True,
+        environment={"cores": 16},
+        settings={"data": {"workers": workers}, "training": {"batch_size": 8}, "optimizer": {"accumulate": 1}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "Bound by the step, which spends 92% of its time in the network; the loader keeps up."),
+        ({"loader": 30.0, "whole": 30.0}, "Bound by the loader: training is 40% slower than its steps."),
+        ({"loader": 60.0}, "Workers: 2 are right."),  # 30 a second each; 1.2 x 50 are needed
+        ({"loader": 30.0, "whole": 30.0}, "Workers: raise data.workers from 2 to 4."),
+        (
+            {"loader": 3.0},
+            "Workers: raise data.workers from 2 to 40, but this machine has 16 cores; smaller images help too.",
+        ),
+        (
+            {"loader": 800.0, "workers": 8},
+            "Workers: 1 of 8 would do; lower data.workers where other work needs the cores.",
+        ),
+        (
+            {"loader": 100.0, "workers": 0},
+            "Workers: loading in the training process adds 50% to each step; data.workers: 1 loads beside it where a core is "
+            "free (16 here).",
+        ),
+        ({}, "Batch: 8 crops; only a CUDA device says how many would fit."),
+        ({"memory": 3, "device": 10}, "Batch: about 24 crops would fit (30% of the memory is used by 8)."),
+        (
+            {"memory": 95, "device": 100},
+            "Batch: 8 crops fill the device's memory; fewer, with optimizer.accumulate, train the same steps.",
+        ),
+        (
+            {"bf16": True},
+            "Precision: the device computes in bf16 natively; set training.precision to bf16 for faster steps.",
+        ),
+        ({"precision": "bfloat16"}, "Precision: the device only imitates bf16; set training.precision to fp32."),
+        ({"precision": "bfloat16", "bf16": True}, "Precision: bfloat16 is right for this device."),
+    ],
+)
+def test_bench_advises_in_a_sentence_each(values, expected):
+    advice = advise(report(**values))
+
+    assert len(advice) == 4
+    assert expected in advice
 
 
 def test_no_step_to_time_is_refused(tiny_values, tmp_path, capsys):
