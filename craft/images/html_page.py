@@ -18,7 +18,7 @@ _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem;color:#1b2330;background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}td,th{padding:.15rem .7rem .15rem 0;
 text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}.bar{background:#3564d9;height:.8em;min-width:1px}
-.row{display:flex;flex-wrap:wrap;gap:1.5rem}figure{margin:0;max-width:100%}img,svg{max-width:100%;height:auto}
+.row{display:flex;flex-wrap:wrap;gap:1.5rem;align-items:flex-start}.chart{width:480px}figure{margin:0;max-width:100%}img,svg{max-width:100%;height:auto}
 figcaption{color:#5b6675;font-size:.9em}.bad{color:#b3261e}
 @media(prefers-color-scheme:dark){body{background:#12161c;color:#dfe5ee}figcaption{color:#97a3b4}.bad{color:#ff8a80}}
 """
@@ -86,19 +86,19 @@ def curves(caption: str, lines: Sequence[tuple[str, Sequence[float], Sequence[fl
     texts = "".join(
         f'<text x="{x}" y="{y}" font-size="11" fill="currentColor" text-anchor="{anchor}">{text}</text>'
         for x, y, anchor, text in (
-            (_LEFT - 5, 14, "end", f"{high:.3g}"),
-            (_LEFT - 5, _HEIGHT - _BOTTOM - 6, "end", f"{low:.3g}"),
+            (_LEFT - 5, 14, "end", _number(high)),
+            (_LEFT - 5, _HEIGHT - _BOTTOM - 6, "end", _number(low)),
             (_LEFT, _HEIGHT - 4, "start", f"{left:,.0f}"),
             (_WIDTH - 8, _HEIGHT - 4, "end", f"{right:,.0f}"),
         )
     )
     names = ", ".join(
-        f'<span style="color:{COLOURS[index % len(COLOURS)]}">{escape(name)} {line[-1][1]:.4g}</span>'
+        f'<span style="color:{COLOURS[index % len(COLOURS)]}">{escape(name)} {_number(line[-1][1])}</span>'
         for index, (name, line) in enumerate(kept)
         if line
     )
     size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-    return f"<figure><figcaption>{escape(caption)}: {names}</figcaption><svg {size}>{drawn}{texts}</svg></figure>"
+    return f"<figure class=chart><figcaption>{escape(caption)}: {names}</figcaption><svg {size}>{drawn}{texts}</svg></figure>"
 
 
 def image(pixels: NDArray[np.uint8] | bytes, caption: str) -> str:
@@ -106,6 +106,10 @@ def image(pixels: NDArray[np.uint8] | bytes, caption: str) -> str:
     content = pixels if isinstance(pixels, bytes) else encode_image(pixels, quality=80)
     source = f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
     return f'<figure><img alt="{escape(caption)}" src="{source}"><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _cell(value: object) -> str:

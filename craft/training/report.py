@@ -12,14 +12,16 @@ from craft.training.run_log import read_metrics
 
 REPORT = "report.html"
 FOUND, MAPS = "found", "maps"
-_CURVES = {
-    "loss": ("loss", "loss_region", "loss_affinity"),
-    "kept pixels of a crop, region": ("kept_positives_region", "kept_negatives_region"),
-    "kept pixels of a crop, affinity": ("kept_positives_affinity", "kept_negatives_affinity"),
-    "learning rate": ("learning_rate",),
-    "gradient norm": ("gradient_norm",),
-    "images a second": ("images_per_second",),
+_KEPT = {"positives": "kept_positives_{}", "negatives": "kept_negatives_{}"}
+_CURVES = {  # of each chart: the names of its curves, and their keys in metrics.jsonl
+    "loss": {"both maps": "loss", "region": "loss_region", "affinity": "loss_affinity"},
+    "kept pixels of a crop, region": {name: key.format("region") for name, key in _KEPT.items()},
+    "kept pixels of a crop, affinity": {name: key.format("affinity") for name, key in _KEPT.items()},
+    "learning rate": {"": "learning_rate"},
+    "gradient norm": {"": "gradient_norm"},
+    "images a second": {"": "images_per_second"},
 }
+_SCORES = {"H-mean": "hmean", "precision": "precision", "recall": "recall"}
 _MOST_POINTS = 400  # of a curve
 
 
@@ -38,15 +40,14 @@ def report_page(folder: Path, *, reload_seconds: int | None = None) -> str:
         raise ValueError(f"{folder}: holds no metrics.jsonl; give the folder of a run that has begun")
     steps, validations = (read_metrics(path, kind=kind) for kind in ("train", "validation"))
     parts = [paragraph(_summary(steps, validations))]
-    parts.append(section("Training", *(_curve(name, keys, steps) for name, keys in _CURVES.items())))
+    parts.append(section("Training, by step", *(_curve(name, keys, steps) for name, keys in _CURVES.items())))
     if validations:
-        scores = _curve("validation", ("hmean", "precision", "recall"), validations)
+        scores = _curve("scores", _SCORES, validations)
         best = max(validations, key=lambda line: line["hmean"])
-        keys = ("step", "precision", "recall", "hmean")
         rows = [
-            ("", *keys),
+            ("", "step", *_SCORES),
             *(
-                (name, *(_short(line[key]) for key in keys))
+                (name, line["step"], *(_short(line[key]) for key in _SCORES.values()))
                 for name, line in (("best", best), ("last", validations[-1]))
             ),
         ]
@@ -57,7 +58,7 @@ def report_page(folder: Path, *, reload_seconds: int | None = None) -> str:
     ):
         files = sorted((folder / name).glob("step_*.jpg")) if (folder / name).is_dir() else []
         if files:
-            parts.append(section(title, image(files[-1].read_bytes(), files[-1].stem.replace("_", " "))))
+            parts.append(section(title, image(files[-1].read_bytes(), f"step {int(files[-1].stem[5:]):,}")))
     return html_page(f"Run {folder.absolute().name}", parts, reload_seconds=reload_seconds)
 
 
@@ -67,13 +68,13 @@ def _summary(steps: list[dict[str, Any]], validations: list[dict[str, Any]]) -> 
     return f"{done:,} steps done{best}; written {time.strftime('%Y-%m-%d %H:%M:%S')}."
 
 
-def _curve(name: str, keys: tuple[str, ...], lines: list[dict[str, Any]]) -> str:
+def _curve(chart: str, keys: dict[str, str], lines: list[dict[str, Any]]) -> str:
     thinned = lines[:: 1 + len(lines) // _MOST_POINTS]
     drawn = []
-    for key in keys:
+    for name, key in keys.items():
         there = [line for line in thinned if isinstance(line.get(key), int | float)]
-        drawn.append((key, [line["step"] for line in there], [line[key] for line in there]))
-    return curves(name, drawn)
+        drawn.append((name, [line["step"] for line in there], [line[key] for line in there]))
+    return curves(chart, drawn)
 
 
 def _short(value: Any) -> Any:

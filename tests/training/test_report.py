@@ -26,7 +26,7 @@ def test_a_validation_writes_a_page_with_curves_maps_found_words_and_kept_pixels
     assert "3 steps done, best H-mean" in page
     assert page.count("<svg") >= 7
     assert page.count("data:image/jpeg;base64,") == 2
-    for name in ("loss_region", "kept_negatives_affinity", "learning_rate", "hmean"):
+    for name in ("affinity", "negatives", "learning rate", "H-mean"):
         assert name in page
     assert "http-equiv" not in page
     assert [path.name for path in (tmp_path / "run/found").iterdir()] == ["step_000003.jpg"]
