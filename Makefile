@@ -6,8 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 WORKERS ?= 2
+BOUNDS_TESTS ?= tests
 
-.PHONY: install quickstart test test-fast mutants docs container lint clean
+.PHONY: install quickstart test test-fast mutants bounds constraints docs container lint clean
 
 install: $(VENV)/.installed
 
@@ -63,6 +64,22 @@ DEVICE ?= cpu
 container:
 	@docker info >/dev/null 2>&1 || { echo "make container needs docker, which is not running here: https://docs.docker.com/get-docker"; exit 1; }
 	docker build --build-arg DEVICE=$(DEVICE) --tag craft:$(DEVICE) .
+
+# The oldest and the newest releases that pyproject.toml allows, each in an environment of its own (6 GB each on Linux).
+bounds: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	for end in lowest-direct highest; do \
+	  $(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python $(VENV)-$$end && \
+	  $(BIN)/uv pip install --quiet --python $(VENV)-$$end --resolution $$end --editable . && \
+	  $(BIN)/uv pip install --quiet --python $(VENV)-$$end pytest hypothesis && \
+	  $(VENV)-$$end/bin/python -m pytest -m "not slow" $(BOUNDS_TESTS) || exit 1; \
+	done
+
+# What a repeatable installation takes: pip install -c constraints.txt 'craft-ohem[dev]'
+constraints: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --no-annotate --no-header \
+	  --output-file constraints.txt pyproject.toml
 
 lint: install
 	$(BIN)/ruff format --check craft tests benchmarks tools
