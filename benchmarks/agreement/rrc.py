@@ -1,6 +1,6 @@
 """Compare our IoU protocol with the organisers' script on random cases, to the last digit, then time both.
 
-    python benchmarks/agreement/rrc.py CHECKOUT [--cases 3000] [--seed 0]
+    python benchmarks/agreement/rrc.py CHECKOUT [--cases 3000] [--seed 0] [--truth FOLDER --detections FOLDER]
 
 CHECKOUT holds the organisers' script as eval/script.py and eval/rrc_evaluation_funcs.py, as backtime92/CRAFT-
 Reimplementation does at commit 0772287. The script needs the package `Polygon` (Polygon3), which is for
@@ -35,7 +35,10 @@ from typing import Any
 import numpy as np
 import shapely
 
-from craft.evaluation.evaluate import Evaluation, evaluate_files
+from craft.config import DatasetSettings
+from craft.datasets.reading import read_truth
+from craft.evaluation.evaluate import Evaluation, evaluate_files, read_paired
+from craft.evaluation.protocols import round_detections
 from craft.geometry import is_simple, signed_area
 from craft.scene import Scene, Word
 
@@ -51,6 +54,14 @@ def main() -> None:
     redrawn = 0
     counts = dict.fromkeys(("images", "words", "don't care", "detections", "ignored", "matched", "exact halves"), 0)
     with tempfile.TemporaryDirectory() as folder:
+        if arguments.truth:
+            images = real_images(arguments.truth, arguments.detections)
+            ties = sum(misses_a_tie(polygon, image) for image in images)
+            compare(official, images, False, Path(folder), 0, counts)
+            print(
+                f"real scenes agree to the last digit: {counts}; {ties} with an overlap that misses one half by rounding"
+            )
+            return
         for number in range(arguments.cases):
             with_scores = number % 2 == 1
             size = int(generator.choice([12, 60, 1280]))
@@ -71,7 +82,25 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("checkout", type=Path, help="folder that holds eval/script.py")
     parser.add_argument("--cases", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--truth", help="folder of an ICDAR2015 dataset: compare on its scenes instead")
+    parser.add_argument("--detections", help="folder of result files; scenes without one are left out")
     return parser.parse_args()
+
+
+def real_images(truth: str, detections: str) -> list[Image]:
+    """Scenes of a dataset that have a result file."""
+    scenes = read_truth(DatasetSettings(path=truth, format="icdar2015"))
+    scenes = tuple(scene for scene in scenes if (Path(detections) / f"res_{scene.name}.txt").exists())
+    files, _ = read_paired(scenes, detections, protocol="icdar2015")
+    return [
+        (
+            [round_detections(word.polygon_xy) for word in scene.words],
+            [word.dont_care for word in scene.words],
+            [round_detections(polygon) for polygon in file.polygons_xy],
+            [],
+        )
+        for scene, file in zip(scenes, files, strict=True)
+    ]
 
 
 def random_image(generator: np.random.Generator, size: int, with_scores: bool) -> Image:
