@@ -56,7 +56,7 @@ def evaluate_image(
     in_dont_care = (precision >= LEAST_PRECISION)[dont_care].any(axis=0)
     ignored = in_dont_care | (np.where(found > 0, precision, 0)[dont_care].sum(axis=0) >= LEAST_PRECISION)
 
-    matches = _match(precision, found, np.flatnonzero(~dont_care).tolist(), np.flatnonzero(~ignored).tolist())
+    matches = _match(precision, found, ~dont_care[:, None] & ~ignored[None, :])
     matched = np.zeros(precision.shape, dtype=bool)
     for match in matches:
         matched[np.ix_(match.truth, match.detections)] = True
@@ -75,21 +75,21 @@ def evaluate_image(
     )
 
 
-def _match(
-    precision: NDArray[np.float32], found: NDArray[np.int64], words: list[int], counted: list[int]
-) -> list[Match]:
-    """One to one, then a word to many detections, then a detection to many words; none excludes another."""
-    fits = (precision >= LEAST_PRECISION) & (found > 0)
+def _match(precision: NDArray[np.float32], found: NDArray[np.int64], compared: NDArray[np.bool_]) -> list[Match]:
+    """One to one, then a word to many detections, then a detection to many words; none excludes another.
+
+    `compared` is (N, M), True for cared-for words and counted detections.
+    """
+    holds = found > 0
+    fits = (precision >= LEAST_PRECISION) & holds
     lone = fits & (fits.sum(axis=1) == 1)[:, None] & (fits.sum(axis=0) == 1)[None, :]
-    cut = np.ix_(words, counted)
-    matches = [Match((words[row],), (counted[column],), None) for row, column in np.argwhere(lone[cut]).tolist()]
-    for word in words:
-        parts = [index for index in counted if fits[word, index]]
-        if len(parts) >= 2:
-            matches.append(Match((word,), tuple(parts), None))
-    for index in counted:
-        parts = [word for word in words if found[word, index] > 0]
-        if len(parts) >= 2 and precision[parts, index].sum(dtype=np.float64) >= float(LEAST_PRECISION):
+    matches = [Match((word,), (index,), None) for word, index in np.argwhere(lone & compared).tolist()]
+    fits, holds = fits & compared, holds & compared
+    for word in np.flatnonzero(fits.sum(axis=1) >= 2).tolist():
+        matches.append(Match((word,), tuple(np.flatnonzero(fits[word]).tolist()), None))
+    for index in np.flatnonzero(holds.sum(axis=0) >= 2).tolist():
+        parts = np.flatnonzero(holds[:, index]).tolist()
+        if precision[parts, index].sum(dtype=np.float64) >= float(LEAST_PRECISION):
             matches.append(Match(tuple(parts), (index,), None))
     return matches
 

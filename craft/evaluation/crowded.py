@@ -14,7 +14,7 @@ from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, sco
 from craft.evaluation.precision_recall import average_precision
 from craft.geometry import bounding_boxes
 
-MOST_PAIRS = 1_000_000  # words times detections that are compared at once: 8 MB an array
+MOST_PAIRS = 100_000  # words times detections that are compared at once: 0.8 MB an array
 
 Index = NDArray[np.intp]
 
@@ -30,8 +30,9 @@ def score_in_groups(
 ) -> ImageScore:
     """Score an image by `score`, given indices of words and of detections, at once or in groups; the result is the same.
 
-    No word of one group comes within `reach` pixels of a detection of another, so that no protocol compares them. The last arguments before
-    `score` are those of `craft.evaluation.iou.evaluate_image`.
+    No word of one group touches a word or detection of another, so that no protocol compares them. With a `reach`, all
+    bounding boxes reach that far beyond their right and lower sides, and must share an area to count as touching. The
+    last arguments before `score` are those of `craft.evaluation.iou.evaluate_image`.
 
     Raises ValueError if more than 50 million pairs hang together.
     """
@@ -86,15 +87,19 @@ def _groups(
 ) -> Iterator[tuple[Index, Index]]:
     """Words and detections whose bounding boxes hang together, many such heaps at a time."""
     num_words = len(truth)
-    boxes = shapely.box(*np.array([bounding_boxes(polygon) for polygon in (*truth, *detections)]).T)
-    grown = shapely.box(*np.add(shapely.bounds(boxes), (-reach, -reach, reach, reach)).T)
-    ends = shapely.STRtree(boxes).query(grown, predicate="intersects")
-    heap = _components(len(boxes), ends)
+    corners = np.array([bounding_boxes(polygon) for polygon in (*truth, *detections)], dtype=np.float64)
+    corners[:, 2:] += reach
+    boxes = np.asarray(shapely.box(*corners.T), dtype=object)
+    ends = shapely.STRtree(boxes[:num_words]).query(boxes, predicate="intersects")  # detections hang together by words
+    if reach:
+        shared = np.minimum(*corners[ends, 2:]) - np.maximum(*corners[ends, :2])
+        ends = ends[:, (shared > 0).all(axis=1)]
+    heap = _components(len(boxes), np.concatenate([ends, ends[::-1]], axis=1))
     order = np.argsort(heap, kind="stable")
     starts = np.flatnonzero(np.concatenate([[True], np.diff(heap[order]) > 0]))
     is_word = (order < num_words).astype(np.int64)
     num_of_heap = np.add.reduceat(np.stack([is_word, 1 - is_word], axis=1), starts)
-    if (worst := int(num_of_heap.prod(axis=1).max())) > 50 * MOST_PAIRS:
+    if (worst := int(num_of_heap.prod(axis=1).max())) > 500 * MOST_PAIRS:
         raise ValueError(
             f"{num_of_heap[num_of_heap.prod(axis=1).argmax()].tolist()} words and detections of one image hang together "
             f"({worst:,} pairs), which is too many to compare; leave out detections of low score"

@@ -13,7 +13,6 @@ from craft.geometry import bounding_boxes
 
 LEAST_RECALL = 0.8  # t_r: share of a word that its detection, or its detections together, must cover
 LEAST_PRECISION = 0.4  # t_p: share of a detection that its word, or its words together, must cover
-LARGEST_CENTRE_DISTANCE = 1.0  # of one-to-one matches, relative to the mean of the two diagonals
 SPLIT_CREDIT = 0.8  # of a word found as several detections, and of each of these
 
 
@@ -25,7 +24,6 @@ class _Overlaps:
     precision: NDArray[np.float64]  # (N, M) share of the detection's area inside the word
     fits: NDArray[np.bool_]  # (N, M) both are high enough
     lone: NDArray[np.bool_]  # (N, M) the only fit in its row and column, don't-care words and ignored detections too
-    near: NDArray[np.bool_]  # (N, M) the centres are near enough for one to one
 
 
 def evaluate_image(
@@ -43,7 +41,8 @@ def evaluate_image(
 
     Source: C. Wolf and J.-M. Jolion, Object Count/Area Graphs for the Evaluation of Object Detection and
         Segmentation Algorithms, IJDAR 2006, with the constants and the order of the organisers' DetEval script for
-        ICDAR 2013, Challenge 2, Task 1.
+        ICDAR 2013, Challenge 2, Task 1. The script's limit on the distance of centres is left out: where boxes
+        overlap, their centres are always nearer than half the sum of the diagonals.
     """
     dont_care = dont_care_flags(truth_dont_care, len(truth_polygons))
     truth = _pixel_boxes(truth_polygons, "word")
@@ -74,7 +73,7 @@ def _match(overlaps: _Overlaps) -> tuple[list[Match], float, float]:
     matches: list[Match] = []
     truth_credit = detection_credit = 0.0
 
-    single = overlaps.fits & overlaps.lone & overlaps.near
+    single = overlaps.fits & overlaps.lone
     single &= (touching.sum(axis=1) == 1)[:, None] & (touching.sum(axis=0) == 1)[None, :]
     for row, column in np.argwhere(single).tolist():
         free_rows[row] = free_columns[column] = False
@@ -116,12 +115,8 @@ def _overlaps(
     precision = shared / _areas(detections)[None, :]
     fits = (recall >= LEAST_RECALL) & (precision >= LEAST_PRECISION)
     lone = (fits.sum(axis=1) == 1)[:, None] & (fits.sum(axis=0) == 1)[None, :]
-    centres = [0.5 * (boxes[:, :2] + boxes[:, 2:]) for boxes in (truth, detections)]
-    diagonals = [np.linalg.norm(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (truth, detections)]
-    distance = np.linalg.norm(centres[0][:, None] - centres[1][None, :], axis=-1)
-    near = 2.0 * distance / (diagonals[0][:, None] + diagonals[1][None, :]) < LARGEST_CENTRE_DISTANCE
     cut = np.ix_(words, counted)
-    return _Overlaps(recall[cut], precision[cut], fits[cut], lone[cut], near[cut])
+    return _Overlaps(recall[cut], precision[cut], fits[cut], lone[cut])
 
 
 def _pixel_boxes(polygons: Sequence[ArrayLike] | NDArray[np.floating], what: str) -> NDArray[np.float64]:

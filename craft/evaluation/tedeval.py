@@ -47,20 +47,19 @@ def evaluate_image(
     ignored = _in_dont_care(*_shares(truth, detections), dont_care)
     detections = cut_out(detections, truth[dont_care])
     recall, precision = _shares(truth, detections)
-    words, counted = np.flatnonzero(~dont_care).tolist(), np.flatnonzero(~ignored).tolist()
     shapes = (list(map(np.asarray, truth_polygons)), list(map(np.asarray, detection_polygons)))
-    matches = _match(recall, precision, words, counted, shapes, (truth, detections))
+    matches = _match(recall, precision, ~dont_care[:, None] & ~ignored[None, :], shapes, (truth, detections))
 
     matched = np.zeros(recall.shape, dtype=bool)
     for match in matches:
         matched[np.ix_(match.truth, match.detections)] = True
     held = hold_points(detections, centres)
-    own = [mask & matched[row][:, None] for row, mask in enumerate(held)]  # (M, C) of each word
     rows, columns = np.flatnonzero(matched.any(axis=1)), np.flatnonzero(matched.any(axis=0))
-    truth_credit = sum(float((own[row].sum(axis=0) == 1).mean()) for row in rows)
+    own = {row: held[row] & matched[row][:, None] for row in rows.tolist()}  # (M, C) of each word
+    truth_credit = sum(float((own[row].sum(axis=0) == 1).mean()) for row in rows.tolist())
     detection_credit = 0.0
     for column in columns:
-        parts = [own[row][column] for row in np.flatnonzero(matched[:, column])]
+        parts = [own[row][column] for row in np.flatnonzero(matched[:, column]).tolist()]
         detection_credit += sum(int(part.sum()) for part in parts) / sum(map(len, parts))
     return score_matches(
         matches,
@@ -96,26 +95,31 @@ def _in_dont_care(
 def _match(
     recall: NDArray[np.float64],
     precision: NDArray[np.float64],
-    words: list[int],
-    counted: list[int],
+    compared: NDArray[np.bool_],
     polygons: tuple[list[NDArray], list[NDArray]],
     geometries: tuple[GeometryArray, GeometryArray],
 ) -> list[Match]:
-    """A detection to many words, then one to one, then a word to many detections; none excludes another."""
+    """A detection to many words, then one to one, then a word to many detections; none excludes another.
+
+    `compared` is (N, M), True for cared-for words and counted detections.
+    """
     matches = []
-    truth_pivots, pivots = (_pivots(shapes) for shapes in polygons)
-    for column in counted:
-        parts = [row for row in words if recall[row, column] >= LEAST_RECALL]
-        if len(parts) >= 2 and precision[parts, column].sum() >= LEAST_PRECISION and _in_line(truth_pivots[parts]):
+    holds = compared & (recall >= LEAST_RECALL)
+    for column in np.flatnonzero(holds.sum(axis=0) >= 2).tolist():
+        parts = np.flatnonzero(holds[:, column]).tolist()
+        if precision[parts, column].sum() >= LEAST_PRECISION and _in_line(
+            _pivots([polygons[0][part] for part in parts])
+        ):
             matches.append(Match(tuple(parts), (column,), None))
     fits = (recall >= LEAST_RECALL) & (precision >= LEAST_PRECISION)
     lone = fits & (fits.sum(axis=1) == 1)[:, None] & (fits.sum(axis=0) == 1)[None, :]
-    for row, column in np.argwhere(lone).tolist():
-        if row in words and column in counted and _is_near(row, column, polygons, geometries):
+    for row, column in np.argwhere(lone & compared).tolist():
+        if _is_near(row, column, polygons, geometries):
             matches.append(Match((row,), (column,), None))
-    for row in words:
-        parts = [column for column in counted if precision[row, column] >= LEAST_PRECISION]
-        if len(parts) >= 2 and recall[row, parts].sum() >= LEAST_RECALL and _in_line(pivots[parts]):
+    is_part = compared & (precision >= LEAST_PRECISION)
+    for row in np.flatnonzero(is_part.sum(axis=1) >= 2).tolist():
+        parts = np.flatnonzero(is_part[row]).tolist()
+        if recall[row, parts].sum() >= LEAST_RECALL and _in_line(_pivots([polygons[1][part] for part in parts])):
             matches.append(Match((row,), tuple(parts), None))
     return matches
 

@@ -77,6 +77,23 @@ def test_images_with_nothing_to_find_or_nothing_found(words, flags, detections, 
     assert (score.precision, score.recall) == expected
 
 
+def test_an_ignored_detection_that_fits_a_word_still_spoils_its_match():
+    word, below = box(0, 0, 9, 9), box(0, 10, 9, 24)
+
+    score = evaluate_image([word, below], [False, True], [word, box(0, 0, 9, 24)])
+
+    assert score.ignored_detections == (1,)  # 150 of 250 pixels
+    assert score.recall == 0.0  # two detections fit the word, one of which counts
+
+
+def test_sums_of_shares_are_rounded_to_four_places_before_they_are_compared():
+    line, halves = box(0, 0, 99_999, 0), [box(0, 0, 49_999, 0), box(50_000, 0, 79_995, 0)]  # 79,996 of 100,000 pixels
+    parts = [box(0, 0, 19_999, 0), box(20_000, 0, 39_995, 0)]
+
+    assert groups(evaluate_image([line], [False], halves)) == [((0,), (0, 1))]
+    assert groups(evaluate_image(parts, [False, False], [line])) == [((0, 1), (0,))]
+
+
 def test_a_rotated_detection_counts_by_its_box():
     diamond = [(5, 0), (9, 5), (5, 9), (0, 5)]
 
