@@ -5,7 +5,8 @@
 Each fault is planted in a copy of the project and the tests named with it run until one fails. A fault that lets all of
 them pass has survived: write the test that catches it, or say after it why nothing can. Results are kept in
 runs/mutants.json and used again while the file with the fault and its tests stay as they are; --all tries every fault
-again. TEXT tries those alone whose file or texts contain it; --write puts the score into docs/results/mutants.md.
+again. TEXT tries those alone whose file or texts contain it; --write puts the score into docs/results/mutants.md. The
+tests run once without a fault first: they must pass, and what Python and numba compile then is used again.
 
 Processes are forked from one that has imported the libraries, so this runs on Linux and macOS.
 """
@@ -14,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,11 +27,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import albumentations  # noqa: F401
-import hypothesis  # noqa: F401
+import hypothesis
 import matplotlib  # noqa: F401
 import pytest
 import torchvision  # noqa: F401  # with torch, which every test would wait for
@@ -36,7 +40,7 @@ import torchvision  # noqa: F401  # with torch, which every test would wait for
 ROOT = Path(__file__).parents[2]
 LIST, PAGE, KEPT = Path(__file__).with_suffix(".txt"), ROOT / "docs/results/mutants.md", ROOT / "runs/mutants.json"
 COPIED = ("craft", "tests", "benchmarks", "configs", "data", "docs", "tools", "pyproject.toml", "README.md")
-LONGEST = 600  # seconds; a fault that makes the tests hang is noticed
+LONGEST, LONGEST_BUSY = 600, 200  # seconds, and of the processor; a fault that makes the tests hang is noticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +58,13 @@ class Mutant:
 
     def digest(self) -> str:
         """Digest of the faulty file and its tests."""
-        parts = [planted(self), *self.tests]
+        parts = [(ROOT / self.file).read_text(encoding="utf-8").replace(self.old, self.new, 1), *self.tests]
         parts += [(ROOT / test.partition("::")[0]).read_text(encoding="utf-8") for test in self.tests if exists(test)]
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
 
 
 def exists(test: str) -> bool:
     return (ROOT / test.partition("::")[0]).exists()
-
-
-def planted(mutant: Mutant) -> str:
-    """The text of a file with the fault in it."""
-    return (ROOT / mutant.file).read_text(encoding="utf-8").replace(mutant.old, mutant.new, 1)
 
 
 def read_mutants(path: Path = LIST) -> tuple[list[Mutant], list[str]]:
@@ -103,6 +102,12 @@ def copy_project(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
+def digest_of_project() -> str:
+    """Digest of the code and its tests as they are."""
+    files = sorted(path for room in ("craft", "tests") for path in (ROOT / room).rglob("*.py"))
+    return hashlib.blake2b(b"\0".join(path.read_bytes() for path in files), digest_size=12).hexdigest()
+
+
 def is_caught(mutant: Mutant, folder: Path) -> bool:
     """Plant a fault in the copy of the project, run its tests, and take the fault out again."""
     path = folder / mutant.file
@@ -110,11 +115,9 @@ def is_caught(mutant: Mutant, folder: Path) -> bool:
     kept = folder / "kept"  # numba would drop what it compiled of the file as it was
     if compiled.exists():
         shutil.copytree(compiled, kept)
-    path.write_text(planted(mutant), encoding="utf-8")
+    path.write_bytes(text.replace(mutant.old.encode(), mutant.new.encode(), 1))
     try:
-        files = [test for test in mutant.tests if "::" not in test]
-        named = [test for test in mutant.tests if "::" in test]
-        return (bool(files) and fails([*files, "-m", "not slow"], folder)) or (bool(named) and fails(named, folder))
+        return run_tests(mutant.tests, folder) != 0
     finally:
         path.write_bytes(text)
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
@@ -123,33 +126,43 @@ def is_caught(mutant: Mutant, folder: Path) -> bool:
             kept.rename(compiled)
 
 
-def fails(arguments: list[str], folder: Path) -> bool:
-    """Run pytest in a forked process; whether a test fails, or none ends in time."""
+def run_tests(tests: Iterable[str], folder: Path, *, faultless: bool = False) -> int:
+    """0 where the tests pass: those of a file without its slow ones, and single tests by name."""
+    files, named = ([test for test in tests if ("::" in test) == single] for single in (False, True))
+    status = run_pytest([*files, "-m", "not slow"], folder, faultless) if files else 0
+    return status or (run_pytest(named, folder, faultless) if named else 0)
+
+
+def run_pytest(arguments: list[str], folder: Path, faultless: bool) -> int:
+    """Run pytest in a forked process; its exit status, or -SIGKILL where it does not end in time."""
     child = os.fork()
     if child == 0:
         status = 3
         with contextlib.suppress(BaseException):
             os.setsid()
+            resource.setrlimit(resource.RLIMIT_CPU, (10 * LONGEST_BUSY if faultless else LONGEST_BUSY,) * 2)
             quiet = os.open(os.devnull, os.O_RDWR)
-            for stream in range(3):
+            for stream in range(0 if faultless else 3):
                 os.dup2(quiet, stream)
             os.chdir(folder)
-            os.environ.update(PYTHONPATH=str(folder), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
+            os.environ.update(
+                PYTHONPATH=str(folder), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1" * (not faultless)
+            )
             sys.path[:] = [str(folder), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT)]
-            sys.dont_write_bytecode = True
+            sys.dont_write_bytecode = not faultless
             status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
         os._exit(status)
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            with contextlib.suppress(ProcessLookupError):  # loader processes of a test that died
-                os.killpg(child, signal.SIGKILL)
-            return os.waitstatus_to_exitcode(status) != 0
+    end = time.monotonic() + LONGEST * (10 if faultless else 1)
+    done = 0
+    while not done and time.monotonic() < end:
         time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+        done, status = os.waitpid(child, os.WNOHANG)
+    with contextlib.suppress(ProcessLookupError):  # also loader processes of a test that died
+        os.killpg(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(status if done else os.waitpid(child, 0)[1])
+    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        sys.exit(f"no tests were run by pytest {' '.join(arguments)}")
+    return code
 
 
 def page(mutants: list[Mutant], caught: dict[Mutant, bool]) -> str:
@@ -189,15 +202,28 @@ def main() -> None:
     caught: dict[Mutant, bool] = {}
     with tempfile.TemporaryDirectory() as folder:
         copy_project(Path(folder))
-        for mutant in mutants:
-            key = mutant.digest()
+        keys = {mutant: mutant.digest() for mutant in mutants}
+        untried = [mutant for mutant in mutants if keys[mutant] not in known]
+        passes = digest_of_project()
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # a failure is all that is asked for
+        hypothesis.settings.register_profile("without shrinking", phases=phases, derandomize=True)
+        hypothesis.settings.load_profile("without shrinking")
+        gc.freeze()  # what the forked processes share, their collectors leave alone
+        if untried and passes not in known:
+            tests = dict.fromkeys(test for mutant in untried for test in mutant.tests)
+            if run_tests(tests, Path(folder), faultless=True):
+                sys.exit("the tests must pass before faults are planted")
+            known[passes] = True
+        for mutant, key in keys.items():
             if key not in known:
+                start = time.monotonic()
                 known[key] = is_caught(mutant, Path(folder))
                 KEPT.parent.mkdir(exist_ok=True)
                 KEPT.write_text(json.dumps(known, indent=0), encoding="utf-8")
+                print(
+                    f"{'caught  ' if known[key] else 'SURVIVED'} {time.monotonic() - start:3.0f} s {mutant}", flush=True
+                )
             caught[mutant] = known[key]
-            if not caught[mutant]:
-                print(f"SURVIVED {mutant}", flush=True)
     print(f"{sum(caught.values())} of {len(mutants)} faults caught")
     if options.write:
         PAGE.write_text(page(mutants, caught), encoding="utf-8")
