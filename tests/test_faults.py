@@ -156,3 +156,20 @@ def test_no_result_depends_on_the_time_of_day():
     ]
 
     assert found == []
+
+
+def test_every_row_of_the_fault_matrix_names_a_test_that_exists():
+    root = Path(__file__).parents[1]
+    rows = [
+        line for line in (root / "docs/faults.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")
+    ]
+    defined = {
+        name
+        for path in (root / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    for row in rows[2:]:
+        named = re.findall(r"`(test_\w+)`", row.split("|")[-2])
+        assert named, f"no test: {row}"
+        assert set(named) <= defined, f"tests that do not exist: {set(named) - defined}"

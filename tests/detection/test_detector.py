@@ -13,7 +13,7 @@ from torch import nn
 from craft.config import DetectionSettings
 from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
-from craft.detection.network_input import load_image, network_size, resize_and_pad
+from craft.detection.network_input import load_image, network_size, resize_and_pad, source_scale
 from craft.models.craft import CRAFT
 from craft.models.weights import save_original, save_safetensors
 
@@ -77,14 +77,14 @@ def test_image_without_text_has_no_words():
 
 
 def test_padding_is_cut_from_the_maps_unless_it_is_kept():
-    image = box_image(70, 101)
+    image = box_image(71, 101)
 
     cut, _, _ = detector(sizing="scale", magnify=1.0).score_maps(image)
     kept, _, _ = detector(sizing="scale", magnify=1.0, keep_padding=True).score_maps(image)
 
-    assert cut.shape == (35, 51)
+    assert cut.shape == (36, 51)  # pixels that the image half fills are kept
     assert kept.shape == (48, 64)
-    np.testing.assert_array_equal(kept[:35, :51], cut)
+    np.testing.assert_array_equal(kept[:36, :51], cut)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,21 @@ def test_padding_is_cut_from_the_maps_unless_it_is_kept():
         ({"sizing": "long_side", "long_side": 2240}, (720, 1280), (1260, 2240)),
         ({"sizing": "scale", "magnify": 0.5}, (101, 51), (50, 25)),
         ({"sizing": "long_side", "long_side": 64}, (1, 1000), (1, 64)),
+        ({"sizing": "long_side", "long_side": 64}, (1000, 1), (64, 1)),
     ],
 )
 def test_sizes_follow_the_settings(settings, size_hw, expected):
     assert network_size(size_hw, DetectionSettings(**settings)) == expected
+
+
+def test_words_are_scaled_back_by_the_rounded_size_but_not_as_the_original_does():
+    sizes, settings = ((101, 51), (50, 25)), {"sizing": "scale", "magnify": 0.5}  # heights and widths
+
+    exact = source_scale(*sizes, DetectionSettings(**settings))
+    original = source_scale(*sizes, DetectionSettings(**settings, pixel_rule="corner"))
+
+    np.testing.assert_allclose(exact, [51 / 25, 101 / 50])  # x, y
+    np.testing.assert_allclose(original, [2, 2])
 
 
 def test_padding_is_black_to_the_next_multiple_of_32():
@@ -235,6 +246,15 @@ def test_original_format_is_used_as_the_original_does(tmp_path):
     image = box_image(64, 96, box=(10, 10, 60, 40))
     expected = Detector(model, loaded.settings, device="cpu", precision="fp32").score_maps(image)
     np.testing.assert_allclose(loaded.score_maps(image)[0], expected[0], atol=1e-5)
+
+
+def test_weights_that_carry_no_settings_are_used_as_the_original_does(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_safetensors(small_network(), path, {})
+
+    settings = Detector.from_weights(path, device="cpu").settings
+
+    assert (settings.pixel_rule, settings.keep_padding) == ("corner", True)
 
 
 def test_misspelt_setting_is_refused_with_the_nearest_one(tmp_path):

@@ -51,6 +51,27 @@ def test_detections_with_scores_are_taken_by_falling_score():
     assert score.average_precision == 1.0  # the hit is at rank 1
 
 
+def test_an_overlap_hardly_above_one_half_matches_and_one_of_slanted_sides_is_no_larger_than_it_is():
+    narrow = evaluate_image([box(0, 0, 100, 1)], [False], [box(0, 0, 51, 1)])
+    slanted = [(0, 0), (100, 0), (100, 10), (0, 9)]  # 95 % of its bounding box
+
+    assert narrow.matches[0].iou == pytest.approx(0.51)
+    assert evaluate_image([slanted], [False], [slanted]).matches[0].iou == pytest.approx(1)
+
+
+def test_ignored_detections_are_named_by_their_place_in_the_file_not_by_rank():
+    words = [box(0, 0, 10, 10), box(20, 0, 30, 10)]
+
+    score = evaluate_image(words, [True, False], [box(20, 0, 30, 10), box(0, 0, 10, 10)], [0.1, 0.9])
+
+    assert score.ignored_detections == (1,)
+
+
+@pytest.mark.parametrize(("detections", "expected"), [([], 1.0), ([box(0, 0, 10, 10)], 0.0)])
+def test_average_precision_without_a_word_says_whether_anything_was_found(detections, expected):
+    assert evaluate_image([], [], detections, [0.5] * len(detections)).average_precision == expected
+
+
 def test_average_precision_is_the_mean_precision_at_the_ranks_of_the_hits():
     words = [box(0, 0, 10, 10), box(20, 0, 30, 10)]
     detections = [box(0, 0, 10, 10), box(50, 50, 60, 60), box(20, 0, 30, 10)]

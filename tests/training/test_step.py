@@ -140,6 +140,26 @@ def test_the_loss_takes_every_ohem_setting(tiny_values, scope):
         assert found.kept_negatives.sum(dim=0).tolist() == [int(20 * ratio)] * 2
 
 
+def test_each_step_moves_the_average_by_its_share(tiny_values):
+    tiny_values["optimizer"]["average_decay"] = 0.2
+    _, _, state = fresh(tiny_values)
+    weight, average = (network.conv_cls[-1].bias for network in (state.model, state.average.module))
+    expected = torch.zeros_like(average)
+
+    for step, decay in (
+        (1, 0.0),
+        (2, 2 / 11),
+        (3, 0.2),
+    ):  # the first copies; (1 + n) / (10 + n) after n steps, at most 0.2
+        for value in state.model.parameters():
+            value.grad = torch.ones_like(value)
+        state.step = step
+        state.update(0.1)
+
+        expected = decay * expected + (1 - decay) * weight.detach()
+        torch.testing.assert_close(average, expected)
+
+
 def test_the_average_is_validated_and_shipped_and_snapshots_are_of_what_is_trained(tiny_values, tmp_path, monkeypatch):
     tiny_values["data"]["validation"] = [dict(tiny_values["data"]["train"][0], numbers=[1, 2])]
     tiny_values["training"].update(steps=3, snapshots=[2, 3])
