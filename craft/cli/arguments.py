@@ -108,6 +108,33 @@ def add_set_option(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_text)
 
 
+def add_weights_option(parser: argparse.ArgumentParser, said: str = "", **keywords: Any) -> None:
+    """Add --weights, whose help is what is said of them and how they are named."""
+    parser.add_argument("--weights", metavar="NAME|FILE", help=f"{said}{WEIGHTS_HELP}", **keywords)
+
+
+def add_lines_option(parser: argparse.ArgumentParser) -> None:
+    """Add --lines."""
+    parser.add_argument(
+        "--lines", metavar="FILE", help="find lines of text instead of words, with this LinkRefiner (see craft refine)"
+    )
+
+
+def add_skip_errors_option(parser: argparse.ArgumentParser) -> None:
+    """Add --skip-errors."""
+    parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
+
+
+def add_server_options(parser: argparse.ArgumentParser, *, port: int) -> None:
+    """Add --host and --port of a page that is served."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to serve on (default 127.0.0.1, this machine alone; 0.0.0.0 lets everyone on the network use the page)",
+    )
+    parser.add_argument("--port", type=int, default=port, help=f"port to serve on, 0 for any free one (default {port})")
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add --device."""
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default auto)")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from craft.cli.arguments import (
-    WEIGHTS_HELP,
     add_dataset_arguments,
     add_device_option,
     add_set_option,
+    add_weights_option,
     at_least,
     dataset_settings,
     named,
@@ -67,9 +67,7 @@ def add_check(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--page", type=output_file, metavar="FILE.html", help="write a page: distributions, and suspicious labels drawn"
     )
-    parser.add_argument(
-        "--weights", metavar="NAME|FILE", help=f"with --page: what this network finds beside the labels; {WEIGHTS_HELP}"
-    )
+    add_weights_option(parser, "with --page: what this network finds beside the labels; ")
     add_device_option(parser)
     parser.set_defaults(run=_check)
 

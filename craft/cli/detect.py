@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from craft.cli.arguments import (
     WEIGHTS_HELP,
     add_device_option,
+    add_lines_option,
+    add_server_options,
     add_set_option,
+    add_weights_option,
     at_least,
     detection_overrides,
     named,
@@ -23,7 +26,8 @@ from craft.models.exported import BACKENDS
 from craft.models.shipped import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
-    pass
+    from craft.config import DetectionSettings
+    from craft.detection.export import DetectionRun
 
 MAX_IMAGES_LISTED = 20
 
@@ -34,25 +38,8 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "paths", nargs="+", type=named, help="images, PDFs, videos, folders and glob patterns; - is standard input"
     )
-    parser.add_argument(
-        "--weights",
-        default=DEFAULT_WEIGHTS,
-        metavar="NAME|FILE",
-        help=f"{WEIGHTS_HELP} (default {DEFAULT_WEIGHTS})",
-    )
-    parser.add_argument("--out", type=output_folder, default=Path("found"), help="folder for results (default found)")
-    parser.add_argument(
-        "--format",
-        choices=("json", "icdar", "csv", "icdar2013", "icdar2019", "labelme", "coco", "hocr", "alto", "page"),
-        action="append",
-        help="format of the result files; may be given several times (default json, with drawings)",
-    )
-    parser.add_argument("--crops", type=output_folder, metavar="FOLDER", help="folder for upright crops of the words")
-    parser.add_argument("--crop-lines", action="store_true", help="with --crops: crop lines instead of words")
-    parser.add_argument("--draw-scores", action="store_true", help="write the scores beside the words of drawings")
-    parser.add_argument(
-        "--heat-maps", action="store_true", help="draw the region and affinity maps; runs twice as long"
-    )
+    add_weights_option(parser, f"default {DEFAULT_WEIGHTS}: ", default=DEFAULT_WEIGHTS)
+    _add_result_options(parser)
     parser.add_argument(
         "--dpi", type=at_least(1), default=200, help="resolution at which PDFs are rendered (default 200)"
     )
@@ -65,16 +52,9 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
         default=1,
         help="images of one size that go through the network together (default 1)",
     )
-    parser.add_argument(
-        "--draw",
-        action=argparse.BooleanOptionalAction,
-        help="draw the words on copies of the images (default only if no --format is given)",
-    )
     parser.add_argument("--polygons", action="store_true", help="also find the outlines of curved words")
     parser.add_argument("--characters", action="store_true", help="also find the characters of each word")
-    parser.add_argument(
-        "--lines", metavar="FILE", help="find lines of text instead of words, with this LinkRefiner (see craft refine)"
-    )
+    add_lines_option(parser)
     parser.add_argument(
         "--backend",
         choices=("auto", *BACKENDS),
@@ -84,6 +64,28 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
     add_device_option(parser)
     add_set_option(parser, "change a detection setting: text_threshold=0.6")
     parser.set_defaults(run=_detect)
+
+
+def _add_result_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is written, and where."""
+    parser.add_argument("--out", type=output_folder, default=Path("found"), help="folder for results (default found)")
+    parser.add_argument(
+        "--format",
+        choices=("json", "icdar", "csv", "icdar2013", "icdar2019", "labelme", "coco", "hocr", "alto", "page"),
+        action="append",
+        help="format of the result files; may be given several times (default json, with drawings)",
+    )
+    parser.add_argument("--crops", type=output_folder, metavar="FOLDER", help="folder for upright crops of the words")
+    parser.add_argument("--crop-lines", action="store_true", help="with --crops: crop lines instead of words")
+    parser.add_argument(
+        "--draw",
+        action=argparse.BooleanOptionalAction,
+        help="draw the words on copies of the images (default only if no --format is given)",
+    )
+    parser.add_argument("--draw-scores", action="store_true", help="write the scores beside the words of drawings")
+    parser.add_argument(
+        "--heat-maps", action="store_true", help="draw the region and affinity maps; runs twice as long"
+    )
 
 
 def _detect(options: argparse.Namespace) -> int:
@@ -115,21 +117,23 @@ def _detect(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"craft detect: stopped; the results of finished images are in {options.out}", file=sys.stderr)
         return 130
-    seconds = time.perf_counter() - start
+    _print_run(options, run, detector.settings, time.perf_counter() - start)
+    return 1 if run.failures else 0
+
+
+def _print_run(options: argparse.Namespace, run: DetectionRun, settings: DetectionSettings, seconds: float) -> None:
     for problem in (*run.failures, *run.remarks):
         print(problem, file=sys.stderr)
     for image in run.images if len(run.images) <= MAX_IMAGES_LISTED else ():
-        print(
-            ": ".join(filter(None, (str(image.path), f"{image.num_words} words", ", ".join(map(str, image.written)))))
-        )
+        said = (str(image.path), f"{image.num_words} words", ", ".join(map(str, image.written)))
+        print(": ".join(filter(None, said)))
     print(f"{run.num_words} words in {run.num_images} images, {seconds:.1f} s: {options.out}")
     for name, count in run.dropped.items():
-        value = getattr(detector.settings, name)
+        value = getattr(settings, name)
         print(f"{count} more words were dropped by {name}={value:g}; to keep them, add --set {name}=0")
     if run.num_images and {"json", "icdar"} & set(options.format or ["json"]):
         out = shlex.quote(str(options.out))
         print(f"To score them against labels: craft evaluate --detections {out} --truth DATASET --protocol icdar2015")
-    return 1 if run.failures else 0
 
 
 def add_export(verbs: argparse._SubParsersAction) -> None:
@@ -162,12 +166,9 @@ def _export(options: argparse.Namespace) -> int:
 def add_demo(verbs: argparse._SubParsersAction) -> None:
     """Add `craft demo` to the verbs."""
     parser = verbs.add_parser("demo", help="serve a page on which to drop images and move thresholds")
-    parser.add_argument("--weights", default=DEFAULT_WEIGHTS, metavar="NAME|FILE", help=WEIGHTS_HELP)
-    parser.add_argument("--lines", metavar="FILE", help="find lines of text, with this LinkRefiner")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to serve on; 0.0.0.0 lets everyone on the network use the page"
-    )
-    parser.add_argument("--port", type=int, default=8765, help="port to serve on, 0 for any free one (default 8765)")
+    add_weights_option(parser, default=DEFAULT_WEIGHTS)
+    add_lines_option(parser)
+    add_server_options(parser, port=8765)
     add_device_option(parser)
     add_set_option(parser, "change a detection setting: sizing=scale")
     parser.set_defaults(run=_demo)

@@ -11,9 +11,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal, get_args
 
 from craft.cli.arguments import (
-    WEIGHTS_HELP,
     add_dataset_arguments,
+    add_device_option,
     add_set_option,
+    add_weights_option,
     at_least,
     dataset_settings,
     detection_overrides,
@@ -57,6 +58,13 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--worst", type=at_least(1), default=12, help="number of scenes that --failures draws (default 12)"
     )
+    _add_search_options(parser)
+    add_dataset_arguments(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def _add_search_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of --sweep and --calibrate."""
     parser.add_argument(
         "--sweep",
         action="store_true",
@@ -70,8 +78,8 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--save", type=output_file, metavar="FILE", help="with --calibrate: write the weights with their calibration"
     )
-    parser.add_argument("--weights", metavar="NAME|FILE", help=f"with --sweep or --calibrate: {WEIGHTS_HELP}")
-    parser.add_argument("--device", default="auto", help="with --sweep: auto, cpu, cuda or mps (default auto)")
+    add_weights_option(parser, "with --sweep or --calibrate: ")
+    add_device_option(parser)
     add_set_option(parser, "with --sweep: change a detection setting")
     parser.add_argument(
         "--grid", action="append", default=[], metavar="NAME=V,V", help="with --sweep: values of a threshold to try"
@@ -85,8 +93,6 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
         metavar="FOLDER",
         help="with --sweep: folder that keeps score maps for the next one",
     )
-    add_dataset_arguments(parser)
-    parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

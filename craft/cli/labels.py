@@ -6,9 +6,10 @@ import argparse
 from typing import get_args
 
 from craft.cli.arguments import (
-    WEIGHTS_HELP,
     add_dataset_arguments,
     add_device_option,
+    add_skip_errors_option,
+    add_weights_option,
     at_least,
     dataset_settings,
     named,
@@ -26,7 +27,7 @@ def add_convert_labels(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("folder", type=named, help="folder of the dataset, or a label file")
     parser.add_argument("--to", required=True, metavar="FORMAT", help="format to write, such as coco or labelme")
     parser.add_argument("out", type=output_folder, help="folder for the labels; images stay where they are")
-    parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
+    add_skip_errors_option(parser)
     add_dataset_arguments(parser)
     parser.set_defaults(run=_convert_labels)
 
@@ -49,12 +50,7 @@ def add_label(verbs: argparse._SubParsersAction) -> None:
     """Add `craft label` to the verbs."""
     parser = verbs.add_parser("label", help="find the characters of a dataset's words with a network, to train on them")
     parser.add_argument("folder", type=named, help="folder of the dataset, or a .jsonl file")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="NAME|FILE",
-        help=f"the teacher: {WEIGHTS_HELP}",
-    )
+    add_weights_option(parser, "the teacher: ", required=True)
     parser.add_argument("--out", required=True, type=output_file, help="label file to write, .jsonl")
     parser.add_argument(
         "--splitter",
@@ -107,7 +103,7 @@ def add_pack(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--shard-size", default="256M", help="largest size of a shard in bytes, or with K, M or G (default 256M)"
     )
-    parser.add_argument("--skip-errors", action="store_true", help="leave scenes with errors out")
+    add_skip_errors_option(parser)
     add_dataset_arguments(parser)
     parser.set_defaults(run=_pack)
 

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from craft.cli.arguments import (
-    WEIGHTS_HELP,
     add_dataset_arguments,
     add_device_option,
+    add_server_options,
     add_set_option,
+    add_weights_option,
     at_least,
     dataset_settings,
     named,
@@ -89,7 +90,7 @@ def add_refine(verbs: argparse._SubParsersAction) -> None:
         "refine", help="train a LinkRefiner, which joins the words of a line, on a network that does not change"
     )
     parser.add_argument("datasets", nargs="*", help="datasets with labelled lines (default lines rendered on the fly)")
-    parser.add_argument("--weights", required=True, metavar="NAME|FILE", help=f"the network: {WEIGHTS_HELP}")
+    add_weights_option(parser, "the network: ", required=True)
     parser.add_argument("--out", type=output_file, required=True, help=".safetensors file to write")
     parser.add_argument("--steps", type=at_least(1), default=1000, help="optimizer steps (default 1000)")
     parser.add_argument("--batch-size", type=int, default=4, help="crops per step (default 4)")
@@ -125,10 +126,7 @@ def add_watch(verbs: argparse._SubParsersAction) -> None:
         "watch", help="serve the page of a run, with curves, maps and found words, while it trains"
     )
     parser.add_argument("folder", type=user_path, metavar="RUN", help="run folder")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to serve on (default 127.0.0.1, this machine alone)"
-    )
-    parser.add_argument("--port", type=int, default=8008, help="port (default 8008)")
+    add_server_options(parser, port=8008)
     parser.set_defaults(run=_watch)
 
 

@@ -22,25 +22,37 @@ class WeightedScenes:
     as_read: tuple[Scene, ...] = ()  # the same, with characters from labels alone; none if scenes are read on the fly
 
 
+def good_scenes(
+    settings: DatasetSettings, *, skip_errors: bool, remedy: str, decode: bool = False
+) -> tuple[tuple[Scene, ...], int]:
+    """Read a dataset's scenes without errors, and count the others.
+
+    `decode` reads every image's pixels to find errors, not its header and end alone. Raises ValueError if there are errors
+    and `skip_errors` is False, with the `remedy`, or no scene is left.
+    """
+    path = settings.path
+    reading = read_dataset(settings, decode=decode)
+    if (errors := reading.errors) and not skip_errors:
+        heading = f"{path}: {len(errors)} errors; fix them, or {remedy}"
+        raise ValueError(list_problems(heading, errors, see=f"craft check {path}"))
+    if not reading.good_scenes:
+        raise ValueError(f"{path}: no scene to read; check path, format and numbers, or run: craft check {path}")
+    return reading.good_scenes, len(reading.bad_scenes)
+
+
 def read_scenes(
     settings: DatasetSettings, *, on_error: str, echo: Callable[[str], None], decode: bool = False
 ) -> list[Scene]:
     """Read one dataset, refusing it or leaving scenes out where its labels or images have errors.
 
-    `decode` reads every image's pixels to find errors, not its header and end alone. Raises ValueError if there are errors and `on_error` is "fail" instead of "skip", or no scene is left.
+    Raises ValueError as `good_scenes` does; `on_error` is "fail" or "skip".
     """
-    path = settings.path
-    reading = read_dataset(settings, decode=decode)
-    if (errors := reading.errors) and on_error == "fail":
-        heading = f"{path}: {len(errors)} errors; fix them, or set data.on_error: skip"
-        raise ValueError(list_problems(heading, errors, see=f"craft check {path}"))
-    scenes = list(reading.good_scenes)
-    if not scenes:
-        raise ValueError(f"{path}: no scene to read; check path, format and numbers, or run: craft check {path}")
+    path, skips = settings.path, on_error != "fail"
+    scenes, num_bad = good_scenes(settings, skip_errors=skips, remedy="set data.on_error: skip", decode=decode)
     words = [word for scene in scenes for word in scene.words]
     ignored = sum(word.dont_care for word in words)
     known = sum(word.character_quads_xy is not None and not word.dont_care for word in words)
-    skipped = f", {len(reading.bad_scenes)} scenes skipped for errors" if reading.bad_scenes else ""
+    skipped = f", {num_bad} scenes skipped for errors" if num_bad else ""
     counts = f"{len(scenes):,} scenes, {len(words):,} words ({ignored:,} don't care, {known:,} with characters)"
     echo(f"{path}: {counts}{skipped}")
     if words and ignored == len(words):
@@ -49,4 +61,4 @@ def read_scenes(
         echo(
             f"{path}: scenes.jsonl has every character, which {settings.format} leaves out; remove `format` to use them"
         )
-    return scenes
+    return list(scenes)

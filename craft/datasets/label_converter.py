@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from craft.config import DatasetSettings
+from craft.datasets.collection import good_scenes
 from craft.datasets.formats import FORMATS
 from craft.datasets.label_format import LabelWriter, SceneToWrite
-from craft.datasets.reading import read_dataset
-from craft.errors import list_problems
 from craft.geometry import bounding_boxes, quad_around
 from craft.images.reader import image_size
 from craft.images.tar_members import parse_member
@@ -43,18 +42,12 @@ def convert_labels(settings: DatasetSettings, out: Path, *, to: str, skip_errors
     path = out / writer.file if writer.file else out
     if path.is_file() or (writer.file is None and out.is_dir() and any(out.iterdir())):
         raise ValueError(f"{path}: already exists; remove it, or give another folder")
-    reading = read_dataset(settings)
-    if (errors := reading.errors) and not skip_errors:
-        heading = f"{settings.path}: {len(errors)} errors; fix them, or add --skip-errors"
-        raise ValueError(list_problems(heading, errors, see=f"craft check {settings.path}"))
-    scenes = reading.good_scenes
-    if not scenes:
-        raise ValueError(f"{settings.path}: no scene to convert; run: craft check {settings.path}")
+    scenes, skipped = good_scenes(settings, skip_errors=skip_errors, remedy="add --skip-errors")
     out.mkdir(parents=True, exist_ok=True)
     lost: Counter[str] = Counter()
     writer.write([_to_write(scene, out, writer, lost) for scene in scenes], path)
     words = sum(len(scene.words) for scene in scenes)
-    return Conversion(path, len(scenes), words, len(reading.bad_scenes), {what: n for what, n in lost.items() if n})
+    return Conversion(path, len(scenes), words, skipped, {what: n for what, n in lost.items() if n})
 
 
 def _to_write(scene: Scene, out: Path, writer: LabelWriter, lost: Counter[str]) -> SceneToWrite:

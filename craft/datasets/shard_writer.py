@@ -17,10 +17,9 @@ import numpy as np
 from tqdm import tqdm
 
 from craft.config import DatasetSettings
+from craft.datasets.collection import good_scenes
 from craft.datasets.jsonlines import line_of_scene
-from craft.datasets.reading import read_dataset
 from craft.datasets.shards import COLUMNS, SCENE_INDEX, SHARD_LIST, VERSION
-from craft.errors import list_problems
 from craft.images.reader import image_bytes
 from craft.scene import Scene
 
@@ -48,13 +47,7 @@ def pack_dataset(
     """
     if out.exists():
         raise ValueError(f"{out}: already exists; remove it, or give another --out")
-    reading = read_dataset(settings)
-    if (errors := reading.errors) and not skip_errors:
-        heading = f"{settings.path}: {len(errors)} errors; fix them, or add --skip-errors"
-        raise ValueError(list_problems(heading, errors, see=f"craft check {settings.path}"))
-    scenes = reading.good_scenes
-    if not scenes:
-        raise ValueError(f"{settings.path}: no scene to pack; run: craft check {settings.path}")
+    scenes, skipped = good_scenes(settings, skip_errors=skip_errors, remedy="add --skip-errors")
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -64,7 +57,7 @@ def pack_dataset(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return PackSummary(len(scenes), len(shards), sum(shards), len(reading.bad_scenes))
+    return PackSummary(len(scenes), len(shards), sum(shards), skipped)
 
 
 def parse_size(text: str) -> int:

@@ -16,7 +16,8 @@ A file imports only from files above it:
     torch_files       Files of torch.save, read only where their checksums fit.
     proposal_network  The region proposal network: boxes that may hold a word.
     region_head       The region path: a head that classifies boxes as words and refines them.
-    weights           Weights in files: read in every format, written as safetensors or as the authors do.
+    weight_files      Files of weights in every format: tensors and metadata, whatever network they belong to.
+    weights           Weights of a CRAFT: read, checked against a network and copied into it, and written.
     refiner           The LinkRefiner: a small network on CRAFT's maps and features that links the words of a line.
     thinning          A narrower network from a wide one: channels chosen, kernels refitted by least squares.
 """

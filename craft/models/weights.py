@@ -1,51 +1,27 @@
-"""Weights in files: read in every format that CRAFT's weights come in, written as safetensors or as the authors do."""
+"""Weights of a CRAFT: read from a file, checked against a network and copied into it, and written."""
 
 from __future__ import annotations
 
 import copy
 import json
-import pickle
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from craft.atomic_files import open_atomic, write_atomic
-from craft.config_files import load_yaml
 from craft.models.craft import BACKBONES, CRAFT, DEFAULT_BACKBONE
 from craft.models.shipped import PACKAGED, find_weights, list_shipped
-from craft.models.storage import STORAGE_KEY, content_digest, pack_int8, restore_float, storage_note
-from craft.models.torch_files import DAMAGED, load_checked
+from craft.models.storage import STORAGE_KEY, content_digest, pack_int8, storage_note
+from craft.models.weight_files import DIGEST_KEY, METADATA_KEY, Storage, read_weight_file
 
-Storage = Literal["float", "int8"]
-# Keys of the network's tensors in files that hold more: our checkpoints (the average is what is validated), then the
-# EasyOCR trainer's {iter, craft, optimizer, scaler}.
-_WRAPPERS = ("average", "model", "craft")
 # Prefixes that DataParallel, DistributedDataParallel and torch.compile add to names.
 _PREFIXES = ("module.", "_orig_mod.")
-# How the authors' code turns maps into pixels, for files that say nothing about detection.
-_ORIGINAL_DETECTION = {"pixel_rule": "corner", "keep_padding": True}
-_METADATA_KEY, _DIGEST_KEY = "craft", "digest"
-_METADATA_TYPES = {"detection": dict, "region": dict, "provenance": dict, "backbone": str, "step": int}
-# How files begin that people give by mistake, and what they are.
-_OTHER_FILES = (
-    (b"<", "a web page, not weights: its download failed; download it again, as a file"),
-    (b"version https://git-lfs", "a Git LFS pointer, not weights; fetch the file itself with git lfs pull"),
-    (b"\x89HDF", "an HDF5 file (Keras); give weights for PyTorch"),
-    (b"\x08", "an ONNX file or another network graph; give the weights it was exported from"),
-    (b"\x1f\x8b", "a gzip archive; unpack it and give the weights in it"),
-    (b"\x89PNG", "an image"),
-    (b"\xff\xd8", "an image"),
-    (b"%PDF", "a PDF document"),
-)
 _REGION_PREFIX = "region."  # of the names of the region path's tensors, see region_head.py
 
 
@@ -103,15 +79,9 @@ def read_weights(path: str | Path) -> Weights:
             f"{path}: no such file; give the path of a .safetensors, .pth or .pt file of weights, or a name "
             f"({list_shipped()})"
         )
-    _refuse_other_files(path)
-    storage: Storage = "float"
-    if path.suffix == ".safetensors":
-        loaded, metadata, storage = _read_safetensors(path)
-    else:
-        loaded, metadata = _read_torch(path)
+    loaded, metadata, storage = read_weight_file(path)
     if packaged is not None:
         metadata |= copy.deepcopy(packaged.metadata)
-    _check_metadata(metadata, path)
     unnamed = [name for name in loaded if not isinstance(name, str)]
     if unnamed:
         raise ValueError(f"{path}: expected tensors by name, found the key {unnamed[0]!r}; save a state_dict()")
@@ -224,11 +194,11 @@ def save_safetensors(
         ValueError: 8 bits are asked for, and a tensor holds NaN or infinity.
     """
     state = _plain_state(model)
-    header = {"format": "pt", _METADATA_KEY: json.dumps(dict(metadata), ensure_ascii=False)}
+    header = {"format": "pt", METADATA_KEY: json.dumps(dict(metadata), ensure_ascii=False)}
     if storage == "int8":
         state = pack_int8(state)
         header[STORAGE_KEY] = storage_note(state)
-    header[_DIGEST_KEY] = content_digest(state, header[_METADATA_KEY])
+    header[DIGEST_KEY] = content_digest(state, header[METADATA_KEY])
     write_atomic(path, safetensors_bytes(state, header))
 
 
@@ -241,93 +211,6 @@ def save_original(model: nn.Module | Mapping[str, Tensor], path: str | Path) -> 
     state = OrderedDict((name, value) for name, value in plain.items() if not name.startswith(_REGION_PREFIX))
     with open_atomic(path) as file:
         torch.save(state, file)
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any], Storage]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-            header = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as safetensors ({error}); copy or download the file again") from error
-    text = header.get(_METADATA_KEY, "{}")
-    if header.get(_DIGEST_KEY) not in (None, content_digest(held, text)):  # older files and others' have none
-        raise ValueError(f"{path}: damaged, it does not hold what was written; copy or download the file again")
-    try:
-        metadata = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: its metadata {_METADATA_KEY!r} is not JSON ({error}); write the file again"
-        ) from error
-    state = restore_float(held, header.get(STORAGE_KEY), source=str(path))
-    return state, metadata, "int8" if STORAGE_KEY in header else "float"
-
-
-def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        content = load_checked(path, old_format=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))  # the rest of torch's text advises to run what is in the file
-        reason = f" ({found.group(1)})" if found else ", or is no file of weights"
-        raise ValueError(
-            f"{path}: holds more than tensors{reason}; if you trust it, load it with torch and save only the "
-            "network's state_dict()"
-        ) from error
-    except DAMAGED as error:
-        raise ValueError(f"{path}: cannot be read by torch ({error}); copy or download the file again") from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"{path}: expected a network's tensors by name, found a {type(content).__name__}; save its state_dict()"
-        )
-    metadata: dict[str, Any] = {
-        key: value
-        for key, value in content.items()
-        if isinstance(value, str | int | float) and isinstance(value, _METADATA_TYPES.get(key, object))
-    }
-    if "average" in content and isinstance(content.get("config"), str):  # a checkpoint of ours
-        try:
-            metadata |= _checkpoint_metadata(load_yaml(content["config"]))
-        except (yaml.YAMLError, RecursionError, LookupError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: its settings cannot be read ({error!r}); it is no checkpoint of craft") from None
-    else:
-        metadata["detection"] = dict(_ORIGINAL_DETECTION)
-    state = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict) and content[key]), content)
-    return state, metadata
-
-
-def _checkpoint_metadata(config: dict[str, Any]) -> dict[str, Any]:
-    """What the settings of a run say of its weights, as `save_safetensors` is given it."""
-    metadata = {"detection": config["detection"]}
-    backbone = config.get("model", {}).get("backbone", DEFAULT_BACKBONE)
-    if backbone != DEFAULT_BACKBONE:
-        metadata["backbone"] = backbone
-    if "region" in config:
-        region = config["region"]
-        metadata["region"] = {
-            "levels": region["levels"],
-            "pool_hw": region["pool"],
-            "hidden": region["hidden"],
-            "proposal_network": region["proposals"]["network"] > 0,
-        }
-    return metadata
-
-
-def _refuse_other_files(path: Path) -> None:
-    with open(path, "rb") as file:
-        start = file.read(64)
-    what = next((what for begin, what in _OTHER_FILES if start.lstrip().startswith(begin)), None)
-    # The length of a safetensors header may be any bytes.
-    if what is not None and not start[8:9] == b"{":
-        raise ValueError(f"{path}: {what}")
-
-
-def _check_metadata(metadata: Any, path: Path) -> None:
-    if not isinstance(metadata, dict):
-        raise ValueError(f"{path}: its metadata is a {type(metadata).__name__}, not settings by name")
-    for key, kind in _METADATA_TYPES.items():
-        if key in metadata and not isinstance(metadata[key], kind):
-            found = type(metadata[key]).__name__
-            raise ValueError(f"{path}: its metadata {key!r} is a {found}, not a {kind.__name__}; write the file again")
 
 
 def _refuse_unusable_tensors(state: Mapping[str, Tensor], path: Path) -> None:

@@ -1,35 +1,19 @@
 """The page in a real browser. Skipped where Chromium, its driver or selenium is missing."""
 
-import shutil
 import time
 
 import cv2
 import pytest
 
+from tests.browser import open_browser, pytestmark  # noqa: F401 - the mark is the module's
 from tests.demo.test_server import words_image
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium or chromedriver is not installed"),
-]
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 
 @pytest.fixture
 def page(server, tmp_path):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'browser'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.get(server.url)
-    yield driver
-    driver.quit()
+    with open_browser(tmp_path / "browser") as driver:
+        driver.get(server.url)
+        yield driver
 
 
 def wait_for_status(page, text, seconds=120):
