@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.evaluation.bootstrap import Interval
-from craft.evaluation.image_score import ImageScore
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
@@ -31,38 +28,10 @@ Figure = Callable[[Ranking, NDArray[np.float64]], NDArray[np.float64]]
 """From a ranking, and how often each image is in each of S sets (S, I), to the figure of each set (S,)."""
 
 
-def rank(image_scores: Sequence[ImageScore]) -> Ranking:
-    """Rank the detections of all images of a set together.
-
-    Args:
-        image_scores: one per image, of detections with scores.
-
-    Returns:
-        The ranking; detections of equal score stay in the order of the images.
-
-    Raises:
-        ValueError: an image's detections have no scores.
-    """
-    scores, hits, image = [np.zeros(0)], [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.int64)]
-    for index, one in enumerate(image_scores):
-        if one.ranked_scores is None or one.ranked_hits is None:
-            raise ValueError(f"image {index + 1} was scored without scores of its detections; pass them to score_scene")
-        scores.append(one.ranked_scores)
-        hits.append(one.ranked_hits)
-        image.append(np.full(len(one.ranked_hits), index, dtype=np.int64))
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    words = np.array([one.num_truth for one in image_scores], dtype=np.int64)
-    return Ranking(np.concatenate(hits)[order], np.concatenate(image)[order], words)
-
-
 def precision_at(recall: float) -> Figure:
     """The largest precision of all score thresholds that reach a recall.
 
-    Args:
-        recall: to be reached, 0 to 1.
-
-    Returns:
-        The figure: 0 where the recall is not reached.
+    The figure is 0 where the recall, 0 to 1, is not reached.
     """
 
     def figure(ranking: Ranking, counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,75 +43,35 @@ def precision_at(recall: float) -> Figure:
 
 
 def average_precision_of(ranking: Ranking, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the words of the precision at the rank where each was found, as `image_score.average_precision` has it.
+    """Mean over the words of the precision at the rank where each was found; 0 where there is no word.
 
-    Args:
-        ranking: of a set.
-        counts: (S, I) float64, how often each image is in each set.
-
-    Returns:
-        (S,) float64. An image drawn twice counts twice at one rank; 0 where there is no word.
+    An image that is in a set twice counts twice at one rank.
     """
     _matched, precision, num_words = _along(ranking, counts)
     gained = counts[:, ranking.image] * ranking.hits  # (S, N)
     return (gained * precision).sum(axis=1) / np.maximum(num_words, 1)
 
 
-def figure_of(image_scores: Sequence[ImageScore], figure: Figure) -> float:
-    """A figure of a set as it is.
+def figure_of(ranking: Ranking, figure: Figure) -> float:
+    """A figure of a set as it is."""
+    return float(figure(ranking, np.ones((1, len(ranking.words))))[0])
 
-    Args:
-        image_scores: one per image.
-        figure: `average_precision_of`, or what `precision_at` gives.
 
-    Returns:
-        The figure.
+def resample_difference(
+    first: Sequence[Ranking], second: Sequence[Ranking], figure: Figure, *, num_resamples: int = 2000
+) -> tuple[float, float]:
+    """Resample seeds and images, both with replacement: the 95 % interval of the second's mean figure minus the first's.
 
-    Raises:
-        ValueError: an image's detections have no scores.
+    Rankings are one per seed, in the same order, of the same images. Source: Davison and Hinkley, Bootstrap methods and
+    their application, 1997, section 3.8.
     """
-    return float(figure(rank(image_scores), np.ones((1, len(image_scores))))[0])
-
-
-def bootstrap_ranked_difference(
-    first: Sequence[Sequence[ImageScore]],
-    second: Sequence[Sequence[ImageScore]],
-    figure: Figure,
-    *,
-    generator: np.random.Generator,
-    share: float = 0.95,
-    num_resamples: int = 2000,
-) -> Interval:
-    """Interval of the mean difference of two systems, each trained several times, on the same images.
-
-    Args:
-        first: per training, one score per image.
-        second: as many trainings, in the same order, scored on the same images.
-        figure: what is compared.
-        generator: source of the draws; all trainings of both systems get the same images in every draw.
-        share: of the resampled differences inside the interval, 0 to 1.
-        num_resamples: sets drawn.
-
-    Returns:
-        The percentile interval around the second's mean figure minus the first's. It says how the difference depends on
-        the images, not how it depends on the seeds: their spread belongs beside it.
-
-    Raises:
-        ValueError: no images or no training, or the two were scored on other images.
-    """
-    words = {tuple(one.num_truth for one in scores) for scores in (*first, *second)}
-    if len(words) != 1 or len(first) != len(second) or not next(iter(words)):
-        raise ValueError(
-            f"{len(first)} and {len(second)} trainings on {len(words)} different sets of images; score both systems, "
-            "as many trainings of each, on the same scenes in the same order"
-        )
-    num_images = len(next(iter(words)))
-    draws = generator.multinomial(num_images, np.full(num_images, 1 / num_images), size=num_resamples)
-    counts = np.concatenate([np.ones((1, num_images)), draws.astype(np.float64)])
-    pairs = [(rank(one), rank(other)) for one, other in zip(first, second, strict=True)]
-    differences = np.mean([figure(other, counts) - figure(one, counts) for one, other in pairs], axis=0)
-    low, high = np.quantile(differences[1:], [(1 - share) / 2, (1 + share) / 2])
-    return Interval(float(differences[0]), float(low), float(high), share, num_resamples)
+    generator, num_images = np.random.default_rng(2016), len(first[0].words)
+    counts = generator.multinomial(num_images, np.full(num_images, 1 / num_images), size=num_resamples).astype(float)
+    pairs = zip(first, second, strict=True)
+    differences = np.stack([figure(other, counts) - figure(one, counts) for one, other in pairs], axis=1)  # (S, seeds)
+    seeds = generator.integers(len(first), size=differences.shape)
+    low, high = np.quantile(np.take_along_axis(differences, seeds, axis=1).mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _along(

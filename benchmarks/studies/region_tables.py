@@ -1,252 +1,311 @@
-"""Table 1 of OHEM on text: what a region head gains over the maps alone, for each way of choosing RoIs, several seeds.
+"""Tables 1 and 2 of OHEM on text: what a region head gains over the maps alone, for each way of choosing RoIs.
 
-    python benchmarks/studies/region_tables.py --train runs/quickstart/train --choose SET --report SET --out runs/region_tables
-    python benchmarks/studies/region_tables.py --train data/icdar2015:1-800 --choose data/icdar2015:801-900 \\
-        --report data/icdar2015:901-1000 --weights FILE --out runs/region_icdar2015
+    python benchmarks/studies/region_tables.py benchmarks/studies/region.yaml --out runs/region --threads 1
 
-For every seed the maps are trained once (or taken from --weights); then heads are trained on their frozen features, side by
-side, on the same crops and RoIs, so that rows of a seed differ in the choice of RoIs and in nothing else. --joint trains maps
-and head together, every row from the same start for --steps; there the rows are those of N=2, with the configuration's batch.
-Thresholds and the head's share in the score are chosen on --choose, for each row and seed; everything tried is in
-settings.json. What is done is not done again by the next call. Table 2 is benchmarks/speed/region.py.
+The features of a frozen network are computed once and kept in --out; a head then trains in seconds. All heads of a seed
+see the same crops and RoIs in the same order, from the same initial parameters. What is done is not done again by the next
+call, which writes runs.csv, table.md and heads.png from all seeds that are complete.
 """
 
-import argparse
-import hashlib
-import itertools
-import json
-import statistics
-from collections.abc import Callable
-from pathlib import Path
+from __future__ import annotations
 
+import argparse
+import csv
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
 import numpy as np
 import torch
-from frozen_heads import HeadVariant, train_heads
-from ranked_scores import average_precision_of, bootstrap_ranked_difference, figure_of, precision_at
-from region_rows import TRIED, Row, Split, calibration, find_words, make_row, pooled
+from numpy.typing import NDArray
+from ranked_scores import Ranking, average_precision_of, figure_of, precision_at, resample_difference
+from region_features import SceneWords, crop_features, join_words, word_features
+from region_heads import HeadVariant, text_scores, train_head
 
-from craft.config import DatasetSettings, load_config
+from craft.config import Config, DatasetSettings, validate_config
+from craft.config_files import read_yaml
 from craft.datasets.collection import read_scenes
-from craft.distributed.processes import start_processes
-from craft.evaluation.bootstrap import Interval, bootstrap_difference
-from craft.evaluation.image_score import ImageScore
-from craft.evaluation.summary import summarise
-from craft.training.loop import train
-from craft.training.run_log import read_metrics
+from craft.studies.statistics import detectable_difference, estimate, holm, p_value, paired_difference
 
 ALONE = "maps-alone"
-# Name, what it is, and VOC07 mAP in the paper's table 1.
 VARIANTS = (
-    (HeadVariant("heuristic-0.1", "heuristic"), "heuristic, bg_lo 0.1, N=2, B=128", "67.2"),
-    (HeadVariant("heuristic-0", "heuristic", background_low=0.0), "heuristic, bg_lo 0, N=2, B=128", "67.5"),
-    (HeadVariant("heuristic-0.1-n1", "heuristic", 128, images=1), "heuristic, bg_lo 0.1, N=1, B=128", "66.3"),
-    (HeadVariant("all-n1", "all", images=1, rate_factor=3), "all RoIs, N=1, lr x3", "67.5"),
-    (HeadVariant("all", "all", rate_factor=3), "all RoIs, N=2, lr x3", "68.7"),
-    (HeadVariant("ohem-n1", "ohem", 128, images=1), "OHEM, N=1, B=128", "69.7"),
-    (HeadVariant("ohem", "ohem"), "OHEM, N=2, B=128", "69.9"),
-    (HeadVariant("ohem-text", "ohem", rank_by="text"), "OHEM by log loss alone, N=2, B=128", "-"),
-    (HeadVariant("heuristic-0-512", "heuristic", 256, background_low=0.0), "heuristic, bg_lo 0, N=2, B=512", "-"),
-    (HeadVariant("ohem-512", "ohem", 256), "OHEM, N=2, B=512", "-"),
-    (HeadVariant("bootstrap", "bootstrap"), "bootstrap, N=2, B=128", "-"),
+    HeadVariant("heuristic-0.1", "heuristic, bg_lo 0.1", "heuristic", background_low=0.1, paper="67.2"),
+    HeadVariant("heuristic-0", "heuristic, bg_lo 0", "heuristic", paper="67.5"),
+    HeadVariant("all", "all RoIs", "all", rate=3, paper="68.7"),
+    HeadVariant("ohem", "OHEM", "ohem", paper="69.9"),
+    HeadVariant("bootstrap", "bootstrapping", "bootstrap"),
+    HeadVariant("heuristic-0-256", "heuristic, bg_lo 0", "heuristic", 256),
+    HeadVariant("ohem-256", "OHEM", "ohem", 256),
 )
-TITLES = {ALONE: "maps alone"} | {variant.name: title for variant, title, _paper in VARIANTS}
-PAPER = {ALONE: "-"} | {variant.name: figure for variant, _title, figure in VARIANTS}
-EQUAL_RECALLS = (0.8, 0.9, 0.95)  # of the recall of the maps alone, at which precision is compared
+# New, reference, question. The plan gives them in this order.
+HYPOTHESES = (
+    ("ohem", "heuristic-0.1", "does mining beat the paper's heuristic?"),
+    ("ohem", "heuristic-0", "does mining beat chance, 64 RoIs an image?"),
+    ("ohem-256", "heuristic-0-256", "does mining beat chance, 256 RoIs an image?"),
+    ("ohem", "all", "does mining beat every RoI?"),
+    ("ohem", "bootstrap", "does mining beat bootstrapping?"),
+    ("ohem", ALONE, "does a mined head help at all?"),
+)
+TEXT_THRESHOLDS = np.arange(0.5, 0.96, 0.05)
+HEAD_THRESHOLDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+LEAST_SCORES = (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+LEAST_SIDES = (0.0, 6.0, 8.0, 10.0, 12.0, 15.0)
+WEIGHTS = (0.05, 0.1, 0.25, 0.5, 1.0)  # of the head in the score
+RECALL_SHARES = (0.9, 0.95, 1.0)  # of the recall of the maps alone; precision at the first is the primary outcome
 
 
-def parse_set(text: str) -> dict:
-    """FOLDER, or FOLDER:FIRST-LAST."""
-    path, _, numbers = text.partition(":")
-    return {"path": path} | ({"numbers": [int(number) for number in numbers.split("-")]} if numbers else {})
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A variant's settings, chosen on other scenes, and its rankings and figures by seed."""
+
+    settings: dict[str, float]
+    rankings: dict[int, Ranking]
+    figures: dict[str, dict[int, float]]  # by name and seed, 0 to 1
 
 
-def settings_of(arguments: argparse.Namespace, seed: int, *given: str):
-    sets = json.dumps([parse_set(arguments.train)])
-    overrides = [f"data.train={sets}", f"training.seed={seed}", *given, *arguments.set]
-    return load_config(arguments.config, overrides=overrides)
+def perform(values: dict[str, Any], config: Config, out: Path, seeds: list[int]) -> None:
+    """Compute the features and train the heads of the seeds, or what is left of it."""
+    words = {split: _words(values, config, out, split) for split in ("choose", "report")}
+    crops = crop_features(config, values["crops"], out)
+    for seed, variant in itertools.product(seeds, VARIANTS):
+        file = _head_file(out, variant.name, seed)
+        if file.exists():
+            continue
+        file.parent.mkdir(exist_ok=True)
+        start = time.process_time()
+        head = train_head(variant, crops, config, seed=seed)
+        seconds = time.process_time() - start
+        found = {split: text_scores(head, own) for split, own in words.items()}
+        partial = file.with_suffix(".partial.npz")
+        np.savez(partial, seconds=seconds, **found)
+        partial.replace(file)
+        print(f"{file}: {seconds:.1f} s", flush=True)
 
 
-def heads_of(arguments: argparse.Namespace, seed: int, maps: Path, folder: Path) -> dict[str, Path]:
-    """The heads of a seed on the maps' frozen features."""
-    region = ("region.enabled=true", "region.train=alone")
-    steps = (f"training.steps={arguments.head_steps}", "training.batch_size=2", f"weights={maps}")
-    config = settings_of(arguments, seed, *region, *steps)
-    collects = {"collect_every": max(1, arguments.head_steps // 2), "collect_crops": arguments.bootstrap_crops}
-    chosen = [
-        HeadVariant(**{**{key: getattr(one, key) for key in one.__dataclass_fields__}, **collects})
-        for one, _title, _paper in VARIANTS
-        if one.name in arguments.rows
-    ]
-    return train_heads(config, chosen, folder, start_processes(config.training.device))
+def _words(values: dict[str, Any], config: Config, out: Path, split: str) -> SceneWords:
+    parts = []
+    for name, dataset in values[split].items():
+        scenes = read_scenes(DatasetSettings(**dataset), on_error="skip", echo=print)
+        parts.append(word_features(config, scenes, out / f"{split}_{name}.npz"))
+    return join_words(parts)
 
 
-def trained(arguments: argparse.Namespace, seed: int, name: str, folder: Path) -> Path:
-    """Maps alone, or maps and head together; the weights of the last step."""
-    given = [f"training.steps={arguments.steps}"]
-    if arguments.weights:
-        given.append(f"weights={arguments.weights}")
-    if name != ALONE:
-        one = next(variant for variant, *_ in VARIANTS if variant.name == name)
-        given += ["region.enabled=true", f"region.sampler={one.sampler}"]
-        if one.sampler == "ohem":
-            given.append(f"region.rank_by={one.rank_by}")
-        if one.sampler != "all":
-            given.append(f"region.rois_per_image={one.rois_per_image}")
-        if one.sampler == "heuristic":
-            given.append(f"region.background_low={one.background_low}")
-    train(settings_of(arguments, seed, *given), folder, resume=True)
-    return folder / "last.safetensors"
+def _head_file(out: Path, name: str, seed: int) -> Path:
+    return out / f"seed_{seed}" / f"{name}.npz"
 
 
-def all_rows(arguments: argparse.Namespace, choose: list, report: list) -> dict[str, list[Row]]:
-    """Rows by name, seed after seed, from training to figures."""
-    out, seeds = Path(arguments.out), arguments.seeds
-    rows: dict[str, list[Row]] = {}
-
-    def look(folder: Path, network: Path, heads: dict[str, Path]) -> list[Split]:
-        folder.mkdir(parents=True, exist_ok=True)
-        both = (("choose", choose), ("report", report))
-        return [
-            Split(scenes, find_words(network, heads, scenes, folder / f"words_{part}.npz", arguments.device))
-            for part, scenes in both
-        ]
-
-    if arguments.joint:
-        for seed, name in itertools.product(seeds, (ALONE, *arguments.rows)):
-            folder = out / f"seed_{seed}" / name
-            network = trained(arguments, seed, name, folder)
-            head = None if name == ALONE else name
-            rows.setdefault(name, []).append(make_row(*look(folder, network, {name: network} if head else {}), head))
-        return rows
-    maps = {seed: arguments.weights or trained(arguments, seed, ALONE, out / f"seed_{seed}" / ALONE) for seed in seeds}
-    heads = {seed: heads_of(arguments, seed, maps[seed], out / f"seed_{seed}" / "heads") for seed in seeds}
-    groups = [seeds] if arguments.weights else [[seed] for seed in seeds]  # one pass of a network serves all its heads
-    for group in groups:
-        files = {f"{seed} {name}": file for seed in group for name, file in heads[seed].items()}
-        digest = hashlib.blake2b(" ".join(files).encode(), digest_size=4).hexdigest()
-        both = look(out / f"words_{digest}", maps[group[0]], files)
-        for seed, name in itertools.product(group, (ALONE, *arguments.rows)):
-            rows.setdefault(name, []).append(make_row(*both, None if name == ALONE else f"{seed} {name}"))
-    return rows
-
-
-def cell(values: list[float]) -> str:
-    spread = f" +- {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.2f}{spread}"
-
-
-def interval_cell(interval: Interval) -> str:
-    return f"{100 * interval.value:+.2f} ({100 * interval.low:+.2f} to {100 * interval.high:+.2f})"
-
-
-def figures_of(alone: list[Row]) -> dict[str, Callable[[list[ImageScore]], float]]:
-    recall = statistics.mean(summarise(row.at_thresholds).recall for row in alone)
-    ranked = {f"P at R {share * recall:.3f}": precision_at(share * recall) for share in EQUAL_RECALLS}
-    return {"AP": average_precision_of, **ranked}
-
-
-def report_lines(rows: dict[str, list[Row]], seeds: list[int], num_images: int) -> list[str]:
-    """The tables, as Markdown."""
-    figures = figures_of(rows[ALONE])
-    names = ["H-mean", "precision", "recall", *figures]
-    lines = [
-        f"{num_images} images, IoU > 0.5 (ICDAR2015 protocol), seeds {', '.join(map(str, seeds))}; mean and standard "
-        "deviation over seeds, percent. H-mean, precision and recall at thresholds chosen on other scenes; AP and "
-        f"precision at equal recall (P at R) rank all words that the maps give at text threshold 0.3. Tried: {TRIED}.",
-        "",
-        f"| | {' | '.join(names)} | paper: VOC07 mAP |",
-        "| --- |" + " --- |" * (len(names) + 1),
-    ]
-    for name, of_seeds in rows.items():
-        totals = [summarise(row.at_thresholds) for row in of_seeds]
-        cells = [cell([getattr(one, key) for one in totals]) for key in ("hmean", "precision", "recall")]
-        cells += [cell([figure_of(row.ranked, figure) for row in of_seeds]) for figure in figures.values()]
-        lines.append(f"| {TITLES[name]} | {' | '.join(cells)} | {PAPER[name]} |")
-    pairs = [(name, ALONE) for name in rows if name != ALONE]
-    pairs += [
-        (name, other)
-        for name, other in (
-            *itertools.product(("ohem", "ohem-text"), ("heuristic-0.1", "heuristic-0")),
-            ("ohem-512", "heuristic-0-512"),
+def read_results(values: dict[str, Any], config: Config, out: Path, seeds: list[int]) -> dict[str, Result]:
+    """Choose each variant's settings on the one split, and compute its figures on the other."""
+    choose, report = (_words(values, config, out, split) for split in ("choose", "report"))
+    tried = itertools.product(TEXT_THRESHOLDS, LEAST_SCORES, LEAST_SIDES)
+    text, score, side = max(tried, key=lambda one: hmean_of(choose, _passes(choose, *one)))
+    passed = {split: _passes(words, 0, score, side) for split, words in (("choose", choose), ("report", report))}
+    chosen, reported = choose.take(passed["choose"]), report.take(passed["report"])
+    maps = {"text_threshold": text, "least_score": score, "least_side": side}
+    kept = reported.peaks >= text
+    recall = (kept & reported.hits).sum() / reported.truth.sum()
+    results = {
+        ALONE: _result(reported, maps, dict.fromkeys(seeds, reported.scores), dict.fromkeys(seeds, kept), recall)
+    }
+    for variant in VARIANTS:
+        heads = {seed: np.load(_head_file(out, variant.name, seed)) for seed in seeds}
+        of_choose, of_report = (
+            {seed: head[split][passed[split]] for seed, head in heads.items()} for split in ("choose", "report")
         )
-        if {name, other} <= set(rows)
+        settings = choose_settings(chosen, of_choose, RECALL_SHARES[0] * recall_of(chosen, chosen.peaks >= text))
+        weight, text_threshold, head_threshold = settings.values()
+        scores = {seed: mixed(reported, head, weight) for seed, head in of_report.items()}
+        masks = {
+            seed: (reported.peaks >= text_threshold) & (head >= head_threshold) for seed, head in of_report.items()
+        }
+        results[variant.name] = _result(reported, settings, scores, masks, recall)
+        results[variant.name].figures["seconds"] = {seed: float(head["seconds"]) for seed, head in heads.items()}
+    return results
+
+
+def _passes(words: SceneWords, text: float, score: float, side: float) -> NDArray[np.bool_]:
+    return (words.peaks >= text) & (words.scores >= score) & (words.sides >= side)
+
+
+def mixed(words: SceneWords, head: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+    """A word's score, maps^(1 - weight) * head^weight."""
+    return np.clip(words.scores, 0, 1) ** (1 - weight) * head**weight
+
+
+def recall_of(words: SceneWords, kept: NDArray[np.bool_]) -> float:
+    return float((kept & words.hits).sum() / words.truth.sum())
+
+
+def hmean_of(words: SceneWords, kept: NDArray[np.bool_]) -> float:
+    return float(2 * (kept & words.hits).sum() / max(1, (kept & words.counted).sum() + words.truth.sum()))
+
+
+def ranking_of(words: SceneWords, scores: NDArray[np.float32]) -> Ranking:
+    order = np.argsort(-scores, kind="stable")
+    order = order[words.counted[order]]
+    return Ranking(words.hits[order], words.image[order], words.truth)
+
+
+def choose_settings(words: SceneWords, heads: dict[int, NDArray[np.float32]], recall: float) -> dict[str, float]:
+    """The weight of the best mean precision at a recall, and the thresholds of the best mean H-mean, over seeds."""
+
+    def mean(figure: Callable[[NDArray[np.float32]], float]) -> float:
+        return statistics.mean(figure(head) for head in heads.values())
+
+    at = precision_at(recall)
+    weight = max(WEIGHTS, key=lambda one: mean(lambda head: figure_of(ranking_of(words, mixed(words, head, one)), at)))
+    text, least = max(
+        itertools.product(TEXT_THRESHOLDS, HEAD_THRESHOLDS),
+        key=lambda one: mean(lambda head: hmean_of(words, (words.peaks >= one[0]) & (head >= one[1]))),
+    )
+    return {"weight": weight, "text_threshold": float(text), "head_threshold": least}
+
+
+def _result(
+    words: SceneWords,
+    settings: dict[str, float],
+    scores: dict[int, NDArray[np.float32]],
+    kept: dict[int, NDArray[np.bool_]],
+    recall: float,
+) -> Result:
+    rankings = {seed: ranking_of(words, own) for seed, own in scores.items()}
+    ranked = {f"P at R {share * recall:.3f}": precision_at(share * recall) for share in RECALL_SHARES}
+    figures = {
+        name: {seed: figure_of(own, figure) for seed, own in rankings.items()}
+        for name, figure in {**ranked, "AP": average_precision_of}.items()
+    }
+    figures["H-mean"] = {seed: hmean_of(words, own) for seed, own in kept.items()}
+    figures["precision"] = {
+        seed: float((own & words.hits).sum() / max(1, (own & words.counted).sum())) for seed, own in kept.items()
+    }
+    figures["recall"] = {seed: recall_of(words, own) for seed, own in kept.items()}
+    return Result(settings, rankings, figures)
+
+
+def table_1(results: dict[str, Result]) -> list[str]:
+    """The paper's table 1 with ours beside: the same columns, then our figures, mean and standard deviation over seeds."""
+    names = [name for name in results[ALONE].figures if name != "seconds"]
+    lines = [
+        f"| RoIs chosen by | N | LR | B | bg_lo | paper: VOC07 mAP | {' | '.join(names)} |",
+        "| --- |" * (6 + len(names)),
     ]
-    lines += [
-        "",
-        "Differences, points, with the 95 % interval of a paired bootstrap over images (all seeds of an image drawn together):",
-    ]
-    lines += [
-        "",
-        f"| | H-mean | {' | '.join(figures)} | H-mean seed by seed |",
-        "| --- |" + " --- |" * (len(figures) + 2),
-    ]
-    for name, other in pairs:
-        generator = np.random.default_rng(0)
-        cells = [interval_cell(bootstrap_difference(pooled(rows[other]), pooled(rows[name]), generator=generator))]
-        for figure in figures.values():
-            ranked = ([row.ranked for row in rows[one]] for one in (other, name))
-            cells.append(
-                interval_cell(bootstrap_ranked_difference(*ranked, figure, generator=np.random.default_rng(0)))
+    lines[1] = "|" + " --- |" * (6 + len(names))
+    rows = [(ALONE, "maps alone | - | - | - | - | -")]
+    for one in VARIANTS:
+        batch = "all" if one.sampler == "all" else str(one.count * one.images)
+        rows.append(
+            (
+                one.name,
+                f"{one.title.split(',')[0]} | {one.images} | x {one.rate:g} | {batch} | {one.background_low:g} | {one.paper}",
             )
-        hmeans = ([summarise(row.at_thresholds).hmean for row in rows[one]] for one in (other, name))
-        cells.append(", ".join(f"{100 * (new - old):+.2f}" for old, new in zip(*hmeans, strict=True)))
-        lines.append(f"| {TITLES[name]} minus {TITLES[other]} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        "Calibration, all seeds together: mean score of a fifth of the range, and the share of its words that are right.",
-        "",
-    ]
-    for name, of_seeds in rows.items():
-        bands = "; ".join(f"{one['score']:.2f}: {one['right']:.2f} of {one['words']}" for one in calibration(of_seeds))
-        lines.append(f"- {TITLES[name]}: {bands}")
+        )
+    for name, title in rows:
+        cells = []
+        for figure in names:
+            own = estimate(list(results[name].figures[figure].values()))
+            cells.append(f"{100 * own.mean:.1f}" + ("" if name == ALONE else f" ± {100 * own.spread:.1f}"))
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines
+
+
+def table_of_hypotheses(results: dict[str, Result]) -> list[str]:
+    """Differences in the primary outcome, their intervals over seeds, and over seeds and scenes, and Holm's p."""
+    primary = next(iter(results[ALONE].figures))
+    recall = float(primary.rsplit(" ", 1)[1])
+    pairs = [(results[new], results[old]) for new, old, _question in HYPOTHESES]
+    differences = [paired_difference(new.figures[primary], old.figures[primary]) for new, old in pairs]
+    corrected = holm([p_value(one) for one in differences])
+    lines = [
+        f"| | question | {primary}, difference in points | over scenes too | p (Holm) | detectable | verdict |",
+        "|" + " --- |" * 7,
+    ]
+    for (name, old, question), (new, reference), own, p in zip(HYPOTHESES, pairs, differences, corrected, strict=True):
+        low, high = resample_difference(
+            list(reference.rankings.values()), list(new.rankings.values()), precision_at(recall)
+        )
+        claimed = own.excludes_zero and p < 0.05
+        verdict = ("**better**" if own.mean > 0 else "**worse**") if claimed else "no difference found"
+        lines.append(
+            f"| `{name}` minus `{old}` | {question} | **{100 * own.mean:+.1f}** ({100 * own.low:+.1f} to {100 * own.high:+.1f}) "
+            f"| {100 * low:+.1f} to {100 * high:+.1f} | {p:.3f} | {100 * detectable_difference(own):.1f} | {verdict} |"
+        )
+    return lines
+
+
+def table_of_settings(results: dict[str, Result]) -> list[str]:
+    """What was chosen for each variant on other scenes, and what its heads cost."""
+    lines = ["| | settings | CPU seconds per head |", "| --- | --- | --- |"]
+    for name, result in results.items():
+        settings = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in result.settings.items())
+        seconds = result.figures.get("seconds")
+        cost = f"{statistics.median(seconds.values()):.1f}" if seconds else "-"
+        lines.append(f"| `{name}` | {settings} | {cost} |")
+    return lines
+
+
+def write_runs(results: dict[str, Result], path: Path) -> None:
+    """A line per variant and seed."""
+    names = list(results[VARIANTS[0].name].figures)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["variant", "seed", *names])
+        for name, result in results.items():
+            for seed in result.rankings:
+                cells = [result.figures[figure][seed] if figure in result.figures else "" for figure in names]
+                writer.writerow([name, seed, *(f"{cell:.5f}" if cell != "" else "" for cell in cells)])
+
+
+def draw(results: dict[str, Result], path: Path) -> None:
+    """Each seed's precision at the recall of the maps alone, with the mean and its 95 % interval."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    primary = next(iter(results[ALONE].figures))
+    figure, axes = pyplot.subplots(figsize=(8, 3.6))
+    for row, variant in enumerate(VARIANTS):
+        values = 100 * np.array(list(results[variant.name].figures[primary].values()))
+        own = estimate(values.tolist())
+        colour = "tab:red" if variant.sampler == "ohem" else "tab:blue"
+        axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.3, markersize=4)
+        axes.errorbar(
+            own.mean, row, xerr=[[own.mean - own.low], [own.high - own.mean]], fmt="s", color=colour, capsize=3
+        )
+    axes.axvline(100 * next(iter(results[ALONE].figures[primary].values())), color="black", linestyle="--", linewidth=1)
+    axes.set_yticks(
+        range(len(VARIANTS)), [f"{one.title}, {'all' if one.sampler == 'all' else one.count}" for one in VARIANTS]
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel(
+        f"precision at recall {primary.rsplit(' ', 1)[1]}, % (dashed: maps alone; bars: 95 % interval over seeds)"
+    )
+    figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="configs/quickstart.yaml")
-    for name in ("--train", "--choose", "--report", "--out"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--weights", type=Path, help="maps to build on; trained here where left out")
-    parser.add_argument("--joint", action="store_true", help="train head and maps together")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=300, help="of the maps, and of maps and head together")
-    parser.add_argument("--head-steps", type=int, default=300, help="of two crops each")
-    parser.add_argument("--bootstrap-crops", type=int, default=320)
-    names = [variant.name for variant, *_ in VARIANTS]
-    parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("study", type=Path, help="YAML file of settings, such as benchmarks/studies/region.yaml")
+    parser.add_argument("--out", type=Path, required=True, help="folder; what is in it is not done again")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of every training")
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    if arguments.joint and (unfit := [name for name in arguments.rows if name.endswith("-n1") or name == "bootstrap"]):
-        parser.error(f"--joint has no rows {', '.join(unfit)}; name others with --rows")
-    choose, report = (
-        read_scenes(DatasetSettings(**parse_set(one)), on_error="skip", echo=print)
-        for one in (arguments.choose, arguments.report)
-    )
-    rows = all_rows(arguments, choose, report)
-    out = Path(arguments.out)
-    settings = {
-        name: [
-            {"seed": seed, "chosen": row.chosen, "tried": row.tried}
-            for seed, row in zip(arguments.seeds, of_seeds, strict=True)
-        ]
-        for name, of_seeds in rows.items()
-    }
-    (out / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    lines = report_lines(rows, arguments.seeds, len(report))
-    for seed in arguments.seeds:
-        log = out / f"seed_{seed}" / "heads" / "metrics.jsonl"
-        for one in read_metrics(log, kind="bootstrap") if log.exists() else []:
-            lines.append(
-                f"- seed {seed}: bootstrap collected {one['false_positives']} false positives in {one['crops']} crops, "
-                f"{one['seconds']} s ({one['processor_seconds']} of the processor)"
-            )
-    (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(["", *lines, "", f"Settings tried: {out / 'settings.json'}"]))
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    values = read_yaml(options.study)
+    config = validate_config(values["run"], where=str(options.study))
+    options.out.mkdir(parents=True, exist_ok=True)
+    perform(values, config, options.out, options.seeds)
+    results = read_results(values, config, options.out, options.seeds)
+    write_runs(results, options.out / "runs.csv")
+    draw(results, options.out / "heads.png")
+    tables = (table_of_hypotheses(results), table_1(results), table_of_settings(results))
+    text = "\n\n".join("\n".join(lines) for lines in tables)
+    (options.out / "table.md").write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
