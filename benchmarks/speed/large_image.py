@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/speed/large_image.py --images SCENES --labels LABELS --alone FOLDER [--aligned]
 
-FOLDER holds the JSON files of `craft detect SCENES --out FOLDER` with the same weights. 117 scenes of 1280 x 720 stand side
-by side, in rows 720 pixels apart. With --aligned, rows stand 768 pixels apart, so that at 1.25 times the size every scene
+FOLDER holds the JSON files of `craft detect SCENES --out FOLDER` with the same weights. 117 scenes of 1280 x 720, or another --grid, stand
+side by side, in rows 720 pixels apart. With --aligned, rows stand 768 pixels apart, so that at 1.25 times the size every scene
 has the offset to the network's stride of 32 that it has alone. Words are matched at IoU above 0.5.
 """
 
@@ -23,8 +23,7 @@ from craft.detection.detector import Detector
 from craft.evaluation.iou import evaluate_image
 from craft.images.reader import read_image
 
-COLUMNS, ROWS = 9, 13
-SCENE_HW, SHEET_HW = (720, 1280), (10_000, 12_000)
+SCENE_HW, ALIGNED = (720, 1280), 768
 
 
 def main() -> None:
@@ -33,15 +32,17 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder of img_N.jpg")
     parser.add_argument("--labels", type=Path, required=True, help="folder of gt_img_N.txt, as in ICDAR2015")
     parser.add_argument("--alone", type=Path, required=True, help="folder of img_N.json, from craft detect")
+    parser.add_argument("--grid", type=int, nargs=2, default=(13, 9), help="rows and columns of scenes")
     parser.add_argument("--aligned", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    rows, columns = options.grid
     corners = {
-        1 + row * COLUMNS + column: (column * SCENE_HW[1], row * (768 if options.aligned else SCENE_HW[0]))
-        for row in range(ROWS)
-        for column in range(COLUMNS)
+        1 + row * columns + column: (column * SCENE_HW[1], row * (ALIGNED if options.aligned else SCENE_HW[0]))
+        for row in range(rows)
+        for column in range(columns)
     }
-    sheet = np.zeros((*SHEET_HW, 3), np.uint8)
+    sheet = np.zeros((rows * ALIGNED + 16, columns * SCENE_HW[1] + 480, 3), np.uint8)
     for number, (left, top) in corners.items():
         scene = read_image(options.images / f"img_{number}.jpg")
         sheet[top : top + SCENE_HW[0], left : left + SCENE_HW[1]] = scene
@@ -68,9 +69,14 @@ def compare(quads_xy: np.ndarray, corners: dict[int, tuple[int, int]], options: 
             ignored.append(word.dont_care)
     back = evaluate_image(alone, [False] * len(alone), quads_xy).truth_credit
     print(f"found alone {len(alone)}, of these found in the sheet {back:.0f} ({back / len(alone):.1%})")
-    for name, found in (("alone", alone), ("in the sheet", list(quads_xy))):
-        score = evaluate_image(words, ignored, found)
-        print(f"labelled words found {name}: {score.truth_credit:.0f} of {len(ignored) - sum(ignored)}")
+    before, after = (
+        {index for match in evaluate_image(words, ignored, found).matches for index in match.truth}
+        for found in (alone, quads_xy)
+    )
+    print(
+        f"of {len(ignored) - sum(ignored)} labelled words, found alone {len(before)}, in the sheet {len(after)}, "
+        f"both {len(before & after)} ({len(before & after) / len(before):.1%})"
+    )
 
 
 if __name__ == "__main__":
