@@ -73,3 +73,14 @@ def test_small_network_goes_on_to_real_scenes_from_the_weights_that_ship(name, s
     assert (config.weights, config.data.characters.source) == ("small-synth", source)
     assert config.model.width == read_weights("small-synth").metadata["width"]
     assert config.data.validation == ()  # thresholds are chosen afterwards
+
+
+def test_the_last_stage_of_small_synth_shows_photographs_but_no_label():
+    config = load_config(CONFIGS / "small-synth_photographs.yaml")
+
+    assert config.model.width == read_weights("small-synth").metadata["width"]
+    assert not any("icdar" in dataset.path for dataset in config.data.train)
+    shipped_settings = read_weights("small-synth").metadata["detection"]
+    assert (
+        config.detection.model_dump(mode="json") | {"calibration": shipped_settings["calibration"]} == shipped_settings
+    )

@@ -114,6 +114,7 @@ def describe_settings(settings: DetectionSettings) -> tuple[str, str]:
         "long side 2240", and "text 0.5, low 0.4, link 0.2"; least score and side are named where they drop words.
     """
     sizes = {
+        "auto": f"x {settings.magnify:g}, long side at most {settings.canvas}, by content",
         "original": f"x {settings.magnify:g}, long side at most {settings.canvas}",
         "long_side": f"long side {settings.long_side}",
         "scale": f"x {settings.magnify:g}",

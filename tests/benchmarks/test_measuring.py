@@ -54,6 +54,7 @@ def test_no_scenes_are_refused():
     ("settings", "size", "thresholds"),
     [
         ({}, "x 1.5, long side at most 1280", "text 0.7, low 0.4, link 0.4"),
+        ({"sizing": "auto"}, "x 1.5, long side at most 1280, by content", "text 0.7, low 0.4, link 0.4"),
         ({"sizing": "long_side", "long_side": 2240}, "long side 2240", "text 0.7, low 0.4, link 0.4"),
         (
             {"sizing": "scale", "magnify": 2.0, "least_score": 0.5, "least_side": 8},
