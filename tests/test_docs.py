@@ -83,6 +83,14 @@ def test_index_of_the_documentation_lists_every_page():
     assert [page.name for page in pages if page.name not in index] == []
 
 
+def test_site_lists_every_page():
+    listed = re.findall(r"([\w./-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert sorted(listed) == sorted(
+        str(page.relative_to(ROOT)) for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "data/sample/README.md"]
+    )
+
+
 def test_every_fault_of_the_matrix_names_tests_that_exist():
     rows = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").splitlines()
     named = {name for row in rows if row.startswith("| ") for name in re.findall(r"`(test_\w+)`", row)}

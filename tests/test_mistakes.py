@@ -1,5 +1,6 @@
 """What docs/mistakes.md says that craft prints is what it prints."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -51,13 +52,11 @@ def make_folder(folder):
 
 
 def printed_by(command, capsys):
-    """What a person reads last: the lines of the message, without progress bars."""
-    try:
+    """What a person reads: the lines of both streams, without progress bars."""
+    with contextlib.suppress(SystemExit):
         main(shlex.split(command)[1:])
-    except SystemExit:
-        pass
     captured = capsys.readouterr()
-    lines = re.split(r"[\r\n]+", captured.err if captured.err.strip() else captured.out)
+    lines = re.split(r"[\r\n]+", captured.out + "\n" + captured.err)
     return [line.rstrip() for line in lines if line.strip() and not re.search(r"it/s|s/it|^usage: |^  +\[", line)]
 
 
@@ -68,7 +67,7 @@ def mistakes():
         yield command, lines
 
 
-@pytest.mark.parametrize(("command", "lines"), mistakes(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("command", "lines"), [*mistakes()], ids=lambda value: value if isinstance(value, str) else "")
 def test_the_page_of_mistakes_says_what_craft_prints(command, lines, tmp_path, monkeypatch, capsys):
     make_folder(tmp_path)
     monkeypatch.chdir(tmp_path)
