@@ -169,7 +169,9 @@ def test_every_row_of_the_fault_matrix_names_a_test_that_exists():
         for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
 
-    for row in rows[2:]:
+    for row in rows:
+        if row.startswith(("| fault |", "| --- |")):
+            continue
         named = re.findall(r"`(test_\w+)`", row.split("|")[-2])
         assert named, f"no test: {row}"
         assert set(named) <= defined, f"tests that do not exist: {set(named) - defined}"

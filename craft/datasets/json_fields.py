@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,7 @@ from craft.datasets.labels import check_unicode, shorten
 from craft.errors import Problem
 
 _LONGEST_NAME = 200
+_WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[1-9]", re.IGNORECASE)
 
 
 def use_slashes(record: dict[str, Any], folder: Path) -> None:
@@ -41,6 +43,10 @@ def check_name(name: str) -> None:
     check_path(name, "name")
     if "/" in name or "\\" in name or name in (".", ".."):
         raise Problem(f"name is {shorten(name)}, a path", 'give a "name" without slashes; results are filed under it')
+    if _WINDOWS_DEVICE.fullmatch(name.partition(".")[0].rstrip()):
+        raise Problem(
+            f"name is {shorten(name)}, a device's name on Windows", 'give another "name"; files are called by it'
+        )
     if len(name) > _LONGEST_NAME:
         raise Problem(f"name is {shorten(name)}, {len(name)} characters", f"use at most {_LONGEST_NAME}")
 

@@ -128,6 +128,8 @@ def test_counter_clockwise_polygons_and_characters_are_reversed(tmp_path):
         (scene_of(name="/abs/x"), "name is '/abs/x', a path"),
         (scene_of(name=".."), "name is '..', a path"),
         (scene_of(name="a\\b"), "a path"),
+        (scene_of(name="NUL"), "a device's name on Windows"),
+        (scene_of(name="com1.b"), "a device's name on Windows"),
         (scene_of(name="9" * 5000), "5000 characters; use at most 200"),
         (scene_of(image="a\0.jpg"), "with a zero byte"),
         ('{"image": "a.jpg", "words": [{"quad": [[NaN, 0], [1, 0], [1, 1], [0, 1]]}]}', "not finite or beyond"),

@@ -54,6 +54,15 @@ def test_two_words_in_one_detection_earn_all():
     assert (score.precision, score.recall) == (1.0, 1.0)
 
 
+def test_words_that_one_detection_merges_are_found_once():
+    words, merged = [box(10 * n, 0, 10 * n + 9, 9) for n in range(3)], box(0, 0, 29, 9)
+
+    score = evaluate_image(words, [False] * 3, [merged, merged])
+
+    assert groups(score) == [((0, 1, 2), (0,))]
+    assert (score.recall, score.precision) == (1.0, 0.5)
+
+
 def test_a_detection_mostly_in_a_dont_care_word_counts_neither_way():
     score = evaluate_image([box(0, 0, 9, 9), box(50, 0, 59, 9)], [True, False], [box(5, 0, 14, 9), box(50, 0, 59, 9)])
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
+from craft.evaluation import deteval
 from craft.evaluation.iou import evaluate_image
 from craft.evaluation.summary import format_scores, summarise
 
@@ -23,6 +24,15 @@ def test_a_dataset_is_scored_by_its_totals_not_by_the_mean_over_images():
     assert (scores.recall, scores.precision) == (0.4, 0.5)
     assert scores.hmean == pytest.approx(2 * 0.4 * 0.5 / 0.9)
     assert (scores.num_matched, scores.num_truth, scores.num_detections, scores.num_images) == (2, 5, 4, 2)
+
+
+def test_recall_is_of_the_words_credit_and_precision_of_the_detections():
+    word, left, right = ([(x1, 0), (x2, 0), (x2, 9), (x1, 9)] for x1, x2 in ((0, 19), (0, 9), (10, 19)))
+
+    scores = summarise([deteval.evaluate_image([word], [False], [left, right, [(50, 0), (59, 0), (59, 9)]])])
+
+    assert scores.recall == pytest.approx(0.8)  # split in two
+    assert scores.precision == pytest.approx(1.6 / 3)
 
 
 def test_an_empty_dataset_and_one_without_words_or_detections_score_zero():

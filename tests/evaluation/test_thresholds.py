@@ -31,9 +31,9 @@ def columns_of(grid):
 
 
 def test_the_grid_leaves_out_a_low_text_above_the_text_threshold():
-    grid = threshold_grid([0.5, 0.7], [0.4, 0.6], [0.4])
+    grid = threshold_grid([0.5, 0.7], [0.5, 0.6], [0.4])
 
-    assert grid == [Thresholds(0.5, 0.4, 0.4), Thresholds(0.7, 0.4, 0.4), Thresholds(0.7, 0.6, 0.4)]
+    assert grid == [Thresholds(0.5, 0.5, 0.4), Thresholds(0.7, 0.5, 0.4), Thresholds(0.7, 0.6, 0.4)]
 
 
 def test_a_grid_out_of_range_or_without_a_combination_is_refused():
