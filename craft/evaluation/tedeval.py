@@ -44,9 +44,12 @@ def evaluate_image(
         for polygon, count, ignored in zip(truth_polygons, num_characters, dont_care.tolist(), strict=True)
     ]
     truth[dont_care] = cut_out(truth[dont_care], truth[~dont_care])
-    ignored = _in_dont_care(*_shares(truth, detections), dont_care)
-    detections = cut_out(detections, truth[dont_care])
-    recall, precision = _shares(truth, detections)
+    shared = shared_areas_of(truth, detections)
+    ignored = _in_dont_care(*_shares(shared, truth, detections), dont_care)
+    whole, detections = detections, cut_out(detections, truth[dont_care])
+    changed = np.flatnonzero([before is not after for before, after in zip(whole, detections, strict=True)])
+    shared[:, changed] = shared_areas_of(truth, detections[changed])
+    recall, precision = _shares(shared, truth, detections)
     shapes = (list(map(np.asarray, truth_polygons)), list(map(np.asarray, detection_polygons)))
     matches = _match(recall, precision, ~dont_care[:, None] & ~ignored[None, :], shapes, (truth, detections))
 
@@ -72,9 +75,10 @@ def evaluate_image(
     )
 
 
-def _shares(truth: GeometryArray, detections: GeometryArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _shares(
+    shared: NDArray[np.float64], truth: GeometryArray, detections: GeometryArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(N, M) share of each word inside each detection, and of the detection inside the word."""
-    shared = shared_areas_of(truth, detections)
     word_areas, areas = shapely.area(truth)[:, None], shapely.area(detections)[None, :]
     recall = np.divide(shared, word_areas, out=np.zeros_like(shared), where=word_areas > 0)
     return recall, np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
