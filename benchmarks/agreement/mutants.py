@@ -1,6 +1,6 @@
 """Plant the faults of mutants.txt one at a time, and see whether the tests notice.
 
-    python benchmarks/agreement/mutants.py [TEXT ...] [--write] [--all]     (or `make mutants`)
+    python benchmarks/agreement/mutants.py [TEXT ...] [--write] [--all] [--known]     (or `make mutants`)
 
 Each fault is planted in a copy of the project and the tests named with it run until one fails. A fault that lets all of
 them pass has survived: write the test that catches it, or say after it why nothing can. Results are kept in
@@ -165,17 +165,18 @@ def run_pytest(arguments: list[str], folder: Path, faultless: bool) -> int:
     return code
 
 
-def page(mutants: list[Mutant], caught: dict[Mutant, bool]) -> str:
+def page(caught: dict[Mutant, bool], num_listed: int) -> str:
     """The score as Markdown."""
-    survivors = [mutant for mutant in mutants if not caught[mutant]]
+    mutants, survivors = list(caught), [mutant for mutant, found in caught.items() if not found]
     total, found = len(mutants), len(mutants) - len(survivors)
     commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     by_room = Counter(mutant.file.split("/")[1] for mutant in mutants)
     lost = Counter(mutant.file.split("/")[1] for mutant in survivors)
     lines = [
         *("# Planted faults", "", f"{found} of {total} small faults, planted one at a time, make a test fail "),
-        f"({100 * found / total:.1f} %). `make mutants` at {commit.stdout.strip()}; the faults are in",
-        "[mutants.txt](../../benchmarks/agreement/mutants.txt), each with the tests that are run against it.",
+        f"({100 * found / total:.1f} %); {num_listed - total} more are listed and have not been tried. `make mutants` at",
+        f"{commit.stdout.strip()}; the faults are in [mutants.txt](../../benchmarks/agreement/mutants.txt), each with the",
+        "tests that are run against it.",
         *("", "| room | faults | caught |", "| --- | --- | --- |"),
         *(f"| {room} | {count} | {count - lost[room]} |" for room, count in by_room.items()),
         *("", "## Survivors", ""),
@@ -187,46 +188,54 @@ def page(mutants: list[Mutant], caught: dict[Mutant, bool]) -> str:
     return "\n".join([*lines, ""] if survivors else [*lines, "None.", ""])
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "texts", nargs="*", metavar="TEXT", help="try the faults whose file or texts contain one of these"
     )
     parser.add_argument("--write", action="store_true", help=f"write the score to {PAGE.relative_to(ROOT)}")
     parser.add_argument("--all", action="store_true", help="try every fault again")
-    options = parser.parse_args()
-    mutants, stale = read_mutants()
-    if options.texts:
-        mutants = [mutant for mutant in mutants if any(text in str(mutant) for text in options.texts)]
-    known: dict[str, bool] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() and not options.all else {}
-    caught: dict[Mutant, bool] = {}
+    parser.add_argument("--known", action="store_true", help="try none; take only what is known of earlier runs")
+    return parser.parse_args()
+
+
+def try_faults(keys: dict[Mutant, str], known: dict[str, bool]) -> None:
+    """Try the faults whose digest is not among the known results, and keep each result as soon as it is known."""
+    untried = {mutant: key for mutant, key in keys.items() if key not in known}
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # a failure is all that is asked for
+    hypothesis.settings.register_profile("without shrinking", phases=phases, derandomize=True)
+    hypothesis.settings.load_profile("without shrinking")
+    gc.freeze()  # what the forked processes share, their collectors leave alone
     with tempfile.TemporaryDirectory() as folder:
-        copy_project(Path(folder))
-        keys = {mutant: mutant.digest() for mutant in mutants}
-        untried = [mutant for mutant in mutants if keys[mutant] not in known]
         passes = digest_of_project()
-        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # a failure is all that is asked for
-        hypothesis.settings.register_profile("without shrinking", phases=phases, derandomize=True)
-        hypothesis.settings.load_profile("without shrinking")
-        gc.freeze()  # what the forked processes share, their collectors leave alone
+        copy_project(Path(folder))
         if untried and passes not in known:
             tests = dict.fromkeys(test for mutant in untried for test in mutant.tests)
             if run_tests(tests, Path(folder), faultless=True):
                 sys.exit("the tests must pass before faults are planted")
             known[passes] = True
-        for mutant, key in keys.items():
-            if key not in known:
-                start = time.monotonic()
-                known[key] = is_caught(mutant, Path(folder))
-                KEPT.parent.mkdir(exist_ok=True)
-                KEPT.write_text(json.dumps(known, indent=0), encoding="utf-8")
-                print(
-                    f"{'caught  ' if known[key] else 'SURVIVED'} {time.monotonic() - start:3.0f} s {mutant}", flush=True
-                )
-            caught[mutant] = known[key]
-    print(f"{sum(caught.values())} of {len(mutants)} faults caught")
+        for mutant, key in untried.items():
+            start = time.monotonic()
+            known[key] = is_caught(mutant, Path(folder))
+            KEPT.parent.mkdir(exist_ok=True)
+            KEPT.write_text(json.dumps(known, indent=0), encoding="utf-8")
+            said = "caught  " if known[key] else "SURVIVED"
+            print(f"{said} {time.monotonic() - start:3.0f} s {mutant}", flush=True)
+
+
+def main() -> None:
+    options = parse_arguments()
+    listed, stale = read_mutants()
+    named = [mutant for mutant in listed if not options.texts or any(text in str(mutant) for text in options.texts)]
+    known: dict[str, bool] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() and not options.all else {}
+    keys = {mutant: mutant.digest() for mutant in named}
+    if options.known:
+        keys = {mutant: key for mutant, key in keys.items() if key in known}
+    try_faults(keys, known)
+    caught = {mutant: known[key] for mutant, key in keys.items()}
+    print(f"{sum(caught.values())} of {len(caught)} faults caught")
     if options.write:
-        PAGE.write_text(page(mutants, caught), encoding="utf-8")
+        PAGE.write_text(page(caught, len(listed)), encoding="utf-8")
     if stale:
         sys.exit("\n".join(["the list no longer fits the code; correct or remove:", *stale]))
     sys.exit(int(any(not found and not mutant.reason for mutant, found in caught.items())))
