@@ -63,7 +63,8 @@ def train_undisturbed(config: Config, folder: Path) -> np.ndarray:
     child, begin, memory = start(config, folder, resume=False), time.monotonic(), []
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         pages = int(Path(f"/proc/{child}/statm").read_text().split()[1])
-        memory.append((time.monotonic() - begin, pages * os.sysconf("SC_PAGE_SIZE") / 2**20))
+        if pages:  # 0 once it has ended
+            memory.append((time.monotonic() - begin, pages * os.sysconf("SC_PAGE_SIZE") / 2**20))
         time.sleep(1)
     if ended[1]:
         raise SystemExit(f"the undisturbed run failed; see {folder}.log")
