@@ -173,7 +173,7 @@ def page(caught: dict[Mutant, bool], num_listed: int) -> str:
     by_room = Counter(mutant.file.split("/")[1] for mutant in mutants)
     lost = Counter(mutant.file.split("/")[1] for mutant in survivors)
     lines = [
-        *("# Planted faults", "", f"{found} of {total} small faults, planted one at a time, make a test fail "),
+        *("# Planted faults", "", f"{found} of {total} small faults, planted one at a time, make a test fail"),
         f"({100 * found / total:.1f} %); {num_listed - total} more are listed and have not been tried. `make mutants` at",
         f"{commit.stdout.strip()}; the faults are in [mutants.txt](../../benchmarks/agreement/mutants.txt), each with the",
         "tests that are run against it.",
