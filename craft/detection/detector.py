@@ -18,10 +18,10 @@ from craft.config import DetectionSettings, validate_config
 from craft.decode.crops import text_crops
 from craft.decode.detections import Detections, join
 from craft.decode.words import words_from_maps
+from craft.detection import sizing
 from craft.detection.network_files import read_network
 from craft.detection.network_input import ImageLike, load_image
 from craft.detection.scored_image import ScoredImage, score_images
-from craft.detection.sizing import has_missed, has_small_words, is_shrunk, merge_passes, windows_to_try
 from craft.detection.tiling import MARGIN
 from craft.evaluation.calibration import calibrate
 from craft.memory import bound_memory_of_sizes
@@ -232,7 +232,7 @@ class Detector:
     def _find(
         self, images: list[NDArray[np.uint8]], *, polygons: bool, characters: bool, progress: bool = False
     ) -> list[Detections]:
-        """Search images, at a second scale where sizing by content asks for one."""
+        """Search images, at other scales too with sizing by content."""
 
         def search(
             pixels: list[NDArray[np.uint8]], settings: DetectionSettings
@@ -243,24 +243,28 @@ class Detector:
         found = []
         for image, (scored, first) in zip(images, search(images, self.settings), strict=True):
             found.append(first)
-            if self.settings.sizing == "auto" and self._hides_text(image, scored.region, first):
-                ((_, second),) = search([image], _at_full_scale(self.settings))
-                found[-1] = merge_passes(first, second)
+            if self.settings.sizing != "auto":
+                continue
+            if self._hides_text(image, scored.region, first):
+                ((_, second),) = search([image], _at_scale(self.settings, self.settings.magnify))
+                found[-1] = sizing.merge_passes(first, second)
+            ((_, coarse),) = search([image], _at_scale(self.settings, sizing.COARSE * first.scales[0]))
+            found[-1] = sizing.add_large_words(coarse, found[-1])
         return found
 
     def _hides_text(self, image: NDArray[np.uint8], region: NDArray[np.float32], first: Detections) -> bool:
         """Whether the first pass shrank an image with text that is too small for it."""
-        if not is_shrunk(first, full=self.settings.magnify):
+        if not sizing.is_shrunk(first, full=self.settings.magnify):
             return False
-        if has_small_words(first):
+        if sizing.has_small_words(first):
             return True
-        windows = windows_to_try(image, region, first, full=self.settings.magnify)
-        settings = _at_full_scale(self.settings)
+        windows = sizing.windows_to_try(image, region, first, full=self.settings.magnify)
+        settings = _at_scale(self.settings, self.settings.magnify)
         scored = score_images([image[window] for window in windows], self._run, settings=settings, margin=self._margin)
         starts = [np.array([left.start, top.start], np.float32) for top, left in windows]
         seen = [self._words(one, polygons=False, characters=False) for one in scored]
         moved = [replace(one, quads_xy=one.quads_xy + start) for one, start in zip(seen, starts, strict=True)]
-        return has_missed(first, join(moved))
+        return sizing.has_missed(first, join(moved))
 
     def _words(self, scored: ScoredImage, *, polygons: bool, characters: bool) -> Detections:
         """Decode, and let the region head judge if there is one."""
@@ -295,5 +299,5 @@ class Detector:
         return score_pixels(self.model, pixels, device=self.device, precision=self.precision, levels=levels)
 
 
-def _at_full_scale(settings: DetectionSettings) -> DetectionSettings:
-    return settings.model_copy(update={"sizing": "scale"})
+def _at_scale(settings: DetectionSettings, scale: float) -> DetectionSettings:
+    return settings.model_copy(update={"sizing": "scale", "magnify": scale})

@@ -1,5 +1,5 @@
-"""Sizing by content: whether an image holds text too small for its first pass, at which scale to look again, and one set of
-words from both passes."""
+"""Sizing by content: whether an image holds text too small or too large for its first pass, at which scale to look again,
+and one set of words from all passes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _WINDOW = 512  # side of a window in which a shrunk image is tried at full scale
 _NUM_WINDOWS = 6
 _FAINT = 0.1  # region scores from which there may be text that is not found
 _FEWEST_MISSED = 2  # words in the windows that the first pass does not have
+COARSE = 0.4  # of the first pass's scale, at which words are found that are larger than the network sees at once
+_LARGE = 24.0  # shorter sides, in the coarse pass, of the words that are taken from it
 _RESOLVED, _SPLIT = 16.0, 48.0  # a word at least so high in the first and the second pass belongs to the first
 _INSIDE, _COVERED = 0.5, 0.3  # shares of a word's area in words of the other pass
 
@@ -78,6 +80,13 @@ def merge_passes(first: Detections, second: Detections) -> Detections:
     others = second[_shares_inside(second.quads_xy, first.quads_xy[owned]) <= _INSIDE]
     unseen = ~owned & (_shares_inside(first.quads_xy, others.quads_xy) < _COVERED)
     return join([first[owned | unseen], others])
+
+
+def add_large_words(coarse: Detections, found: Detections) -> Detections:
+    """Words of the finer passes, but where they cover at most half of a large word of the coarse pass, that word."""
+    large = coarse[_short_sides(coarse.quads_xy) * coarse.scales[0] >= _LARGE]
+    missed = large[_shares_inside(large.quads_xy, found.quads_xy) < _INSIDE]
+    return join([found[_shares_inside(found.quads_xy, missed.quads_xy) <= _INSIDE], missed]) if len(missed) else found
 
 
 def _run_together(

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from craft.config import DetectionSettings
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
-from craft.detection.sizing import has_missed, has_small_words, merge_passes, windows_to_try
+from craft.detection.sizing import add_large_words, has_missed, has_small_words, merge_passes, windows_to_try
 from tests.detection.test_detector import BrightIsText
 
 
@@ -47,7 +48,7 @@ def test_a_shrunk_image_with_small_words_is_searched_once_more_at_full_scale(hei
     assert len(found) == 16 if passes == 2 else len(found) > 10
 
 
-def test_an_image_that_was_not_shrunk_is_searched_once():
+def test_an_image_that_was_not_shrunk_is_not_searched_at_full_scale():
     assert detector(magnify=1.0, canvas=640).detect(lines(4)).scales == (1.0,)
 
 
@@ -79,7 +80,7 @@ def test_a_shrunk_image_without_small_text_is_searched_once():
     found = finder.detect(image)
 
     assert (len(found), len(found.scales)) == (1, 1)
-    assert len(finder.model.shapes) == 2  # the image, then its windows at once
+    assert len(finder.model.shapes) == 3  # the image, its windows at once, and the image once more, coarsely
 
 
 def test_an_image_without_words_is_searched_once():
@@ -124,6 +125,37 @@ def test_two_words_that_the_first_pass_lacks_are_missed_whatever_their_size():
 
     assert has_missed(first, boxes((0, 0, 44, 30), (100, 0, 190, 30), (200, 0, 290, 30)))
     assert not has_missed(first, boxes((0, 0, 44, 30), (46, 0, 90, 30), (200, 0, 290, 30)))
+
+
+def test_a_large_word_of_the_coarse_pass_takes_the_place_of_its_parts():
+    coarse = boxes((0, 0, 300, 80), (0, 200, 90, 230), (0, 300, 300, 380), scale=0.5)
+    found = boxes((10, 10, 50, 70), (200, 10, 240, 70), (0, 300, 140, 380), (150, 300, 300, 380), (400, 0, 440, 20))
+
+    words = add_large_words(coarse, found)
+
+    kept = boxes((0, 300, 140, 380), (150, 300, 300, 380), (400, 0, 440, 20), (0, 0, 300, 80))
+    np.testing.assert_array_equal(words.quads_xy, kept.quads_xy)  # the second is small, the third was found as two
+
+
+class NarrowIsText(BrightIsText):
+    """Region score 1 in white areas, but within 120 network input pixels of their left and right ends alone."""
+
+    def forward(self, images):
+        bright, features = super().forward(images)
+        inside = -nn.functional.max_pool2d(-bright[:, :1], (1, 121), 1, (0, 60))
+        return torch.cat([bright[:, :1] - inside.clamp(min=0), bright[:, 1:]], dim=1), features
+
+
+def test_a_word_larger_than_the_network_sees_at_once_is_found_in_the_coarse_pass():
+    image = np.zeros((200, 700, 3), np.uint8)
+    image[50:150, 60:640] = 255
+
+    parts = Detector(NarrowIsText(), DetectionSettings(magnify=1.0), device="cpu", precision="fp32").detect(image)
+    found = detector(NarrowIsText, magnify=1.0).detect(image)
+
+    assert len(parts) == 2
+    assert len(found) == 1
+    assert np.ptp(found.quads_xy[0, :, 0]) > 570
 
 
 def test_windows_are_where_the_fine_detail_is_and_inside_the_image():
