@@ -10,6 +10,7 @@ import torch
 from craft.config import DetectionSettings
 from craft.detection.detector import Detector
 from craft.detection.map_cache import half_maps
+from craft.detection.scene_grid import FoundWords
 from craft.detection.threshold_search import parse_grid, score_thresholds, search_thresholds
 from craft.evaluation.protocols import score_scene
 from craft.evaluation.summary import summarise
@@ -206,3 +207,11 @@ def test_a_scene_without_its_image_is_named(scenes, blobs, tmp_path):
 
     with pytest.raises(ValueError, match=r"nowhere.jpg: cannot be read"):
         list(half_maps(blobs, [missing], folder=tmp_path))
+
+
+def test_a_word_at_its_thresholds_is_kept():
+    values = [np.array([value], np.float32) for value in (0.9, 0.5, 0.7, 12, 0.25)]  # score, mean, peak, side, text
+    found = FoundWords(np.zeros((1, 4, 2), np.float32), *values)
+    thresholds = Thresholds(0.7, 0.4, 0.4, least_score=0.5, least_side=12, region_threshold=0.25)
+
+    assert len(found.at(thresholds).scores) == 1

@@ -31,6 +31,10 @@ def test_step_decay_drops_by_its_factor():
     assert learning_rate_at(10, steps=100, settings=settings) == 0.8
     assert learning_rate_at(25, steps=100, settings=settings) == pytest.approx(0.64)
 
+    warmed = settings.model_copy(update={"warmup_steps": 5})  # counted from the end of the warm-up
+    assert learning_rate_at(14, steps=100, settings=warmed) == 1.0
+    assert learning_rate_at(15, steps=100, settings=warmed) == 0.8
+
 
 def test_warm_up_longer_than_the_run_stays_below_the_peak():
     settings = OptimizerSettings(learning_rate=1.0, warmup_steps=50)

@@ -121,7 +121,7 @@ def test_the_region_paths_loss_counts_by_its_weight(tiny_values, tmp_path):
 
 @pytest.mark.parametrize("scope", ["image", "batch"])
 def test_the_loss_takes_every_ohem_setting(tiny_values, scope):
-    tiny_values["ohem"] = {"rule": "hardest", "ratio": 1.0, "final_ratio": 9.0, "min_negatives": 7, "scope": scope}
+    tiny_values["ohem"] = {"rule": "hardest", "ratio": 1.0, "final_ratio": 9.0, "min_negatives": 12, "scope": scope}
     tiny_values["training"]["steps"] = 3
     config = validate_config(tiny_values, where="test")
     batch = first_batch(tiny_values)
@@ -133,11 +133,11 @@ def test_the_loss_takes_every_ohem_setting(tiny_values, scope):
     for step, ratio in ((0, 1.0), (1, 3.0), (2, 9.0)):
         found = maps_loss(scores, batch, few, config, step=step)
 
-        settings = {"rule": "hardest", "ratio": ratio, "min_negatives": 7, "scope": scope}
+        settings = {"rule": "hardest", "ratio": ratio, "min_negatives": 12, "scope": scope}
         wanted = pixel_loss(scores, few.maps, few.confidence, batch.seeds, **settings)
         assert found.loss == wanted.loss
         assert torch.equal(found.kept_negatives, wanted.kept_negatives)
-        assert found.kept_negatives.sum(dim=0).tolist() == [int(20 * ratio)] * 2
+        assert found.kept_negatives.sum(dim=0).tolist() == [max(2 * 12, int(20 * ratio))] * 2
 
 
 def test_each_step_moves_the_average_by_its_share(tiny_values):
