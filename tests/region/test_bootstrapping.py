@@ -118,6 +118,22 @@ def test_the_head_and_the_proposal_network_both_learn_and_the_log_counts_rois_pe
     read = region.meter.read()
     assert 0 < read["region_mined"] <= SMALL["rois_per_image"]
     assert read["region_rois"] <= sum(SMALL["proposals"].values())
+    assert region.meter.read()["region_rois"] == 0  # reading starts anew
+
+
+def test_rois_are_counted_per_image_whatever_the_batch(regions, tiny_values):
+    region, model = regions
+    batch = first_batch(tiny_values)
+    num_images = len(batch.images)
+    maps, levels = model(batch.images.float() / 255)
+    added = []
+    add = region.meter.add
+    region.meter.add = lambda loss, proposals, rois: added.extend(rois) or add(loss, proposals, rois)
+
+    region.loss(maps, levels, batch)
+
+    assert num_images == 2
+    assert region.meter.read()["region_rois"] == pytest.approx(sum(map(len, added)) / num_images)
 
 
 def write_collection(folder, step, content):
