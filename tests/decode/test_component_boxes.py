@@ -41,3 +41,5 @@ def test_specks_and_empty_maps_give_no_box():
     assert component_boxes(region, region, thresholds=(0.5,), count=10).shape == (0, 4)
     region[3:6, 3:6] = 1.0
     assert component_boxes(region, np.zeros_like(region), thresholds=(0.5,), count=10).shape == (0, 4)
+    region[3:5, 20:25] = 1.0  # ten pixels are enough
+    assert len(component_boxes(region, np.zeros_like(region), thresholds=(0.5,), count=10)) == 1

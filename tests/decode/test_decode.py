@@ -181,6 +181,15 @@ def test_affinity_alone_is_no_word_even_where_thresholds_are_upside_down():
     assert len(decode_maps(region, affinity, text_threshold=0.2, low_text=0.4)) == 0
 
 
+def test_affinity_at_its_threshold_joins_nothing():
+    region, affinity = blank_maps()
+    region[10:16, 10:16] = region[10:16, 20:26] = 0.9
+    affinity[11:15, 16:20] = 0.5
+
+    assert len(decode_maps(region, affinity, link_threshold=0.5)) == 2
+    assert len(decode_maps(region, affinity, link_threshold=0.49)) == 1
+
+
 def test_words_that_touch_at_a_corner_stay_two():
     region, affinity = blank_maps()
     region[10:14, 10:20] = 0.9
@@ -296,6 +305,7 @@ def test_weak_and_small_words_are_dropped_where_that_is_asked_for():
     edges = np.linalg.norm(words.quads - np.roll(words.quads, -1, axis=1), axis=2)
     np.testing.assert_allclose(sides, 2 * edges.min(axis=1), rtol=1e-6)
     assert len(keep_words(words)) == len(words) == 3
+    assert len(keep_words(words, least_score=float(words.scores.min()))) == 3  # at the limit is enough
     strong = keep_words(words, least_score=0.75)
     np.testing.assert_array_equal(strong.quads, words.quads[words.scores > 0.75])
     large = keep_words(words, least_score=0.75, least_side=float(sides.max()) - 0.5)

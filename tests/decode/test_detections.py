@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from craft.config import DetectionSettings
+from craft.decode.decode import decode_maps, to_pixels
 from craft.decode.detections import Detections
+from craft.decode.polygons import word_polygons
 from craft.decode.words import words_from_maps
+from tests.decode.reference import bent_word, draw_word
 
 
 def two_words(**changes) -> Detections:
@@ -28,6 +31,7 @@ def test_words_are_reached_by_index_slice_mask_and_iteration():
         assert len(fewer) == len(fewer.polygons_xy) == len(fewer.character_quads_xy) == 1
         assert fewer.raw_scores.tolist() == found.raw_scores[1:].tolist()
         np.testing.assert_array_equal(fewer.quads_xy, found.quads_xy[1:])
+        np.testing.assert_array_equal(fewer.polygons_xy, found.polygons_xy[1:])
     assert len(found[[]]) == 0
     with pytest.raises(IndexError):
         found[2]
@@ -36,6 +40,7 @@ def test_words_are_reached_by_index_slice_mask_and_iteration():
 def test_filters_keep_words_by_score_and_size():
     assert two_words().filter(least_score=0.6).scores.tolist() == pytest.approx([0.9])
     assert two_words().filter(least_side=15).scores.tolist() == pytest.approx([0.5])
+    assert len(two_words().filter(least_score=0.5, least_side=10)) == 2  # at the limit is enough
     assert len(two_words()[[]].filter(least_side=1)) == 0
 
 
@@ -106,3 +111,14 @@ def test_words_that_filters_drop_are_counted(settings, dropped):
 
     assert found.dropped == dropped
     assert len(found) == 2 - sum(dropped.values())
+
+
+def test_polygons_are_widened_by_the_low_threshold_of_the_settings():
+    _, characters = bent_word(10, height=24, bend=1.0, turn=0.0)
+    columns, rows = (characters.reshape(-1, 2).max(axis=0) + 20).astype(int) // 2
+    maps = draw_word(characters, map_size_hw=(rows, columns))
+
+    found = words_from_maps(*maps, np.ones(2), settings=DetectionSettings(low_text=0.5), polygons=True)
+
+    (expected,) = word_polygons(decode_maps(*maps, low_text=0.5), low_text=0.5)
+    np.testing.assert_allclose(found.polygons_xy[0], to_pixels(expected, rule="centre"), atol=1e-3)

@@ -215,3 +215,15 @@ def test_a_word_at_its_thresholds_is_kept():
     thresholds = Thresholds(0.7, 0.4, 0.4, least_score=0.5, least_side=12, region_threshold=0.25)
 
     assert len(found.at(thresholds).scores) == 1
+
+
+@pytest.mark.parametrize("lower", ["means", "peaks", "sides", "text"])
+def test_a_word_below_one_of_its_thresholds_is_dropped(lower):
+    values = {"scores": 0.9, "means": 0.5, "peaks": 0.7, "sides": 12, "text": 0.25}
+    values[lower] -= 0.01
+    found = FoundWords(
+        np.zeros((1, 4, 2), np.float32), **{name: np.array([one], np.float32) for name, one in values.items()}
+    )
+    thresholds = Thresholds(0.7, 0.4, 0.4, least_score=0.5, least_side=12, region_threshold=0.25)
+
+    assert len(found.at(thresholds).scores) == 0

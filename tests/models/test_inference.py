@@ -1,10 +1,12 @@
 """One way to run a network: normalised images, its mode restored."""
 
+import numpy as np
+import pytest
 import torch
 
 from craft.models.craft import CRAFT
 from craft.models.freezing import freeze_batch_norm
-from craft.models.inference import evaluation_mode, normalise_images, run_network
+from craft.models.inference import evaluation_mode, normalise_images, run_network, score_pixels
 
 
 def test_normalising_takes_the_mean_and_divides_by_the_deviation_of_imagenet():
@@ -58,3 +60,13 @@ def test_evaluation_mode_ends_with_every_module_in_its_own_mode():
     assert any(before)
     assert not all(before)
     assert torch.is_grad_enabled()
+
+
+def test_a_network_of_which_one_module_is_in_training_mode_is_refused():
+    model = CRAFT(0.0625, generator=torch.Generator().manual_seed(0)).eval()
+    next(module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)).train()
+
+    with pytest.raises(ValueError, match="is in training mode; call model"):
+        score_pixels(
+            model, np.zeros((1, 32, 32, 3), np.uint8), device=torch.device("cpu"), precision=torch.float32, levels=()
+        )

@@ -76,6 +76,10 @@ def test_configurations_of_one_seed_differ_in_the_variants_settings_alone(tiny_s
     assert {key for key in one if one[key] != other[key]} == {"ohem"}
 
 
+def test_the_last_step_is_validated_where_points_do_not_divide_the_steps(tiny_study, tmp_path):
+    assert run_config(tiny_study, Run("none", 1), tmp_path, steps=7).training.validate_every == 4  # for two points
+
+
 def test_runs_are_ordered_by_seed(tiny_study):
     assert [run.name for run in study_runs(tiny_study)][:3] == [
         "hardest-3, seed 1",
