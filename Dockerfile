@@ -9,9 +9,11 @@ ARG DEVICE=cpu
 # Triton, which training on CUDA uses, compiles its launcher with a C compiler.
 RUN if [ "$DEVICE" = cuda ]; then apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*; fi
-RUN if [ "$DEVICE" = cpu ]; then index="--index-url https://download.pytorch.org/whl/cpu"; fi; \
+COPY README.md /craft/
+# Builds of torch without CUDA come from where the README's Install says.
+RUN if [ "$DEVICE" = cpu ]; then index=$(grep -o -m 1 -e '--index-url [^ ]*' /craft/README.md); fi; \
     pip install --no-cache-dir torch torchvision $index
-COPY pyproject.toml README.md LICENSE /craft/
+COPY pyproject.toml LICENSE /craft/
 COPY craft /craft/craft
 RUN pip install --no-cache-dir /craft && craft --version
 COPY configs /craft/configs
