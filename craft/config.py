@@ -565,12 +565,11 @@ def load_config(path: str | Path, *, overrides: list[str] | tuple[str, ...] = ()
 def validate_config(values: dict[str, Any], *, where: str, given: dict[str, Any] | None = None) -> Config:
     """Validate nested settings.
 
+    Raises as `load_config`.
+
     Args:
         where: what error messages call their source.
         given: the part of `values` that the user gave here and that must therefore have an effect.
-
-    Raises:
-        ValueError: as `load_config`.
     """
     try:
         config = Config.model_validate(values)

@@ -19,10 +19,8 @@ ABSENT = object()
 def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
     """Parse "a.b=c" settings from the command line into nested dictionaries; values are read as YAML.
 
-    A number indexes a list: data.train.0.path=FOLDER.
-
-    Raises:
-        ValueError: a setting has no "=", or its value is not YAML.
+    A number indexes a list: data.train.0.path=FOLDER. Raises ValueError if a setting has no "=", or its value is not
+    YAML.
     """
     values: dict[str, Any] = {}
     for override in overrides:
@@ -43,8 +41,7 @@ def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of nested settings; an empty file has none.
 
-    Raises:
-        ValueError: the file cannot be read, is not YAML, or holds no mapping.
+    Raises ValueError if the file cannot be read, is not YAML, or holds no mapping.
     """
     try:
         values = load_yaml(path.read_text(encoding="utf-8-sig"))
@@ -64,8 +61,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load_yaml(text: str) -> Any:
     """Parse YAML safely; aliases may not expand it beyond a hundred thousand nodes.
 
-    Raises:
-        yaml.YAMLError: not YAML, a key twice in one place, or too large once its aliases are expanded.
+    Raises yaml.YAMLError if it is not YAML, has a key twice in one place, or is too large once its aliases are expanded.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is not None:

@@ -1,4 +1,4 @@
-"""Quads and polygons: order, area, growing, clipping, homographies and overlap. numpy only, no torch.
+"""Quads and polygons: order, area, clipping, homographies and overlap. No torch.
 
 Points are (x, y) in pixels; (0, 0) is the top-left corner of the top-left pixel, whose centre is (0.5, 0.5).
 Quads are (N, 4, 2), clockwise on the screen (y points down), starting at the top-left of the text as it reads.
@@ -46,50 +46,6 @@ def quad_sides(quads_xy: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.flo
     quads = np.asarray(quads_xy, dtype=np.float64)
     lengths = np.linalg.norm(np.roll(quads, -1, axis=-2) - quads, axis=-1)
     return 0.5 * (lengths[..., 0] + lengths[..., 2]), 0.5 * (lengths[..., 1] + lengths[..., 3])
-
-
-def diagonal_crossings(quads_xy: ArrayLike) -> NDArray[np.float64]:
-    """Where the diagonals of (..., 4, 2) quads cross, as lines; their mean corner if parallel; (..., 2) float64."""
-    quads = np.asarray(quads_xy, dtype=np.float64)
-    start, other = quads[..., 0, :], quads[..., 1, :]
-    down, across = quads[..., 2, :] - start, quads[..., 3, :] - other
-    offset = other - start
-    denominator = down[..., 0] * across[..., 1] - down[..., 1] * across[..., 0]
-    parallel = np.abs(denominator) < 1e-9
-    share = (offset[..., 0] * across[..., 1] - offset[..., 1] * across[..., 0]) / np.where(parallel, 1, denominator)
-    crossing = start + share[..., None] * down
-    return np.where(parallel[..., None], quads.mean(axis=-2), crossing)
-
-
-def enlarge_quads(quads_xy: ArrayLike, *, factor: float) -> NDArray[np.float64]:
-    """Move the corners of (..., 4, 2) quads away from where their diagonals cross, by `factor` > 0 times their distance.
-
-    Source: CRAFT, Baek et al., CVPR 2019, draws a character's Gaussian over a box larger than the character.
-    """
-    quads = np.asarray(quads_xy, dtype=np.float64)
-    centres = diagonal_crossings(quads)[..., None, :]
-    return centres + factor * (quads - centres)
-
-
-def grow_quads(quads_xy: ArrayLike, *, share: float) -> NDArray[np.float64]:
-    """Move every side of clockwise (..., 4, 2) quads outwards by `share` of the smaller of mean width and mean height.
-
-    Where two neighbouring sides are nearly parallel, a corner moves by at most three times the distance, so that
-    slivers do not reach across the image.
-    """
-    quads = np.asarray(quads_xy, dtype=np.float64)
-    width, height = quad_sides(quads)
-    distance = (share * np.minimum(width, height))[..., None, None]
-    sides = np.roll(quads, -1, axis=-2) - quads
-    length = np.linalg.norm(sides, axis=-1, keepdims=True)
-    along = sides / np.where(length > 0, length, 1)
-    outward = np.stack([along[..., 1], -along[..., 0]], axis=-1)  # clockwise with y down: the outside is to the left
-    before = np.roll(outward, 1, axis=-2)
-    bisector = outward + before
-    scale = 2.0 / np.maximum((bisector**2).sum(axis=-1, keepdims=True), 4.0 / 9.0)
-    one_side = (length == 0) | (np.roll(length, 1, axis=-2) == 0)  # a corner given twice follows its one real side
-    scale = np.where(one_side, 1.0, scale)
-    return quads + distance * bisector * scale
 
 
 def homographies_from_square(quads_xy: ArrayLike) -> NDArray[np.float64]:

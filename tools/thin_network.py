@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from thinning import thin_network
 from torch import Tensor
 
 from craft.cli.arguments import WEIGHTS_HELP, add_dataset_arguments, dataset_settings, output_file, user_path
@@ -20,7 +21,6 @@ from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.collection import read_scenes
 from craft.datasets.scene_source import read_scene_image
-from craft.models.thinning import thin_network
 from craft.models.weights import build_model, read_weights, save_safetensors
 from craft.targets.characters import with_characters
 

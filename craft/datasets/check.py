@@ -17,8 +17,9 @@ from craft.errors import Problem
 from craft.geometry import polygon_to_strips, quad_sides
 from craft.scene import Word
 
-# Edges of the histogram of word heights, source pixels.
+# Edges of the histogram of word heights, source pixels, and the names of its classes.
 HEIGHT_EDGES = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
+HEIGHT_NAMES = (*(f"{low} to {high}" for low, high in pairwise(HEIGHT_EDGES)), f"{HEIGHT_EDGES[-1]} and more")
 _BAR_WIDTH = 40
 
 
@@ -47,6 +48,22 @@ class CheckReport:
     def num_errors(self) -> int:
         """Number of fatal problems."""
         return sum(problem.fatal for problem in self.problems)
+
+    @property
+    def totals(self) -> tuple[tuple[int, str, int], ...]:
+        """The counts with their names and how far each is indented."""
+        return (
+            (0, "scenes", self.num_scenes),
+            (1, "without words", self.num_empty_scenes),
+            (1, "without readable words", self.num_unreadable_scenes),
+            (1, "with errors", self.num_bad_scenes),
+            (0, "words", self.num_words),
+            (1, "readable", self.num_readable),
+            (1, "don't care", self.num_dont_care),
+            (1, "labelled as polygons", self.num_polygons),
+            (1, "labelled with characters", self.num_with_characters),
+            (0, "characters without spaces", self.num_characters),
+        )
 
     @property
     def has_errors(self) -> bool:
@@ -92,19 +109,7 @@ def format_report(report: CheckReport) -> str:
     lines = [f"{'error' if problem.fatal else 'remark'}: {problem}" for problem in report.problems]
     lines += [""] if lines else []
     lines.append(f"{report.title} ({report.format})")
-    counts = {
-        "  scenes": report.num_scenes,
-        "    without words": report.num_empty_scenes,
-        "    without readable words": report.num_unreadable_scenes,
-        "    with errors": report.num_bad_scenes,
-        "  words": report.num_words,
-        "    readable": report.num_readable,
-        "    don't care": report.num_dont_care,
-        "    labelled as polygons": report.num_polygons,
-        "    labelled with characters": report.num_with_characters,
-        "  characters without spaces": report.num_characters,
-    }
-    lines += [f"{name:<31} {count:>9,}" for name, count in counts.items()]
+    lines += [f"  {'  ' * depth + name:<29} {count:>9,}" for depth, name, count in report.totals]
     if any(report.scripts):
         lines.append("  readable words by script")
         lines += [f"    {script or '(none)':<27} {count:>9,}" for script, count in report.scripts.items()]
@@ -117,12 +122,10 @@ def format_report(report: CheckReport) -> str:
 
 
 def _histogram(counts: tuple[int, ...]) -> list[str]:
-    names = [f"{low} to {high}" for low, high in pairwise(HEIGHT_EDGES)]
-    names.append(f"{HEIGHT_EDGES[-1]} and more")
     largest = max(counts)
     return [
         f"    {name:<27} {count:>9,} {'#' * round(_BAR_WIDTH * count / largest)}".rstrip()
-        for name, count in zip(names, counts, strict=True)
+        for name, count in zip(HEIGHT_NAMES, counts, strict=True)
     ]
 
 

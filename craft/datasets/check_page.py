@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from craft.atomic_files import write_atomic
-from craft.datasets.check import HEIGHT_EDGES, CheckReport
+from craft.datasets.check import HEIGHT_NAMES, CheckReport
 from craft.datasets.scene_source import read_scene_image
 from craft.datasets.suspicious import Suspect
 from craft.errors import Problem
@@ -31,7 +30,11 @@ def write_check_page(
     """Write the page; `read` says which part of the dataset was read."""
     errors = [problem for problem in report.problems if problem.fatal]
     remarks = [problem for problem in report.problems if not problem.fatal]
-    parts = [paragraph(read), table(_totals(report)), section("Distributions", *_distributions(report, scenes))]
+    parts = [
+        paragraph(read),
+        table([(name, count) for _depth, name, count in report.totals[:-1]]),
+        section("Distributions", *_distributions(report, scenes)),
+    ]
     for title, problems in ((f"{len(errors):,} errors", errors), (f"{len(remarks):,} remarks", remarks)):
         lines = [paragraph(str(problem), bad=problem.fatal) for problem in problems[:_PROBLEMS]]
         if len(problems) > _PROBLEMS:
@@ -44,31 +47,15 @@ def write_check_page(
     write_atomic(path, html_page(f"{report.title} ({report.format})", parts))
 
 
-def _totals(report: CheckReport) -> list[tuple[str, int]]:
-    return [
-        ("scenes", report.num_scenes),
-        ("without words", report.num_empty_scenes),
-        ("without readable words", report.num_unreadable_scenes),
-        ("with errors", report.num_bad_scenes),
-        ("words", report.num_words),
-        ("readable", report.num_readable),
-        ("don't care", report.num_dont_care),
-        ("labelled as polygons", report.num_polygons),
-        ("labelled with characters", report.num_with_characters),
-    ]
-
-
 def _distributions(report: CheckReport, scenes: Sequence[Scene]) -> list[str]:
     words = [word for scene in scenes for word in scene.words if not word.dont_care]
-    heights = [f"{low} and more" for low in HEIGHT_EDGES]
-    heights[:-1] = [f"{low} to {high}" for low, high in pairwise(HEIGHT_EDGES)]
     angles = np.array([_angle(word.polygon_xy) for word in words])
     lengths = np.array([len(word.text or "") for word in words])
     counts = np.histogram(lengths, bins=[*_LENGTHS, np.inf])[0].tolist()
     turned = np.histogram(angles, bins=np.arange(-180, 181, 30))[0].tolist()
     per_scene = Counter(min(len(scene.words), 50) // 10 for scene in scenes)
     return [
-        bars("height of readable words, pixels", list(zip(heights, report.height_counts, strict=True))),
+        bars("height of readable words, pixels", list(zip(HEIGHT_NAMES, report.height_counts, strict=True))),
         bars(
             "angle of readable words, degrees",
             [(f"{-180 + 30 * n} to {30 * n - 150}", c) for n, c in enumerate(turned)],

@@ -25,7 +25,7 @@ from craft.atomic_files import write_atomic
 from craft.config import DatasetFormat
 from craft.datasets.folders import FolderLayout, OfficialFolders
 from craft.datasets.label_format import LabelFormat, LabelWriter, SceneToWrite, folder_format
-from craft.datasets.labels import DONT_CARE_TEXT, Words, make_word, read_label_text, read_words, shorten, split_lines
+from craft.datasets.labels import DONT_CARE_TEXT, Words, make_word, numbered_lines, read_words, shorten, split_lines
 from craft.errors import Problem
 from craft.scene import Word
 
@@ -62,8 +62,8 @@ _FIELDS = {
 def parse_line(line: str, *, format: str, source: str = "") -> Word:
     """Read one line of a label file. The format is never guessed: a 2017 line is also a 2015 line with commas in it.
 
-    Raises:
-        Problem: too few fields, a coordinate that is not a number, or a box or quad without area or crossing itself.
+    Raises Problem for too few fields, a coordinate that is not a number, or a box or quad without area or crossing
+    itself.
 
     Source: ICDAR 2013, 2015 and 2017/2019 MLT robust reading competitions, description of task 1's ground truth.
     """
@@ -89,12 +89,7 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
 
 def read_label_file(path: Path, *, format: str) -> Words:
     """Read the words of an image; an empty file is an image without words."""
-
-    def lines(path: Path) -> list[tuple[str, str]]:
-        numbered = enumerate(split_lines(read_label_text(path)), 1)
-        return [(f"{path}:{number}", line) for number, line in numbered if line.strip()]
-
-    return read_words(path, lines, lambda line, where: parse_line(line, format=format, source=where))
+    return read_words(path, numbered_lines, lambda line, where: parse_line(line, format=format, source=where))
 
 
 def script_remarks(words: list[Word], *, format: str) -> list[Problem]:

@@ -153,8 +153,8 @@ def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:
 def check_polygon(polygon_xy: ArrayLike, *, what: str) -> NDArray[np.float32]:
     """Check a polygon (P, 2), called `what` in messages, and reverse a counter-clockwise one around its first corner.
 
-    Raises:
-        Problem: a coordinate is not finite or beyond a million pixels, the polygon has no area, or its sides cross.
+    Raises Problem if a coordinate is not finite or beyond a million pixels, the polygon has no area, or its sides
+    cross.
     """
     points = np.asarray(polygon_xy, dtype=np.float64)
     if len(points) == 4:
@@ -211,14 +211,20 @@ def read_label_text(path: Path) -> str:
         raise Problem(what, "save the file as UTF-8", where=f"{path}:{line}") from error
 
 
+def numbered_lines(path: Path) -> list[tuple[str, str]]:
+    """Read the lines of a label file that are not blank, each with its "file:line"."""
+    numbered = enumerate(split_lines(read_label_text(path)), 1)
+    return [(f"{path}:{number}", line) for number, line in numbered if line.strip()]
+
+
 def split_lines(text: str) -> list[str]:
     """Split at line feeds and carriage returns alone: transcriptions may hold Unicode's other separators."""
     return _LINE_END.split(text)
 
 
-def shorten(text: str, *, limit: int = 80) -> str:
-    """Quote text for a message, cut to `limit` characters."""
-    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+def shorten(text: str) -> str:
+    """Quote text for a message, cut to 80 characters."""
+    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def words_outside(scene: Scene, *, size_hw: tuple[int, int]) -> list[Problem]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from craft.datasets.file_pairs import list_files
 from craft.datasets.folders import FolderLayout, OfficialFolders
 from craft.datasets.label_format import LabelFormat, Match, folder_format
-from craft.datasets.labels import Words, make_word, read_label_text, read_words, shorten, split_lines
+from craft.datasets.labels import Words, make_word, numbered_lines, read_words, shorten
 from craft.datasets.tool_files import load_xml
 from craft.errors import Problem
 from craft.scene import Word
@@ -38,7 +38,7 @@ def read_ctw1500(path: Path) -> Words:
     """
     if path.suffix.lower() == ".xml":
         return read_words(path, _boxes, _parse_box)
-    return read_words(path, _lines, _parse_ctw_line)
+    return read_words(path, numbered_lines, _parse_ctw_line)
 
 
 def read_td500(path: Path) -> Words:
@@ -46,12 +46,7 @@ def read_td500(path: Path) -> Words:
 
     Source: Yao et al., Detecting Texts of Arbitrary Orientations in Natural Images, CVPR 2012; the dataset's page.
     """
-    return read_words(path, _lines, _parse_td_line)
-
-
-def _lines(path: Path) -> list[tuple[str, str]]:
-    numbered = enumerate(split_lines(read_label_text(path)), 1)
-    return [(f"{path}:{number}", line) for number, line in numbered if line.strip()]
+    return read_words(path, numbered_lines, _parse_td_line)
 
 
 def _boxes(path: Path) -> list[tuple[str, tuple[str, str]]]:

@@ -73,9 +73,8 @@ class ShardScenes(SceneSource):
 def open_shards(settings: DatasetSettings, *, prepare: Callable[[Scene], Scene] | None = None) -> ShardScenes:
     """Open a packed dataset, whose `numbers` are positions, counted from 1, to `prepare` each scene that is read.
 
-    Raises:
-        ValueError: the folder holds no packed dataset, or one of another version; or a shard is missing or has another
-            size than when it was written.
+    Raises ValueError if the folder holds no packed dataset, or one of another version; or a shard is missing or has
+    another size than when it was written.
     """
     folder = Path(settings.path)
     contents = _read_list(folder)

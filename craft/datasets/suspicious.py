@@ -40,9 +40,9 @@ def _in_scene(scene: Scene) -> Iterator[Suspect]:
     for word in words:
         if kind := _kind(word, usual_height=usual):
             yield _suspect(scene, word, kind)
-    boxes = bounding_boxes(np.stack([_box(word) for word in words])) if words else np.empty((0, 4))
+    boxes = [bounding_boxes(word.polygon_xy) for word in words]
     for first, second in combinations(range(len(words)), 2):
-        low, high = np.maximum(boxes[first, :2], boxes[second, :2]), np.minimum(boxes[first, 2:], boxes[second, 2:])
+        low, high = np.maximum(boxes[first][:2], boxes[second][:2]), np.minimum(boxes[first][2:], boxes[second][2:])
         if (high > low).all() and polygon_iou(words[first].polygon_xy, words[second].polygon_xy) > _SAME:
             yield _suspect(scene, words[second], "labelled twice")
 
@@ -65,11 +65,6 @@ def _size(word: Word) -> tuple[float, float]:
     """Width along the text, and height."""
     widths, heights = quad_sides(polygon_to_strips(word.polygon_xy))
     return float(widths.sum()), float(heights.mean())
-
-
-def _box(word: Word) -> NDArray[np.float64]:
-    left, top, right, bottom = bounding_boxes(word.polygon_xy)
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
 def _suspect(scene: Scene, word: Word, kind: str) -> Suspect:

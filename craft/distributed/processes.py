@@ -31,8 +31,7 @@ class Processes:
 def start_processes(device_name: str) -> Processes:
     """Join the other processes where torchrun started several; on "cuda" each takes the GPU of its local rank.
 
-    Raises:
-        ValueError: the device is not available.
+    Raises ValueError if the device is not available.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     device = choose_device(device_name, remedy="set training.device=cpu")

@@ -20,13 +20,10 @@ _POLL_SECONDS = 0.05
 def attempt_store(rank: int, world_size: int, *, timeout_seconds: float = 1800.0) -> Store | None:
     """Give the store in which the processes of this attempt meet; None where torchrun's agent serves none.
 
-    torchrun's agent serves one store for the whole run, and the addresses of an attempt that ended stay in it. A process
-    that is quicker than its peers reads the address of one that is gone, and cannot connect (pytorch/pytorch issue
-    135712). How often an agent has restarted does not tell attempts apart either, since replaced agents count from 0. So
-    the processes agree on a token first.
-
-    Raises:
-        TimeoutError: not all processes joined.
+    torchrun's agent serves one store for the whole run, and the addresses of an attempt that ended stay in it. A
+    process that is quicker than its peers reads the address of one that is gone, and cannot connect (pytorch/pytorch
+    issue 135712). How often an agent has restarted does not tell attempts apart either, since replaced agents count
+    from 0. So the processes agree on a token first. Raises TimeoutError if not all processes joined.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
@@ -43,10 +40,7 @@ def agree_on_attempt(store: Store, rank: int, world_size: int, *, timeout_second
 
     Rank 0 stores a token of its own and waits until every other rank has answered under it with a number of its own; it
     then lists the answers. A rank that finds itself in the list has met a rank 0 that runs now: the lists of earlier
-    attempts cannot contain it.
-
-    Raises:
-        TimeoutError: not all processes joined.
+    attempts cannot contain it. Raises TimeoutError if not all processes joined.
     """
     me = uuid.uuid4().hex
     if rank == 0:

@@ -14,8 +14,8 @@ _PRIOR = 1e-3  # ridge on both, so that scores that separate right from wrong gi
 def fit_calibration(raw_scores: ArrayLike, hits: ArrayLike) -> Calibration:
     """Fit the curve to raw scores (N,) and whether each detection is right (N,), by maximum likelihood.
 
-    Raises:
-        ValueError: there are under 20 detections, none or all of them are right, or higher scores are not right more often.
+    Raises ValueError if there are under 20 detections, none or all of them are right, or higher scores are not right
+    more often.
 
     Source: J. Platt, Probabilistic Outputs for Support Vector Machines, 1999, with his targets that keep off 0 and 1.
     """

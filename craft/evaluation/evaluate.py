@@ -34,10 +34,8 @@ class Evaluation:
 def evaluate_files(scenes: Sequence[Scene], detections: str | Path, *, protocol: Protocol) -> Evaluation:
     """Score a detector's result files against labelled scenes; a scene without a file has no detections.
 
-    Detections are a folder or .zip with one file per image: res_img_N.txt for the scene img_N.
-
-    Raises:
-        ValueError: a file or line cannot be read, two files or scenes share a name, or no file belongs to any scene.
+    Detections are a folder or .zip with one file per image: res_img_N.txt for the scene img_N. Raises ValueError if a
+    file or line cannot be read, two files or scenes share a name, or no file belongs to any scene.
     """
     paired, remarks = read_paired(scenes, detections, protocol=protocol)
     image_scores = []

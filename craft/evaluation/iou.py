@@ -34,10 +34,8 @@ def evaluate_image(
     A detection with more than `ignore_threshold` of its area in one don't-care word is ignored. The others are matched
     one to one: words in their order, each to the first free detection with IoU above `iou_threshold`; detections in
     their order, or by falling score if there are scores, sorted as in the official script. Polygons are (P, 2) each.
-
-    Raises:
-        ValueError: numbers of flags and words, or of scores and detections, differ; or a polygon has fewer than three
-            corners or a coordinate that is not finite.
+    Raises ValueError if numbers of flags and words, or of scores and detections, differ; or a polygon has fewer than
+    three corners or a coordinate that is not finite.
 
     Source: ICDAR 2015 Robust Reading Competition, Karatzas et al., section III, and the organisers' script for
         Challenge 4, Task 1. That script refuses counter-clockwise polygons; here the direction does not matter, and

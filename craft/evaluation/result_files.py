@@ -51,15 +51,13 @@ def read_results(path: str | Path, *, layout: Layout) -> list[ResultFile]:
 
     Fields are separated by commas, or by white space in lines without a comma; empty lines, a byte order mark and
     Windows line ends are skipped. The number after the corners is a score if every line of every file has one;
-    otherwise it is taken for the start of a text, and no detection has a score.
+    otherwise it is taken for the start of a text, and no detection has a score. Raises ValueError if the path cannot be
+    read or holds no .txt file, or lines do not fit; they are named as file:line.
 
     Args:
         path: folder or .zip with one .txt file per image, or one .json file of `craft detect` each; or a .json file of
             COCO results, whose image_id is the number or name of a scene.
         layout: "quads" for 8 coordinates, "boxes" for 4 (two opposite corners) or 8, "polygons" for any even number.
-
-    Raises:
-        ValueError: the path cannot be read or holds no .txt file, or lines do not fit; they are named as file:line.
     """
     parsed: dict[str, list[_Line]] = {}
     errors: list[str] = []

@@ -19,5 +19,4 @@ A file imports only from files above it:
     weight_files      Files of weights in every format: tensors and metadata, whatever network they belong to.
     weights           Weights of a CRAFT: read, checked against a network and copied into it, and written.
     refiner           The LinkRefiner: a small network on CRAFT's maps and features that links the words of a line.
-    thinning          A narrower network from a wide one: channels chosen, kernels refitted by least squares.
 """

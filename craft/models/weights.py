@@ -44,31 +44,21 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """Names of tensors, by what became of them.
+    """Names of tensors, by what became of them."""
 
-    Attributes:
-        loaded: tensors of the network that now hold the file's values.
-        missing: in the network and not in the file; unchanged.
-        unexpected: in the file and not in the network.
-        mismatched: in both with different shapes; unchanged.
-    """
-
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    mismatched: tuple[str, ...]
+    loaded: tuple[str, ...]  # tensors of the network that now hold the file's values
+    missing: tuple[str, ...]  # in the network and not in the file; unchanged
+    unexpected: tuple[str, ...]  # in the file and not in the network
+    mismatched: tuple[str, ...]  # in both with different shapes; unchanged
 
 
 def read_weights(path: str | Path) -> Weights:
     """Read weights: safetensors, the authors' and EasyOCR's .pth, the EasyOCR trainer's and our own checkpoints.
 
-    Nothing in the file is executed. `path` may be a name ("small", "mlt"). Of our checkpoints the moving average is read
-    where there is one. The metadata of the authors' and EasyOCR's files says under "detection" how their code turns maps
-    into pixels; that of "mlt" has thresholds too.
-
-    Raises:
-        ValueError: the file cannot be read, is damaged, or holds no tensors by name; or no weights of that name are
-            installed.
+    Nothing in the file is executed. `path` may be a name ("small", "mlt"). Of our checkpoints the moving average is
+    read where there is one. The metadata of the authors' and EasyOCR's files says under "detection" how their code
+    turns maps into pixels; that of "mlt" has thresholds too. Raises ValueError if the file cannot be read, is damaged,
+    or holds no tensors by name; or no weights of that name are installed.
     """
     packaged = PACKAGED.get(str(path))
     path = find_weights(path)
@@ -129,8 +119,7 @@ def _compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> LoadRepo
 def build_model(weights: Weights) -> CRAFT:
     """Build the network that weights belong to, on the CPU in training mode, with its region path if it has one.
 
-    Raises:
-        ValueError: these are not a CRAFT's weights, or not all of them.
+    Raises ValueError if these are not a CRAFT's weights, or not all of them.
     """
     backbone = backbone_of(weights)
     width = width_of(weights)
@@ -159,11 +148,7 @@ def build_model(weights: Weights) -> CRAFT:
 
 
 def backbone_of(weights: Weights) -> str:
-    """Name of the backbone that weights belong to.
-
-    Raises:
-        ValueError: craft has no such backbone.
-    """
+    """Name of the backbone that weights belong to. Raises ValueError if craft has no such backbone."""
     name = weights.metadata.get("backbone", DEFAULT_BACKBONE)
     if name not in BACKBONES:
         raise ValueError(
@@ -188,10 +173,8 @@ def save_safetensors(
 ) -> None:
     """Write weights as a safetensors file, atomically, with plain metadata that travels with them as JSON.
 
-    "int8" stores large kernels and matrices in 8 bits, see `pack_int8`.
-
-    Raises:
-        ValueError: 8 bits are asked for, and a tensor holds NaN or infinity.
+    "int8" stores large kernels and matrices in 8 bits, see `pack_int8`. Raises ValueError if 8 bits are asked for, and
+    a tensor holds NaN or infinity.
     """
     state = _plain_state(model)
     header = {"format": "pt", METADATA_KEY: json.dumps(dict(metadata), ensure_ascii=False)}

@@ -57,6 +57,9 @@ def select_pixels(
 ) -> PixelSelection:
     """Keep every text pixel of a map and the background pixels that a rule chooses, and weight what is kept.
 
+    Raises ValueError for an unknown rule, a wrong shape or dtype, `ratio` or `gamma` not above 0 and finite, or
+    `min_negatives` below 0.
+
     Args:
         error: (B, H, W) float32, >= 0, confidence x squared error; not differentiated here.
         positive: (B, H, W) bool, target above `POSITIVE_TARGET`.
@@ -65,10 +68,6 @@ def select_pixels(
         ratio: background pixels kept per text pixel, rounded up per map; for hardest and random.
         min_negatives: fewest background pixels kept per map, if it has as many; for hardest and random.
         gamma: exponent of the square root of a pixel's error in its weight, > 0; for focal.
-
-    Raises:
-        ValueError: unknown rule, wrong shape or dtype, `ratio` or `gamma` not above 0 and finite, or `min_negatives`
-            below 0.
 
     Source: CRAFT, Baek et al., CVPR 2019, section 4.2 (1:3), after OHEM, Shrivastava et al., CVPR 2016. Ranking per
         map, leaving "don't care" pixels out of it, and equal shares for pixels that tie at the cut-off are ours.

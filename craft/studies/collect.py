@@ -45,30 +45,18 @@ METRICS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunResult:
-    """What a finished run left in its folder.
-
-    Attributes:
-        record: run.json.
-        scores: by "split/part", where the part is choose, report or without_text.
-        train: training lines of the log.
-        validation: validation lines of the log.
-        weights: digest of the initial weights; "" where the log has none.
-        batches: digests of the first and the last batch.
-        words: the same without what a teacher decides: characters and confidences.
-        labels: lines of the log about labellings by a teacher that took effect.
-        kept_pixels: probe.json.
-    """
+    """What a finished run left in its folder."""
 
     run: Run
-    record: dict[str, Any]
-    scores: dict[str, GridScores]
-    train: list[dict[str, Any]]
-    validation: list[dict[str, Any]]
-    weights: str
-    batches: tuple[str, ...]
-    words: tuple[str, ...]
-    labels: list[dict[str, Any]]
-    kept_pixels: dict[str, Any]
+    record: dict[str, Any]  # run.json
+    scores: dict[str, GridScores]  # by "split/part", where the part is choose, report or without_text
+    train: list[dict[str, Any]]  # training lines of the log
+    validation: list[dict[str, Any]]  # validation lines of the log
+    weights: str  # digest of the initial weights; "" where the log has none
+    batches: tuple[str, ...]  # digests of the first and the last batch
+    words: tuple[str, ...]  # the same without what a teacher decides: characters and confidences
+    labels: list[dict[str, Any]]  # lines of the log about labellings by a teacher that took effect
+    kept_pixels: dict[str, Any]  # probe.json
 
     @property
     def seconds_per_step(self) -> float:
@@ -109,24 +97,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """A study and everything that its folder holds.
-
-    Attributes:
-        out: the study's folder.
-        runs: finished runs, in the study's order.
-        missing: unfinished runs, with the reason where it is known.
-        tables: one per split and policy.
-        configs: configuration of a run of each variant that has runs.
-        environment: where the study was last started; empty where unknown.
-    """
+    """A study and everything that its folder holds."""
 
     study: Study
-    out: Path
-    runs: tuple[RunResult, ...]
-    missing: dict[Run, str]
-    tables: tuple[Table, ...]
-    configs: dict[str, Config]
-    environment: dict[str, Any]
+    out: Path  # the study's folder
+    runs: tuple[RunResult, ...]  # finished runs, in the study's order
+    missing: dict[Run, str]  # unfinished runs, with the reason where it is known
+    tables: tuple[Table, ...]  # one per split and policy
+    configs: dict[str, Config]  # configuration of a run of each variant that has runs
+    environment: dict[str, Any]  # where the study was last started; empty where unknown
 
     def table(self, split: str, policy: Policy) -> Table:
         """Return the table of a split under a policy."""
@@ -144,8 +123,7 @@ class Results:
 def collect(out: Path) -> Results:
     """Read a study's folder; runs that are not done are listed.
 
-    Raises:
-        ValueError: the folder holds no study, or none of its runs is done.
+    Raises ValueError if the folder holds no study, or none of its runs is done.
     """
     if not (out / "study.yaml").exists():
         raise ValueError(f"{out}: holds no study, study.yaml is missing; give the --out of a craft compare")

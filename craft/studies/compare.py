@@ -39,13 +39,12 @@ class Comparison:
 def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: int | None = None) -> Comparison:
     """Do what is left of a study and write its report.
 
+    Raises ValueError if the folder holds another study, or the study cannot be done with its settings; KeyboardInterrupt
+    if a signal stopped it, once checkpoints are saved.
+
     Args:
         out: the study's folder; its finished runs are kept, and interrupted ones are resumed.
         jobs: runs at a time; None for one per GPU, or as many as the cores allow.
-
-    Raises:
-        ValueError: the folder holds another study, or the study cannot be done with its settings.
-        KeyboardInterrupt: stopped by a signal; checkpoints are saved.
     """
     _open_folder(study, out)
     _render_scenes(study, out, workers=jobs or default_jobs(study.threads))

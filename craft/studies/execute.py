@@ -24,9 +24,7 @@ _POLL_SECONDS = 0.5
 def execute(tasks: Sequence[Task], out: Path, *, executor: Executor, jobs: int) -> list[Failure]:
     """Do runs in order, `jobs` at a time in processes, and return those that failed; a failure does not stop the others.
 
-    Raises:
-        KeyboardInterrupt: a signal stopped a run; its checkpoint is saved.
-        ValueError: Ray is asked for and not installed.
+    Raises KeyboardInterrupt if a signal stopped a run, whose checkpoint is saved; ValueError if Ray is not installed.
     """
     if executor == "inline":
         return _execute_inline(tasks, out)

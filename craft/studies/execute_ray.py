@@ -17,11 +17,10 @@ from craft.studies.tasks import Failure, Task, last_line
 def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
     """Do runs on Ray, each with one GPU where the cluster has any, and return those that failed.
 
+    Raises ValueError if Ray is not installed.
+
     Args:
         out: the study's folder, at the same path on every machine.
-
-    Raises:
-        ValueError: Ray is not installed.
     """
     try:
         import ray

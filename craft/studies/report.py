@@ -31,8 +31,7 @@ class WrittenReport:
 def write_report(out: Path) -> WrittenReport:
     """Write report.html, report.md, table.csv, runs.csv and the figures into a study's folder.
 
-    Raises:
-        ValueError: the folder holds no study, or none of its runs is done.
+    Raises ValueError if the folder holds no study, or none of its runs is done.
     """
     results = collect(out)
     conclusions = draw_conclusions(results)

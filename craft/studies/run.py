@@ -49,11 +49,10 @@ STOPPED = 143  # exit status of a run that a signal stopped
 def perform(study: Study, run: Run, out: Path, *, steps: int) -> bool:
     """Do a run, or what is left of it, for `steps` optimizer steps.
 
+    Raises ValueError if the run cannot be done with its settings, or another process is doing it.
+
     Returns:
         False where a signal ended training early; a checkpoint is saved, and the next call resumes from it.
-
-    Raises:
-        ValueError: the run cannot be done with its settings, or another process is doing it.
     """
     folder = run.folder(out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,21 +18,13 @@ _BOOTSTRAP_SEED = 2016
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over seeds and its uncertainty.
+    """A mean over seeds and its uncertainty."""
 
-    Attributes:
-        mean: NaN without values.
-        spread: standard deviation over seeds (n - 1); NaN without an interval.
-        low: lower end of the confidence interval of the mean; NaN without an interval.
-        high: upper end.
-        num_seeds: number of values.
-    """
-
-    mean: float
-    spread: float
-    low: float
-    high: float
-    num_seeds: int
+    mean: float  # NaN without values
+    spread: float  # standard deviation over seeds (n - 1); NaN without an interval
+    low: float  # lower end of the confidence interval of the mean; NaN without an interval
+    high: float  # upper end
+    num_seeds: int  # number of values
 
     @property
     def excludes_zero(self) -> bool:

@@ -157,15 +157,14 @@ class Run:
 def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
     """Read a study's YAML file, and check the configuration of every variant.
 
+    Raises ValueError if the file cannot be read, a setting is unknown, out of range or without effect, or a variant's
+    configuration is refused.
+
     Args:
         overrides: "a.b=c" each; c is read as YAML.
 
     Returns:
         The study, its `base` made absolute.
-
-    Raises:
-        ValueError: the file cannot be read, a setting is unknown, out of range or without effect, or a variant's
-            configuration is refused.
     """
     values = deep_merge(read_yaml(Path(path)), parse_settings(list(overrides)))
     where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
@@ -193,8 +192,7 @@ def read_study(out: Path) -> Study:
 def validate_study(values: dict[str, Any], *, where: str) -> Study:
     """Check what a study's file holds; `where` names the file in messages.
 
-    Raises:
-        ValueError: a setting is unknown (the nearest known one is named) or out of range.
+    Raises ValueError if a setting is unknown (the nearest known one is named) or out of range.
     """
     try:
         return Study.model_validate(values)
@@ -210,13 +208,11 @@ def study_runs(study: Study) -> list[Run]:
 def run_config(study: Study, run: Run, out: Path, *, steps: int) -> Config:
     """Build the configuration of a run: the base with the variant's changes, and the study's seed, steps and datasets.
 
-    Configurations of one seed differ in the variant's changes alone.
+    Configurations of one seed differ in the variant's changes alone. Raises ValueError if the base or the variant's
+    changes are refused.
 
     Args:
         out: the study's folder, which holds its synthetic datasets.
-
-    Raises:
-        ValueError: the base or the variant's changes are refused.
     """
     training = {
         "seed": run.seed,

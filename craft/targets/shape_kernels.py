@@ -223,7 +223,7 @@ def _copy_clockwise(quad, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _grow(quad, share, out):
-    """Fill in the quad with its sides moved outwards by a share of the shorter side, as `geometry.grow_quads` does."""
+    """Fill in the quad with its sides moved outwards by a share of the shorter side, as `grow_quads` in its test does."""
     lengths = (_length(quad, 0), _length(quad, 1), _length(quad, 2), _length(quad, 3))
     distance = share * 0.5 * min(lengths[0] + lengths[2], lengths[1] + lengths[3])
     for number in range(4):

@@ -84,9 +84,8 @@ def write_labels(path: Path, scenes: Sequence[Scene], labelled: Sequence[Scene],
 def read_labels(path: Path, scenes: Sequence[Scene], *, weights: str | None = None) -> tuple[list[Scene], Origin]:
     """Give scenes the characters and confidences that a label file, which may hold more scenes, has for their words.
 
-    Raises:
-        Problem: the file cannot be read, was made with weights of another digest than `weights`, or lacks a scene, or
-            a scene's words or image have changed since.
+    Raises Problem if the file cannot be read, was made with weights of another digest than `weights`, or lacks a scene,
+    or a scene's words or image have changed since.
     """
     origin, lines = _read_lines(path)
     if weights is not None and origin.weights_digest != weights:

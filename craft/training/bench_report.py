@@ -51,33 +51,20 @@ class PartTime:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """The times of all parts, and what they were measured on.
-
-    Attributes:
-        peak_flops: operations per second of a large matrix product in the precision used, one process alone.
-        flop_per_image: operations of the network for one crop, forward and backward.
-        first_batch_seconds: from starting the loader to its first batch.
-        host_peak_bytes: peak memory of this process on the host, without its loader processes.
-        device_bytes: memory of the CUDA device; None elsewhere.
-        native_bf16: whether the device computes in bf16 natively.
-        processes: number of training processes.
-        writes: True in the one process that writes files and messages.
-        environment: versions, machine, command and commit.
-        settings: the run's settings that have an effect.
-    """
+    """The times of all parts, and what they were measured on."""
 
     parts: tuple[PartTime, ...]
-    peak_flops: float
-    flop_per_image: int
+    peak_flops: float  # operations per second of a large matrix product in the precision used, one process alone
+    flop_per_image: int  # operations of the network for one crop, forward and backward
     precision: str
-    first_batch_seconds: float
-    host_peak_bytes: int
-    device_bytes: int | None
-    native_bf16: bool
-    processes: int
-    writes: bool
-    environment: dict[str, Any]
-    settings: dict[str, Any]
+    first_batch_seconds: float  # from starting the loader to its first batch
+    host_peak_bytes: int  # peak memory of this process on the host, without its loader processes
+    device_bytes: int | None  # memory of the CUDA device; None elsewhere
+    native_bf16: bool  # whether the device computes in bf16 natively
+    processes: int  # number of training processes
+    writes: bool  # True in the one process that writes files and messages
+    environment: dict[str, Any]  # versions, machine, command and commit
+    settings: dict[str, Any]  # the run's settings that have an effect
 
     def part(self, name: str) -> PartTime:
         """Find a part by name."""

@@ -23,27 +23,16 @@ PREVIOUS_CHECKPOINT = "last.previous.pt"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything that resuming a run needs.
+    """Everything that resuming a run needs."""
 
-    Attributes:
-        model: parameters and buffers of the network.
-        average: those of its moving average; empty where there is none.
-        optimizer: the optimizer's state.
-        random_state: the state of torch's generator.
-        step: optimizer steps done.
-        best_hmean: best H-mean validated so far; -1 before the first validation.
-        config: the run's settings as YAML.
-        version: version of craft that wrote it.
-    """
-
-    model: dict[str, Tensor]
-    average: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    random_state: Tensor
-    step: int
-    best_hmean: float
-    config: str
-    version: str
+    model: dict[str, Tensor]  # parameters and buffers of the network
+    average: dict[str, Tensor]  # those of its moving average; empty where there is none
+    optimizer: dict[str, Any]  # the optimizer's state
+    random_state: Tensor  # the state of torch's generator
+    step: int  # optimizer steps done
+    best_hmean: float  # best H-mean validated so far; -1 before the first validation
+    config: str  # the run's settings as YAML
+    version: str  # version of craft that wrote it
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -61,8 +50,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def read_checkpoint(path: Path, *, device: torch.device) -> Checkpoint:
     """Read a checkpoint, its tensors on `device`; generator states stay on the CPU.
 
-    Raises:
-        ValueError: the file is not such a checkpoint, or cannot be read.
+    Raises ValueError if the file is not such a checkpoint, or cannot be read.
     """
     try:
         fields = load_checked(path, device=device)

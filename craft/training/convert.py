@@ -48,7 +48,9 @@ def convert_weights(
 ) -> Converted:
     """Write weights as safetensors in float or in 8 bits, or as the original's .pth.
 
-    Weights in a run folder get "provenance" in their metadata: how, by what and on what they were trained.
+    Weights in a run folder get "provenance" in their metadata: how, by what and on what they were trained. Raises
+    ValueError if the weights cannot be read or stored so, are not a CRAFT's, `to` does not fit the ending, or a setting
+    is unknown, out of range or would be lost.
 
     Args:
         source: any readable weights file, or a name.
@@ -56,10 +58,6 @@ def convert_weights(
         to: "float", "int8" or "original"; by the ending of `out` where None.
         detection: detection settings that replace those in the file and travel with the weights from now on.
         note: a sentence on the training data that travels with them too.
-
-    Raises:
-        ValueError: the weights cannot be read or stored so, are not a CRAFT's, `to` does not fit the ending, or a setting
-            is unknown, out of range or would be lost.
     """
     out = Path(out)
     kind = _kind(out, to)
@@ -112,6 +110,8 @@ def _metadata(weights: Weights, source: Path, changes: dict[str, Any], note: str
 def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | None:
     """Read from a run folder how weights in it were trained.
 
+    Raises ValueError if the folder's settings cannot be read.
+
     Args:
         weights: file of weights; its folder, or the one above for a snapshot, is a run folder if it holds config.yaml and
             environment.jsonl.
@@ -121,9 +121,6 @@ def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | Non
         command, commit, versions and machine; steps, crops seen, their size and hours of training up to the step; the
         training datasets; and under "before" the same for the weights that the run started from, where these can be read.
         Absolute paths are cut to their last part. None where the weights are in no run folder.
-
-    Raises:
-        ValueError: the folder's settings cannot be read.
     """
     folder = next((parent for parent in Path(weights).parents[:2] if (parent / RUN_RECORD).is_file()), None)
     if folder is None or not (folder / "config.yaml").is_file():

@@ -26,11 +26,9 @@ _SCENES_TRIED = 32  # of a rendered dataset, in search of a word
 def read_training_datasets(settings: DataSettings, *, echo: Echo) -> list[WeightedScenes]:
     """Read the training datasets and give every cared-for word its characters.
 
-    `echo` is called with a line per dataset: its scenes, words, and what was skipped.
-
-    Raises:
-        ValueError: no dataset is named, none has a readable word, one is empty, one has errors and `on_error` is "fail", or a label file belongs
-            to other scenes or other weights.
+    `echo` is called with a line per dataset: its scenes, words, and what was skipped. Raises ValueError if no dataset
+    is named, none has a readable word, one is empty, one has errors and `on_error` is "fail", or a label file belongs
+    to other scenes or other weights.
     """
     if not settings.train:
         raise ValueError("data.train names no dataset; give one, such as --set 'data.train=[{path: FOLDER}]'")
@@ -83,10 +81,8 @@ def _training_dataset(
 def read_validation_scenes(settings: DataSettings, *, echo: Echo) -> Sequence[Scene]:
     """Read the scenes of all validation datasets, in order; none where no dataset is named.
 
-    Synthetic scenes are rendered whenever they are asked for.
-
-    Raises:
-        ValueError: a dataset is empty, has errors and `on_error` is "fail", or is synthetic without a count.
+    Synthetic scenes are rendered whenever they are asked for. Raises ValueError if a dataset is empty, has errors and
+    `on_error` is "fail", or is synthetic without a count.
     """
     parts: list[Sequence[Scene]] = []
     for dataset in settings.validation:
@@ -102,8 +98,7 @@ def read_validation_scenes(settings: DataSettings, *, echo: Echo) -> Sequence[Sc
 def open_synthetic(dataset: DatasetSettings, *, echo: Echo) -> SyntheticScenes:
     """Prepare a synthetic dataset, whose scenes are rendered on the fly.
 
-    Raises:
-        ValueError: the preset refuses the settings, or fonts or backgrounds are missing.
+    Raises ValueError if the preset refuses the settings, or fonts or backgrounds are missing.
     """
     scenes = synthetic_scenes(dataset)
     echo(f"{dataset.title}: {len(scenes):,} scenes, rendered on the fly")

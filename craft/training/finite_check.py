@@ -37,8 +37,7 @@ class FiniteWatch:
     def check(self, *, wait: bool) -> None:
         """Check the steps whose losses have arrived, or all of them with `wait`, as is due before weights are written.
 
-        Raises:
-            FloatingPointError: a loss or gradient was not finite; the batch was saved and is named.
+        Raises FloatingPointError if a loss or gradient was not finite; the batch was saved and is named.
         """
         while self._waiting:
             step, values, event, batch = self._waiting[0]

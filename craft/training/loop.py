@@ -43,21 +43,13 @@ from craft.training.validation import validate
 
 @dataclass(frozen=True, slots=True)
 class TrainOutcome:
-    """How a run ended.
+    """How a run ended."""
 
-    Attributes:
-        step: optimizer steps done.
-        finished: False where a signal ended the run, after a checkpoint was saved; True where its patience ran out.
-        best_hmean: best H-mean validated; -1 where nothing was validated.
-        signal: the number of the signal that ended the run early; 0 where none did.
-        writes: True in the one process that writes files and messages.
-    """
-
-    step: int
-    finished: bool
-    best_hmean: float
-    writes: bool
-    signal: int = 0
+    step: int  # optimizer steps done
+    finished: bool  # False where a signal ended the run, after a checkpoint was saved; True where its patience ran out
+    best_hmean: float  # best H-mean validated; -1 where nothing was validated
+    writes: bool  # True in the one process that writes files and messages
+    signal: int = 0  # the number of the signal that ended the run early; 0 where none did
 
 
 def train(config: Config, folder: Path, *, resume: bool = False) -> TrainOutcome:

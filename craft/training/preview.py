@@ -90,6 +90,9 @@ def show_dataset(
 ) -> list[Path]:
     """Write images of a dataset as training sees it, at most `count`; scenes with errors and bad images are left out.
 
+    Raises ValueError if the dataset cannot be read or rendered or has no scene left, or the label file is of other
+    scenes.
+
     Args:
         settings: the dataset, on disk or synthetic.
         out: folder for the images, made where it is missing.
@@ -100,9 +103,6 @@ def show_dataset(
         seed: of the run, where `augmented`.
         label_file: characters that `craft label` found; None for those of the labels, and even splits.
         echo: called with what was read and left out.
-
-    Raises:
-        ValueError: the dataset cannot be read or rendered or has no scene left, or the label file is of other scenes.
     """
     scenes = _scenes_with_characters(settings, label_file, echo)
     samples: Iterator[Sample]

@@ -94,6 +94,8 @@ def train_refiner(
 ) -> float:
     """Train a LinkRefiner on the maps and features of a network that does not change, and write it.
 
+    Raises ValueError if the network or a dataset cannot be read; FloatingPointError if the loss is not finite.
+
     Args:
         weights: the network: a file, or a name.
         out: .safetensors file to write.
@@ -103,10 +105,6 @@ def train_refiner(
 
     Returns:
         Mean loss of the last steps: mean error of line pixels plus that of the hardest background pixels.
-
-    Raises:
-        ValueError: the network or a dataset cannot be read.
-        FloatingPointError: the loss is not finite.
     """
     network = build_model(read_weights(weights)).eval().requires_grad_(False)
     metadata = refiner_metadata(network)

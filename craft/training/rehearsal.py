@@ -56,8 +56,7 @@ class DryRun:
 def dry_run(config: Config, folder: Path) -> DryRun:
     """Read everything that a run in `folder` would read, do a few steps, and leave nothing behind.
 
-    Raises:
-        ValueError: as `train`.
+    Raises as `train`.
     """
 
     check_run_folder(folder, config, resume=False)

@@ -39,13 +39,10 @@ _SPLIT_OF_A_STEP = ("training.batch_size", "optimizer.accumulate")
 def check_run_folder(folder: Path, config: Config, *, resume: bool, processes: int = 1) -> bool:
     """Check that a run may start or go on in a folder, writing nothing; True where there is a checkpoint to resume.
 
-    A folder without checkpoint and weights holds no run, whatever else a failed start has left in it. With another number
-    of processes than before, `training.batch_size` and `optimizer.accumulate` may change too, so that a step has as many
-    crops.
-
-    Raises:
-        ValueError: the folder holds a run and `resume` is False, its checkpoint is gone, the settings differ from those
-            it was made with, or a step would have another number of crops.
+    A folder without checkpoint and weights holds no run, whatever else a failed start has left in it. With another
+    number of processes than before, `training.batch_size` and `optimizer.accumulate` may change too, so that a step has
+    as many crops. Raises ValueError if the folder holds a run and `resume` is False, its checkpoint is gone, the
+    settings differ from those it was made with, or a step would have another number of crops.
     """
     if (folder / CHECKPOINT).exists():
         if not resume:
@@ -63,10 +60,7 @@ def check_run_folder(folder: Path, config: Config, *, resume: bool, processes: i
 def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch.device, processes: int = 1) -> bool:
     """Make the run folder, or take up the one that is there; True where there is a checkpoint to continue from.
 
-    `device` is for the record.
-
-    Raises:
-        ValueError: as `check_run_folder`.
+    `device` is for the record. Raises as `check_run_folder`.
     """
     continues = check_run_folder(folder, config, resume=resume, processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,11 +86,7 @@ def read_run_record(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_run_config(folder: Path) -> Config:
-    """Read the settings that a run folder was made with.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """Read the settings that a run folder was made with. Raises ValueError if there are none."""
     path = folder / "config.yaml"
     if not path.exists():
         raise ValueError(f"{folder}: not a run folder, config.yaml is missing")

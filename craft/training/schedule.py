@@ -40,8 +40,7 @@ def mining_ratio_at(step: int, *, steps: int, settings: OhemSettings) -> float:
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
     """Build AdamW over the parameters that are not frozen, without weight decay on biases and batch norm.
 
-    Raises:
-        ValueError: every parameter is frozen.
+    Raises ValueError if every parameter is frozen.
     """
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not learning:

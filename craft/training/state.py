@@ -26,27 +26,16 @@ from craft.training.schedule import WarmedAverage, build_average, build_optimize
 
 @dataclass(slots=True)
 class RunState:
-    """The moving parts of a run.
+    """The moving parts of a run."""
 
-    Attributes:
-        model: the network; its parameters are what the optimizer changes.
-        network: what the loop calls: the model, wrapped where there are several processes.
-        optimizer: AdamW.
-        average: the moving average, None where it is off.
-        average_rule: counts the average's updates.
-        step: optimizer steps done.
-        best_hmean: best H-mean validated so far; -1 before the first validation.
-        stale: validations since the best.
-    """
-
-    model: CRAFT
-    network: nn.Module
-    optimizer: torch.optim.AdamW
-    average: AveragedModel | None
-    average_rule: WarmedAverage | None
-    step: int
-    best_hmean: float
-    stale: int = 0
+    model: CRAFT  # the network; its parameters are what the optimizer changes
+    network: nn.Module  # what the loop calls: the model, wrapped where there are several processes
+    optimizer: torch.optim.AdamW  # AdamW
+    average: AveragedModel | None  # the moving average, None where it is off
+    average_rule: WarmedAverage | None  # counts the average's updates
+    step: int  # optimizer steps done
+    best_hmean: float  # best H-mean validated so far; -1 before the first validation
+    stale: int = 0  # validations since the best
 
     @property
     def validated_model(self) -> nn.Module:
@@ -67,8 +56,7 @@ class RunState:
 def build_state(config: Config, processes: Processes, *, echo: Callable[[str], None]) -> RunState:
     """Build network, optimizer and average at step 0, the same in every process.
 
-    Raises:
-        ValueError: weights cannot be read or do not fit at all, or `freeze` names nothing.
+    Raises ValueError if weights cannot be read or do not fit at all, or `freeze` names nothing.
     """
     torch.manual_seed(config.training.seed)
     model = CRAFT(
@@ -108,8 +96,7 @@ def build_state(config: Config, processes: Processes, *, echo: Callable[[str], N
 def restore_state(state: RunState, path: Path, processes: Processes) -> None:
     """Restore a freshly built state, made from the same settings, from a checkpoint file.
 
-    Raises:
-        ValueError: the checkpoint cannot be read or belongs to another network.
+    Raises ValueError if the checkpoint cannot be read or belongs to another network.
     """
     checkpoint = read_checkpoint(path, device=processes.device)
     state.model.load_state_dict(checkpoint.model, strict=True)

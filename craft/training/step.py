@@ -40,11 +40,10 @@ def train_step(
 ) -> tuple[Batch, Targets, PixelLoss]:
     """Do one optimizer step over `accumulate` batches, which moves `state` one step on.
 
+    Raises FloatingPointError if the loss of this step, or of an earlier one, was not finite.
+
     Returns:
         The last batch, its targets and its loss: against the labels, or against the teacher's maps where these count alone.
-
-    Raises:
-        FloatingPointError: the loss of this step, or of an earlier one, was not finite.
     """
     accumulate = config.optimizer.accumulate
     measured = torch.zeros(7, device=processes.device)

@@ -30,10 +30,7 @@ def validate(
     """Detect words in all scenes and score them; each process takes its share, and all get the same result.
 
     The network, in training or evaluation mode, is left in its mode. A scene whose image cannot be read is left out and
-    `unreadable` is told of it; without that, it is an error.
-
-    Raises:
-        ValueError: an image cannot be read, or none can.
+    `unreadable` is told of it; without that, it is an error. Raises ValueError if an image cannot be read, or none can.
     """
     own = scenes[processes.rank :: processes.world_size]
     progress = tqdm(own, desc="validate", leave=False, disable=not processes.writes)

@@ -1,11 +1,11 @@
-"""Shapes of quads against the array formulas of craft.geometry, and affinity quads."""
+"""Shapes of quads against array formulas, and affinity quads."""
 
 import numpy as np
 import pytest
 
-from craft.geometry import bounding_boxes, enlarge_quads, grow_quads, homographies_from_square, signed_area
+from craft.geometry import bounding_boxes, homographies_from_square, signed_area
 from craft.targets.shapes import affinity_quads, distrust, ellipses, grown_strips, trust
-from tests.targets.reference import affinity_quad
+from tests.targets.reference import affinity_quad, enlarge_quads, grow_quads
 
 SIZE_HW = (200, 240)
 SQUARE = np.array([[0, 0], [12, 0], [12, 12], [0, 12]], dtype=np.float64)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from thinning import choose_channels, keep_channels, refit_kernels, sample_outputs, thin_network
 from torch import Tensor, nn
 
 from craft.models.craft import CRAFT
 from craft.models.inference import evaluation_mode, run_network
-from craft.models.thinning import choose_channels, keep_channels, refit_kernels, sample_outputs, thin_network
 from tests.networks import lively_network
 
 POSITIONS = 32 * 32  # all

@@ -24,6 +24,8 @@ def thin_network(
 ) -> CRAFT:
     """Keep a share of every layer's channels, and refit each kernel so that the thin network follows the wide one.
 
+    Raises ValueError if the width is not smaller, the backbone is not vgg16_bn, or the network has a region path.
+
     Args:
         crops: (N, 3, H, W) uint8 RGB, of the kind that the network is to read; all of them pass through the thin network
             at once.
@@ -34,9 +36,6 @@ def thin_network(
 
     Returns:
         The thin network in evaluation mode, on the wide one's device.
-
-    Raises:
-        ValueError: the width is not smaller, the backbone is not vgg16_bn, or the network has a region path.
     """
     if wide.backbone != DEFAULT_BACKBONE:
         raise ValueError(f"only networks of backbone {DEFAULT_BACKBONE} can be thinned, not {wide.backbone}")
