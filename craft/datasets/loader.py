@@ -26,7 +26,7 @@ from craft.datasets.scene_dataset import DatasetMix, SceneDataset
 from craft.memory import keep_freed_memory
 from craft.scene import Sample
 
-_PREFETCH = 3  # batches that a loader process keeps ready
+BATCHES_AHEAD = 3  # that a loader process keeps ready, at most
 _PARENT_CHECK_SECONDS = 1.0
 _SHARED_MEMORY = Path("/dev/shm")  # where loader processes of Linux hand over batches
 
@@ -93,7 +93,7 @@ def batches_ahead(workers: int, *, batch_bytes: int) -> int:
     Raises ValueError if not even one per process fits, as in a container with 64 MB of /dev/shm.
     """
     if not _SHARED_MEMORY.is_dir():  # macOS and Windows keep it elsewhere
-        return _PREFETCH
+        return BATCHES_AHEAD
     free_bytes = shutil.disk_usage(_SHARED_MEMORY).free
     in_use = 2  # batches that training holds or is about to
     possible = (int(0.9 * free_bytes) // batch_bytes - in_use) // workers
@@ -103,7 +103,7 @@ def batches_ahead(workers: int, *, batch_bytes: int) -> int:
             f"{(workers + in_use) * batch_bytes / 0.9 / 2**20:.0f} MiB for their batches; set data.workers: 0 or a smaller batch, "
             "or give the container more shared memory (docker run --shm-size=2g)"
         )
-    return min(_PREFETCH, possible)
+    return min(BATCHES_AHEAD, possible)
 
 
 def _start(dataset: SceneDataset, sampler: StreamSampler, workers: int, prefetch: int | None) -> Iterator[Batch]:

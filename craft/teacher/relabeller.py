@@ -28,6 +28,8 @@ from craft.targets.characters import with_characters
 from craft.teacher.label_files import LabelCounts, Origin, origin_of, read_labels, write_labels
 from craft.teacher.labeller import label_scenes
 
+_SCENES_REHEARSED = 32  # labelled, to estimate the time of all
+
 _Share = list[tuple[list[Scene], LabelCounts]]  # this process's scenes of every dataset, labelled
 
 
@@ -106,6 +108,23 @@ class Relabeller:
             changed = self._put_into_effect(step, log) or changed
         return changed
 
+    @property
+    def labels_beside(self) -> bool:
+        """Whether labels are made again while training goes on."""
+        return self._pool is not None and 0 < self._characters.refresh < self._last_step
+
+    def rehearse(self, teacher: nn.Module) -> tuple[int, float]:
+        """Label a few scenes: how often a run waits for labels, and about how many seconds each time."""
+        copied = copy.deepcopy(teacher).eval().requires_grad_(False)
+        count = sum(map(len, self._as_read))
+        every = -(-count // _SCENES_REHEARSED)
+        self._label_share(copied, self._processes.device, every=count)  # compiles kernels
+        start = time.perf_counter()
+        self._label_share(copied, self._processes.device, every=every)
+        seconds = (time.perf_counter() - start) * every
+        made_at = (step for step in range(self._last_step) if self._is_made_at(step))
+        return sum(self._pool is None or self._effective(step) == step for step in made_at), seconds
+
     def settle(self, step: int) -> None:
         """Write pending labels and remove unused ones, before a checkpoint at `step`. Every process calls it."""
         if self._pending is not None:
@@ -153,13 +172,13 @@ class Relabeller:
             self._pending.share = Future()
             self._pending.share.set_result(self._label_share(copied, self._processes.device))
 
-    def _label_share(self, teacher: nn.Module, device: torch.device) -> _Share:
-        """Label this process's scenes of every dataset."""
+    def _label_share(self, teacher: nn.Module, device: torch.device, *, every: int = 1) -> _Share:
+        """Label this process's scenes of every dataset, or one of every so many."""
         rank, world_size = self._processes.rank, self._processes.world_size
         return [
             label_scenes(
                 teacher,
-                scenes[rank::world_size],
+                scenes[rank :: world_size * every],
                 device=device,
                 precision=choose_precision(self._precision, device),
                 splitter=self._characters.splitter,

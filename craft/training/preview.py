@@ -45,7 +45,7 @@ from craft.training.batch import batch_targets
 from craft.training.datasets import open_synthetic
 
 _CROPS_SHOWN = 4
-_SCENES_SHOWN, _SCENE_SIDE = 4, 480  # with found words; pixels
+SCENES_SHOWN, _SCENE_SIDE = 4, 480  # with found words; pixels
 _GAP = 4  # pixels between panels
 _GAP_GREY = 128
 
@@ -211,7 +211,7 @@ def _weight_map(weights: NDArray[np.float32], target: NDArray[np.float32]) -> ND
 def write_found_words(folder: Path, step: int, detector: Detector, scenes: Sequence[Scene]) -> None:
     """Draw the words found in the first scenes, green, over their labels, blue, into one image file of a step."""
     tiles = []
-    for scene in scenes[:_SCENES_SHOWN]:
+    for scene in scenes[:SCENES_SHOWN]:
         try:
             pixels = read_scene_image(scene)
         except Problem:

@@ -17,13 +17,14 @@ from tqdm import tqdm
 from craft.atomic_files import write_atomic
 from craft.config import Config
 from craft.datasets.batch import Batch
-from craft.distributed.processes import start_processes, stop_processes
+from craft.datasets.loader import BATCHES_AHEAD
+from craft.distributed.processes import any_process, start_processes, stop_processes
 from craft.models.device import choose_precision, peak_memory_bytes
 from craft.ohem.loss import PixelLoss
 from craft.targets.heatmaps import Targets
 from craft.training.bench import Stopwatch
 from craft.training.checkpoint import CHECKPOINT
-from craft.training.preview import write_map_image
+from craft.training.preview import SCENES_SHOWN, write_map_image
 from craft.training.run import Run, start_run
 from craft.training.run_folder import check_run_folder
 from craft.training.state import save_state, save_weights
@@ -32,8 +33,9 @@ from craft.training.validation import validate
 
 _Result = TypeVar("_Result")
 
-_STEPS = 3  # timed, after a first one that lays out memory and chooses algorithms
-_SCENES = 3  # validated, to estimate the time of all
+_STEPS = 3  # timed
+_SETTLING_SECONDS = 30.0  # at most, for batches that the loader had ready
+_SCENES = 4  # validated, to estimate the time of all
 _LOWEST, _HIGHEST = 1e-6, 1.0  # learning rates tried
 _SMOOTHING = 0.9
 _DIVERGED = 4.0  # times the lowest loss
@@ -46,8 +48,8 @@ class DryRun:
     device: str
     memory_bytes: int
     images_per_second: float
-    seconds: float  # training and validations
-    validation_seconds: float  # of one validation
+    seconds: dict[str, float]  # of each part of the run
+    left_out: tuple[str, ...]  # what `seconds` does not count
     folder_bytes: int
     data_wait: float  # share of a step's time spent waiting for the loader
     writes: bool
@@ -60,28 +62,28 @@ def dry_run(config: Config, folder: Path) -> DryRun:
     """
 
     check_run_folder(folder, config, resume=False)
+    start = time.perf_counter()
 
     def rehearse(run: Run, scratch: Path) -> DryRun:
         watch = Stopwatch(run.processes.device)
-        start = time.perf_counter()
-        last = _step(run, 0.0)
+        last = _step(run, 0.0)  # lays out memory, chooses algorithms, compiles
         watch.synchronise()
-        first = time.perf_counter() - start
+        started = time.perf_counter() - start
+        _settle(run)
         run.meter.read()
-        seconds = watch.time(lambda: _step(run, 0.0), count=_STEPS, warm_up=0)
+        times = watch.time(lambda: _step(run, 0.0), count=_STEPS, warm_up=0)
         means = run.meter.read()
-        each = sum(seconds) / len(seconds)
+        each = sum(times) / len(times)
         crops = config.training.batch_size * config.optimizer.accumulate * run.processes.world_size
-        validation = _validation_seconds(run)
-        steps = config.training.steps
-        total = first + each * (steps - 1) + validation * math.ceil(steps / config.training.validate_every)
+        seconds = {"the start": started, f"{config.training.steps:,} steps": each * config.training.steps}
+        written, folder_bytes = _writing(run, scratch, last)
         return DryRun(
             device=str(run.processes.device),
             memory_bytes=peak_memory_bytes(run.processes.device),
             images_per_second=crops / each,
-            seconds=total,
-            validation_seconds=validation,
-            folder_bytes=_folder_bytes(run, scratch, last),
+            seconds=seconds | _labelling_seconds(run) | _validation_seconds(run) | written,
+            left_out=_left_out(run),
+            folder_bytes=folder_bytes,
             data_wait=means["data_wait"],
             writes=run.processes.writes,
         )
@@ -103,8 +105,7 @@ def find_learning_rate(config: Config, out: Path, *, steps: int = 100) -> Learni
     """Train `steps` steps at rates rising from 1e-6 to 1, and write learning_rate.png and .json to the folder `out`.
 
     The rate is raised by a constant factor until the smoothed loss exceeds four times its lowest. Weights are not kept.
-    Raises
-    as `train`, and ValueError with several processes.
+    Raises as `train`, and ValueError with several processes.
 
     Source: Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017; the smoothed curve and the steepest
         descent are fastai's.
@@ -140,11 +141,13 @@ def find_learning_rate(config: Config, out: Path, *, steps: int = 100) -> Learni
 def format_dry_run(found: DryRun) -> str:
     """Say what a run will take, a line each."""
     bound = f"; {found.data_wait:.0%} of it waiting for data, raise data.workers" if found.data_wait > 0.1 else ""
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found.seconds.items())
     lines = [
         f"device         {found.device}",
         f"memory         {found.memory_bytes / 2**30:.2f} GiB at its peak",
         f"speed          {found.images_per_second:.2f} images/s{bound}",
-        f"time           {duration(found.seconds)}, validations included ({duration(found.validation_seconds)} each)",
+        f"time           {duration(sum(found.seconds.values()))}: {parts}",
+        *(f"not counted    {what}" for what in found.left_out),
         f"run folder     {found.folder_bytes / 2**20:,.0f} MiB at its end",
     ]
     return "\n".join(lines)
@@ -180,28 +183,78 @@ def _step(run: Run, rate: float) -> tuple[Batch, Targets, PixelLoss]:
     return train_step(run.config, run.state, run.batches, run.processes, run.meter, run.watch, rate, run.regions)
 
 
-def _validation_seconds(run: Run) -> float:
-    """Seconds that one validation will take, from a few of its scenes."""
-    scenes = run.validation[:_SCENES]
-    if not len(scenes):
-        return 0.0
+def _settle(run: Run) -> None:
+    """Do the steps whose batches the loader had ready: only later ones take as long as those of a long run."""
+    deadline = time.perf_counter() + _SETTLING_SECONDS
+    for _ in range(run.config.data.workers * BATCHES_AHEAD):
+        if any_process(time.perf_counter() > deadline, run.processes):
+            return
+        _step(run, 0.0)
+
+
+def _due(run: Run, every: int) -> set[int]:
+    """The steps at which something is due that is done every so many steps, and after the last."""
+    steps = run.config.training.steps
+    return {*range(every, steps + 1, every), steps}
+
+
+def _validation_seconds(run: Run) -> dict[str, float]:
+    """Seconds of all validations with their drawings of found words, from a few scenes throughout the datasets."""
+    count = len(run.validation)
+    if not count:
+        return {}
+    scenes = run.validation[:: -(-count // _SCENES)]
+    validate(run.state.validated_model, scenes[:1], run.config.detection, processes=run.processes)  # compiles kernels
     start = time.perf_counter()
     validate(run.state.validated_model, scenes, run.config.detection, processes=run.processes)
-    return (time.perf_counter() - start) * len(run.validation) / len(scenes)
+    each = (time.perf_counter() - start) / len(scenes)
+    times = len(_due(run, run.config.training.validate_every))
+    return {f"{times} validations of {count:,} scenes": times * each * (count + min(count, SCENES_SHOWN))}
 
 
-def _folder_bytes(run: Run, scratch: Path, last: tuple[Batch, Targets, PixelLoss]) -> int:
-    """Bytes of checkpoint, weights, snapshots and images of maps, measured by writing one of each."""
+def _labelling_seconds(run: Run) -> dict[str, float]:
+    """Seconds of the teacher's labellings for which training waits."""
+    if run.relabeller is None:
+        return {}
+    times, seconds = run.relabeller.rehearse(run.state.validated_model)
+    return {f"{times} labellings": times * seconds} if times else {}
+
+
+def _left_out(run: Run) -> tuple[str, ...]:
+    """What the time of a run leaves out."""
     training = run.config.training
+    reasons = {
+        "validation: data.validation names no dataset": not len(run.validation),
+        "labelling beside training, on a spare core or GPU": run.relabeller is not None
+        and run.relabeller.labels_beside,
+        "collecting false positives (region.sampler: bootstrap)": run.regions is not None
+        and run.regions.bank is not None,
+        "an early end (training.patience)": training.patience > 0 and len(run.validation) > 0,
+    }
+    return tuple(what for what, applies in reasons.items() if applies)
+
+
+def _writing(run: Run, scratch: Path, last: tuple[Batch, Targets, PixelLoss]) -> tuple[dict[str, float], int]:
+    """Seconds and bytes of checkpoints, weights, snapshots and images of maps, from writing one of each."""
+    training = run.config.training
+    start = time.perf_counter()
     save_state(run.state, scratch / CHECKPOINT, run.config)
+    saving = time.perf_counter() - start
     save_weights(run.state, scratch / "weights", run.config)
     batch, targets, loss = last
     precision = choose_precision(training.precision, run.processes.device)
+    start = time.perf_counter()
     write_map_image(scratch / "maps", 1, run.state.validated_model, batch, targets, loss.weights, precision=precision)
+    drawing = time.perf_counter() - start
     image = sum(path.stat().st_size for path in (scratch / "maps").iterdir())
     weights = (scratch / "weights").stat().st_size
     images = training.steps // training.pictures_every
-    return (scratch / CHECKPOINT).stat().st_size + (2 + len(training.snapshots)) * weights + images * image
+    saves = _due(run, training.save_every)
+    if len(run.validation):
+        saves |= _due(run, training.validate_every)
+    name = f"{len(saves)} checkpoints" + (f" and {images} images of maps" if images else "")
+    seconds = {name: len(saves) * saving + images * drawing}
+    return seconds, (scratch / CHECKPOINT).stat().st_size + (2 + len(training.snapshots)) * weights + images * image
 
 
 def _steepest(rates: list[float], losses: list[float]) -> float | None:
