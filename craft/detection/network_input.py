@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from craft.config import DetectionSettings
-from craft.images.reader import decode_image, pillow_to_rgb, read_image
+from craft.images.reader import DECODER_ERRORS, decode_image, pillow_to_rgb, read_image
+from craft.images.unreadable import unreadable
 
 ImageLike = NDArray[np.uint8] | Image.Image | bytes | str | Path
 _STRIP = 4  # times as long as wide: beyond it, only so much of the length counts against the canvas
@@ -30,7 +31,12 @@ def load_image(image: ImageLike) -> NDArray[np.uint8]:
     if isinstance(image, str | Path):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return pillow_to_rgb(image)
+        try:
+            return pillow_to_rgb(image)
+        except ValueError:
+            raise
+        except DECODER_ERRORS as error:  # Pillow reads a file's pixels only now
+            raise unreadable(str(getattr(image, "filename", "") or "image"), error) from error
     if isinstance(image, bytes | bytearray):
         return decode_image(bytes(image))
     if image is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from craft.errors import Problem
-from craft.images.reader import DECODER_ERRORS, count_pages, decode_image, image_bytes, open_image, pillow_to_rgb
-from craft.images.unreadable import unreadable
+from craft.images.reader import (
+    DECODER_ERRORS,
+    MAX_PIXELS,
+    count_pages,
+    decode_image,
+    image_bytes,
+    open_image,
+    pillow_to_rgb,
+)
+from craft.images.unreadable import VIDEO, other_kind, unreadable
 
 STANDARD_INPUT = "-"
-VIDEO_ENDINGS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"})
+VIDEO_ENDINGS = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".3gp"))
 _PDF_POINTS = 72  # per inch
 
 
@@ -47,6 +57,11 @@ def read_pages(path: str | Path, *, dpi: int = 200, every: int = 0) -> Iterator[
     if content[:1024].lstrip().startswith(b"%PDF"):
         yield from _pdf_pages(content, name, dpi)
         return
+    if other_kind(content[:64]) == VIDEO:  # by another ending
+        if name == STANDARD_INPUT:
+            raise Problem("is a video", "give it as a file: videos are not read from standard input", where=name)
+        yield from _video_frames(name, every)
+        return
     pages = count_pages(io.BytesIO(content)) if content else 1
     if pages == 1:
         yield Page(decode_image(content, name=name), None)
@@ -67,7 +82,7 @@ def _image_pages(content: bytes, name: str, every: int) -> Iterator[Page]:
                 if is_document and int(getattr(image, "tag_v2", {}).get(254, 0)) & 1:
                     continue  # a reduced copy of another page
                 number = number + 1 if is_document else index + 1
-                yield Page(pillow_to_rgb(image.copy()), number)
+                yield Page(pillow_to_rgb(image), number)
     except Problem as error:
         raise error.at(name) from None
     except DECODER_ERRORS as error:
@@ -80,17 +95,22 @@ def _pdf_pages(content: bytes, name: str, dpi: int) -> Iterator[Page]:
     except ImportError:
         remedy = "pip install pypdfium2, or convert its pages to images: pdftoppm -r 200 -png FILE PAGE"
         raise Problem("is a PDF, which craft reads with pypdfium2", remedy, where=name) from None
+    page = ""
     try:
-        document = pypdfium2.PdfDocument(content)
+        with closing(pypdfium2.PdfDocument(content)) as document:
+            for index in range(len(document)):
+                page = f"page {index + 1} "
+                sheet, scale = document[index], dpi / _PDF_POINTS
+                width, height = (math.ceil(side * scale) for side in sheet.get_size())
+                if width * height > MAX_PIXELS:
+                    what = f"{page}has {width:,} x {height:,} pixels at {dpi} dpi, more than {MAX_PIXELS:,}"
+                    raise Problem(what, "give a lower --dpi", where=name)
+                pixels = sheet.render(scale=scale).to_numpy()
+                code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 or pixels.shape[2] == 1 else cv2.COLOR_BGR2RGB
+                yield Page(np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), code), np.uint8), index + 1)
     except pypdfium2.PdfiumError as error:
-        raise Problem(f"cannot be read as a PDF ({error})", "open it in a viewer", where=name) from None
-    try:
-        for index in range(len(document)):
-            pixels = document[index].render(scale=dpi / _PDF_POINTS).to_numpy()
-            code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 or pixels.shape[2] == 1 else cv2.COLOR_BGR2RGB
-            yield Page(np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), code), np.uint8), index + 1)
-    finally:
-        document.close()
+        remedy = "open it in a viewer; if it asks for a password there, save it without one"
+        raise Problem(f"{page}cannot be read as a PDF ({error})", remedy, where=name) from None
 
 
 def _video_frames(name: str, every: int) -> Iterator[Page]:

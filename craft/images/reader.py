@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -43,14 +44,19 @@ _REDUCING = {
 _TAIL_BYTES = 512
 _DEVICE_REMEDY = "give an image file, or remove it and its label"
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*")
-DECODER_ERRORS = (  # of Pillow
+DECODER_ERRORS = (  # of Pillow and its plug-ins, whose decoders stumble over damaged files in as many ways
     OSError,
     SyntaxError,
     ValueError,
+    TypeError,
     EOFError,
-    IndexError,
-    KeyError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
     struct.error,
+    zlib.error,
     Image.DecompressionBombError,
 )
 
@@ -86,7 +92,6 @@ def decode_image(buffer: bytes, *, name: str = "image in memory") -> NDArray[np.
     register_heif(buffer, name)
     try:
         with open_image(io.BytesIO(buffer)) as image_file:
-            _refuse_huge(image_file.size[::-1])
             return pillow_to_rgb(image_file)
     except Problem as error:
         raise error.at(name) from None
@@ -167,8 +172,9 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Turn a Pillow image into (H, W, 3) uint8, RGB, by the rules of `read_image`.
 
     Raises:
-        ValueError: the mode has no agreed range of brightness (I and F).
+        ValueError: the mode has no agreed range of brightness (I and F), or the image has more than `MAX_PIXELS`.
     """
+    _refuse_huge(image.size[::-1])
     image = _upright(image)
     if image.mode.startswith("I;16"):
         return to_8_bits(np.asarray(image).astype(np.uint16))
@@ -232,7 +238,7 @@ def open_image(file: str | Path | BinaryIO) -> Image.Image:
             opened.seek(0)
             try:
                 return factory(opened, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
+            except (SyntaxError, IndexError, TypeError, struct.error):  # as Pillow: not of this format
                 continue
     raise Image.UnidentifiedImageError("cannot identify image file")
 

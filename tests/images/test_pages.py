@@ -101,3 +101,53 @@ def test_what_cannot_be_read_is_named(tmp_path, name):
 
     with pytest.raises(Problem, match=name):
         list(read_pages(tmp_path / name))
+
+
+@pytest.mark.parametrize("ending", ["tif", "gif", "png", "webp", "pdf"])
+def test_files_of_several_pages_cut_anywhere_give_pages_or_are_named(tmp_path, ending):
+    if ending == "pdf":
+        pytest.importorskip("pypdfium2")
+    whole = save(tmp_path / f"a.{ending}").read_bytes()
+    path = tmp_path / f"cut.{ending}"
+
+    named = 0
+    for length in range(1, len(whole), max(1, len(whole) // 200)):
+        path.write_bytes(whole[:length])
+        try:
+            list(read_pages(path, every=1))
+        except Problem as problem:
+            assert str(path) in str(problem)
+            named += 1
+    assert named > 0
+
+
+def test_a_page_of_a_pdf_that_would_fill_the_memory_is_refused_by_its_size(tmp_path):
+    pytest.importorskip("pypdfium2")
+    frames((72, 36))[0].save(tmp_path / "a.pdf", resolution=72)
+
+    with pytest.raises(Problem, match=r"page 1 has 100,000 x 50,000 pixels at 100000 dpi.*give a lower --dpi"):
+        list(read_pages(tmp_path / "a.pdf", dpi=100_000))
+
+
+def test_later_pages_may_be_as_large_as_first_ones(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.tif")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+
+    assert means(path) == [(1, 0), (2, 80), (3, 160)]
+
+    monkeypatch.setattr("craft.images.reader.MAX_PIXELS", 100)
+    with pytest.raises(Problem, match="has 32 x 16 pixels, more than the 100"):
+        list(read_pages(path))
+
+
+def test_a_video_by_any_other_name_is_one(tmp_path, monkeypatch):
+    content = b"\0\0\0\x18ftypisom" + bytes(40)
+    (tmp_path / "clip.png").write_bytes(content)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    with pytest.raises(Problem, match="say which frames to search: --frames"):
+        list(read_pages(tmp_path / "clip.png"))
+    with pytest.raises(Problem, match="cannot be read as a video"):
+        list(read_pages(tmp_path / "clip.png", every=5))
+    with pytest.raises(Problem, match="give it as a file: videos are not read from standard input"):
+        list(read_pages("-", every=5))
