@@ -10,6 +10,7 @@ import difflib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not sys.stderr.isatty():  # a log file: at most a line a minute; tqdm reads this when a verb imports it
         os.environ.setdefault("TQDM_MININTERVAL", "60")
         os.environ.setdefault("TQDM_MAXINTERVAL", "60")
+    warnings.filterwarnings("ignore", module="PIL")  # damaged files are named, with a remedy
     parser = _parser()
     _complete(parser)
     options = parser.parse_args(arguments)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from craft.config import DetectionSettings
     from craft.detection.export import DetectionRun
 
-MAX_IMAGES_LISTED = 20
+MAX_IMAGES_LISTED, MAX_FILES_LISTED = 20, 6
 
 
 def add_detect(verbs: argparse._SubParsersAction) -> None:
@@ -125,8 +125,10 @@ def _print_run(options: argparse.Namespace, run: DetectionRun, settings: Detecti
     for problem in (*run.failures, *run.remarks):
         print(problem, file=sys.stderr)
     for image in run.images if len(run.images) <= MAX_IMAGES_LISTED else ():
-        said = (str(image.path), f"{image.num_words} words", ", ".join(map(str, image.written)))
-        print(": ".join(filter(None, said)))
+        files = [str(path) for path in image.written]
+        if len(files) > MAX_FILES_LISTED:  # crops
+            files[MAX_FILES_LISTED:] = [f"and {len(files) - MAX_FILES_LISTED} more files"]
+        print(": ".join(filter(None, (str(image.path), f"{image.num_words} words", ", ".join(files)))))
     print(f"{run.num_words} words in {run.num_images} images, {seconds:.1f} s: {options.out}")
     for name, count in run.dropped.items():
         value = getattr(settings, name)

@@ -15,6 +15,7 @@ A file imports only from files above it:
     label_audit       Labels against a network: words that it does not see, and text that is not labelled.
     network_export    Networks exported to ONNX, OpenVINO or torch.export: written, and checked against torch.
     image_search      Images that files, folders and globs stand for.
+    result_names      Names of the results of images, and what of theirs is in a folder already.
     result_table      The table of words of many images, which grows image by image.
     result_formats    Words as text and JSON files of benchmarks and annotation tools.
     layout_formats    Words as layout files: hOCR, ALTO and PAGE.

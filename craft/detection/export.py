@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from craft.atomic_files import shorten_name
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
-from craft.detection.image_search import DRAWN, find_images
+from craft.detection.image_search import DRAWN, MAPS, find_images
+from craft.detection.result_names import refuse_overwriting, replaced_results, result_names
 from craft.detection.result_writer import FORMATS, Format, ResultWriter
 from craft.errors import OUT_OF_MEMORY, Problem, is_out_of_memory
 from craft.images.pages import Page, read_pages
@@ -106,9 +105,11 @@ def detect_paths(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least one image goes through the network")
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ValueError(f"format {unknown[0]!r} is unknown; use {', '.join(FORMATS)}")
+    _check_formats(formats)
+    if crop_lines and crops is None:
+        raise ValueError("--crop-lines has no effect without --crops FOLDER; add it")
+    if draw_scores and not draw:
+        raise ValueError("--draw-scores has no effect without drawings; add --draw")
     out = Path(out)
     for folder in (out, *([Path(crops)] if crops else ())):
         try:
@@ -116,9 +117,14 @@ def detect_paths(
         except OSError as error:
             raise ValueError(f"{folder}: cannot be created as a folder ({error.strerror}); name another one") from error
     images, problems = find_images(paths)
-    named = list(zip(images, result_names(images), strict=True))
-    _refuse_overwriting(images, [out / f"{name}{DRAWN}" for _, name in named if draw])
-    problems += _replaced_results(out, named)
+    named = list(zip(images, result_names(images, taken=["coco"] if "coco" in formats else []), strict=True))
+    endings = [ending for ending, written in ((DRAWN, draw), (MAPS, heat_maps)) if written]
+    refuse_overwriting(images, [out / f"{name}{ending}" for _, name in named for ending in endings])
+    if crops and (again := {path.parent.resolve() for path in images} & {Path(crops).resolve()}):
+        raise ValueError(
+            f"{again.pop()}: holds images to search, as the crops would be next time; give another --crops"
+        )
+    problems += replaced_results(out, named)
     writer = ResultWriter(
         out,
         tuple(formats),
@@ -260,40 +266,11 @@ def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
     )
 
 
-def _replaced_results(out: Path, named: Sequence[tuple[Path, str]]) -> list[Problem]:
-    """A remark if results of an earlier run are there; ValueError if they belong to another image of the same name."""
-    replaced = 0
-    for path, name in named:
-        replaced += any((out / file).exists() for file in (f"{name}.json", f"res_{name}.txt", f"{name}{DRAWN}"))
-        try:
-            earlier = json.loads((out / f"{name}.json").read_bytes())["image"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if earlier != str(path) and Path(earlier).resolve() != path.resolve():
-            raise ValueError(f"{out / name}.json: holds the words of {earlier}; give another folder for {path}")
-    if not replaced:
-        return []
-    return [Problem(f"results of {replaced} images from an earlier run were replaced", where=str(out), fatal=False)]
-
-
-def result_names(images: Sequence[Path]) -> list[str]:
-    """Name the results of images: their names without ending, made unique, and cut where no file could be called so."""
-    stems = Counter(path.stem for path in images)
-    names: dict[str, None] = {}
-    for path in images:
-        base = shorten_name(path.stem if stems[path.stem] == 1 else path.name.replace(".", "_"))
-        name, number = base, 1
-        while name in names:
-            number += 1
-            name = f"{base}_{number}"
-        names[name] = None
-    return list(names)
-
-
-def _refuse_overwriting(images: Sequence[Path], drawings: Sequence[Path]) -> None:
-    searched = {path.resolve() for path in images}
-    for drawing in drawings:
-        if drawing.resolve() in searched:
-            raise ValueError(
-                f"{drawing}: is an image to search and would be overwritten; give another folder for results"
-            )
+def _check_formats(formats: Sequence[str]) -> None:
+    """Refuse formats that are unknown or of one name."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"format {unknown[0]!r} is unknown; use {', '.join(FORMATS)}")
+    icdar = sorted({name for name in formats if name.startswith("icdar")})
+    if len(icdar) > 1:
+        raise ValueError(f"formats {' and '.join(icdar)} have files of one name, res_IMAGE.txt; ask for one of them")

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from craft.errors import Problem
 from craft.images.files import files_below, images_among
-from craft.images.pages import STANDARD_INPUT
+from craft.images.pages import STANDARD_INPUT, VIDEO_ENDINGS
 from craft.images.reader import IMAGE_ENDINGS
 
-DRAWN = ".drawn.jpg"
+DRAWN, MAPS = ".drawn.jpg", ".maps.jpg"  # endings of the images that a run writes
+_SEARCHED = IMAGE_ENDINGS | {".pdf"}
 
 
 def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
     """List the images that files, folders and globs stand for; a file that is named itself may have any ending.
 
-    Folders are searched with their linked folders. Drawings of an earlier run and macOS's `._` files are left out.
+    Folders are searched with their linked folders. Drawings and maps of an earlier run and macOS's `._` files are left out.
 
     Returns:
         The files, each once, in the order of `paths` and by name inside a folder or glob; a problem for each path that
@@ -49,13 +50,16 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]
 def _no_images(text: str) -> Problem:
     if "://" in text or text.startswith(("http:/", "https:/")):
         return Problem("is a URL, and craft reads files", "download the image and give its path", where=text)
-    what = "holds no images" if Path(text).is_dir() else "is not a file or folder, and matches nothing"
-    return Problem(what, f"images end in {', '.join(sorted(IMAGE_ENDINGS))}", where=text)
+    if Path(text).is_dir() or glob.glob(text, recursive=True):
+        return Problem(
+            "holds no images", f"they end in {', '.join(sorted(_SEARCHED))}; name others in full", where=text
+        )
+    return Problem("is not a file or folder, and matches nothing", "correct the path", where=text)
 
 
 def _images_only(files: Iterable[Path]) -> list[Path]:
-    """Images among files, without the drawings of an earlier run."""
-    return [path for path in images_among(files) if not path.name.endswith(DRAWN)]
+    """Images and PDFs among files, without the drawings and maps of an earlier run."""
+    return [path for path in images_among(files, endings=_SEARCHED) if not path.name.endswith((DRAWN, MAPS))]
 
 
 def _other_kinds(folder: Path, files: Iterable[Path]) -> list[Problem]:
@@ -63,10 +67,13 @@ def _other_kinds(folder: Path, files: Iterable[Path]) -> list[Problem]:
     endings = Counter(
         path.suffix.lower() or "no ending"
         for path in files
-        if path.suffix.lower() not in IMAGE_ENDINGS and not path.name.startswith(".")
+        if path.suffix.lower() not in _SEARCHED and not path.name.startswith(".")
     )
     if not endings:
         return []
     counts = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
     what = f"{endings.total()} files of other kinds were passed over: {counts}"
-    return [Problem(what, "convert them to JPEG or PNG if they are images", where=str(folder), fatal=False)]
+    remedy = "convert them to JPEG or PNG if they are images"
+    if VIDEO_ENDINGS & endings.keys():
+        remedy += ", and name videos in full, with --frames"
+    return [Problem(what, remedy, where=str(folder), fatal=False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from xml.etree import ElementTree as xml
 
@@ -15,6 +16,7 @@ from craft.geometry import bounding_boxes
 
 ALTO = "http://www.loc.gov/standards/alto/ns-v4#"
 PAGE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+_NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # characters of file names that XML does not hold
 _MADE = "2026-01-01T00:00:00"  # PAGE asks for times; the same words give the same file
 
 
@@ -26,7 +28,8 @@ def hocr_text(path: str, found: Detections) -> str:
     xml.SubElement(head, "title").text = path
     xml.SubElement(head, "meta", {"name": "ocr-system", "content": f"craft {craft.__version__}"})
     xml.SubElement(head, "meta", {"name": "ocr-capabilities", "content": "ocr_page ocr_carea ocr_line ocrx_word"})
-    title = f'image "{path}"; bbox 0 0 {width} {height}; ppageno 0'
+    quoted = path.replace("\\", "\\\\").replace('"', '\\"')
+    title = f'image "{quoted}"; bbox 0 0 {width} {height}; ppageno {(found.page or 1) - 1}'
     page = xml.SubElement(xml.SubElement(root, "body"), "div", {"class": "ocr_page", "id": "page_1", "title": title})
     for block, lines in _blocks(found):
         area = xml.SubElement(page, "div", {"class": "ocr_carea", "id": f"block_{block}", "title": _bbox(found, lines)})
@@ -48,7 +51,9 @@ def alto_text(path: str, found: Detections) -> str:
     xml.SubElement(description, "MeasurementUnit").text = "pixel"
     xml.SubElement(xml.SubElement(description, "sourceImageInformation"), "fileName").text = path
     size = {"WIDTH": str(width), "HEIGHT": str(height)}
-    page = xml.SubElement(xml.SubElement(root, "Layout"), "Page", {"ID": "page_1", "PHYSICAL_IMG_NR": "1", **size})
+    page = xml.SubElement(
+        xml.SubElement(root, "Layout"), "Page", {"ID": "page_1", "PHYSICAL_IMG_NR": str(found.page or 1), **size}
+    )
     space = xml.SubElement(page, "PrintSpace", {"HPOS": "0", "VPOS": "0", **size})
     for block, lines in _blocks(found):
         area = xml.SubElement(space, "TextBlock", {"ID": f"block_{block}", **_box(found, _all(lines))})
@@ -140,4 +145,6 @@ def _with_outline(parent: xml.Element, tag: str, name: str, outline: NDArray[np.
 
 def _document(root: xml.Element) -> str:
     xml.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(root, encoding="unicode") + "\n"
+    text = xml.tostring(root, encoding="unicode")
+    text = _NO_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'

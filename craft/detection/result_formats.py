@@ -27,15 +27,16 @@ def icdar_text(found: Detections, *, boxes: bool = False, scores: bool = False) 
 
 
 def csv_rows(path: str, found: Detections) -> list[list[Any]]:
-    """The rows of an image in `detections.csv`: image, word (from 1), score, then eight coordinates."""
+    """The rows of an image in `detections.csv`: image, word (from 1), score, eight coordinates, page ("" if there is one)."""
+    page = "" if found.page is None else found.page
     return [
-        [path, index, f"{score:.4f}", *(f"{value:.2f}" for value in quad.ravel())]
+        [path, index, f"{score:.4f}", *(f"{value:.2f}" for value in quad.ravel()), page]
         for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True), 1)
     ]
 
 
 def labelme_dict(path: str, found: Detections) -> dict[str, Any]:
-    """The content of a LabelMe file, beside which the image is looked for by its name."""
+    """The content of a LabelMe file; `path` leads to the image from the folder of the file."""
     height, width = found.size_hw or (0, 0)
     shapes: list[dict[str, Any]] = [
         {
@@ -64,7 +65,8 @@ def coco_dict(images: Sequence[tuple[str, Detections]]) -> dict[str, Any]:
     values: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "text"}]}
     for number, (path, found) in enumerate(images, start=1):
         height, width = found.size_hw or (0, 0)
-        values["images"].append({"id": number, "file_name": path, "height": height, "width": width})
+        page = {} if found.page is None else {"page": found.page}
+        values["images"].append({"id": number, "file_name": path, "height": height, "width": width, **page})
         for outline, score in zip(outlines(found), found.scores, strict=True):
             left, top, right, bottom = bounding_boxes(outline).tolist()
             values["annotations"].append(

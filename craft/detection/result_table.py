@@ -10,7 +10,8 @@ from typing import Any
 
 from craft.atomic_files import write_atomic
 
-_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "page")
+_OLD_HEADER = _HEADER[:-1]  # before tables had pages
 
 
 class ResultTable:
@@ -27,14 +28,15 @@ class ResultTable:
         self._old: list[list[str]] = []
         if path.exists():
             rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8", errors="replace"))))
-            if rows and tuple(rows[0]) != _HEADER:
+            if rows and tuple(rows[0]) not in (_HEADER, _OLD_HEADER):
                 raise ValueError(f"{path}: is not a table that craft wrote; give another folder")
-            self._old = [row for row in rows[1:] if len(row) == len(_HEADER)]
+            whole = [row for row in rows[1:] if len(row) == len(rows[0])]
+            self._old = [[*row, ""][: len(_HEADER)] for row in whole]
         write_atomic(path, _encoded([_HEADER, *self._old]), durable=False)
 
     def add(self, image: str, rows: list[list[Any]]) -> None:
-        """Add the rows of a finished image to the file."""
-        self._new[image] = rows
+        """Add the rows of a finished image, or of one of its pages, to the file."""
+        self._new.setdefault(image, []).extend(rows)
         with open(self.path, "ab") as file:
             file.write(_encoded(rows))
 

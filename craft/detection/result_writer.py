@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from craft.atomic_files import write_atomic
 from craft.decode.crops import text_crops
 from craft.decode.detections import Detections
-from craft.detection.image_search import DRAWN
+from craft.detection.image_search import DRAWN, MAPS
 from craft.detection.layout_formats import LAYOUTS
 from craft.detection.result_formats import coco_dict, csv_rows, icdar_text, labelme_dict
 from craft.detection.result_table import ResultTable
@@ -55,7 +56,8 @@ class ResultWriter:
             boxes, scores = "icdar2013" in self._formats, "icdar2019" in self._formats
             texts[f"res_{name}.txt"] = icdar_text(found, boxes=boxes, scores=scores)
         if "labelme" in self._formats:
-            texts[f"{name}.labelme.json"] = json.dumps(labelme_dict(found.image_path, found), ensure_ascii=False) + "\n"
+            values = labelme_dict(_from(self._out, found.image_path), found)
+            texts[f"{name}.labelme.json"] = json.dumps(values, ensure_ascii=False) + "\n"
         for layout in LAYOUTS.keys() & set(self._formats):
             ending, text_of = LAYOUTS[layout]
             texts[f"{name}{ending}"] = text_of(found.image_path, found)
@@ -66,7 +68,7 @@ class ResultWriter:
                 drawn = fit_long_side(drawn, _MOST_JPEG_SIDE)
             written.append(write_image(self._out / f"{name}{DRAWN}", drawn, quality=92))
         if maps is not None:
-            written.append(write_image(self._out / f"{name}.maps.jpg", _draw_maps(image, maps)))
+            written.append(write_image(self._out / f"{name}{MAPS}", _draw_maps(image, maps)))
         if self._crops is not None:
             crops = enumerate(text_crops(image, found, lines=self._lines), start=1)
             written += [write_image(self._crops / f"{name}_{number:04d}.png", crop) for number, crop in crops]
@@ -95,6 +97,14 @@ def _draw_maps(image: NDArray[np.uint8], maps: tuple[NDArray[np.float32], ...]) 
     named = zip(maps, ("region score", "affinity score"), strict=True)
     shown = [add_caption(overlay_map(smaller, scores), f"{text}: blue 0, green 0.5, red 1") for scores, text in named]
     return tile_images(shown, columns=2, gap=4)
+
+
+def _from(folder: Path, path: str) -> str:
+    """A path as seen from a folder; whole where none leads there, as between drives of Windows."""
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:
+        return os.path.abspath(path)
 
 
 def _utf8(text: str) -> bytes:

@@ -65,7 +65,7 @@ def score_tiles(
     tile = max(tile, 2 * margin + 128)
     spans = list(product(tile_spans(height, tile, margin), tile_spans(width, tile, margin)))
     what = f"{width} x {height} in {len(spans)} tiles"
-    for rows, columns in tqdm(spans, desc=what, unit="tile", leave=False, disable=not progress):
+    for rows, columns in tqdm(spans, desc=what, unit="tile", leave=False, delay=2, disable=not progress):
         (top, bottom, own_top, own_bottom), (left, right, own_left, own_right) = rows, columns
         scored, features = score(pixels[None, top:bottom, left:right])
         parts: dict[str, Any] = {"maps": scored, **features}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from craft.images.reader import IMAGE_ENDINGS
@@ -26,7 +26,7 @@ def files_below(folder: Path, *, unreadable: Callable[[OSError], None] | None = 
     return files
 
 
-def images_among(files: Iterable[Path]) -> list[Path]:
+def images_among(files: Iterable[Path], *, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
     """Choose the images among files by their endings, sorted; without macOS's `._` files and links that lead nowhere."""
-    named = (file for file in files if file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith("._"))
+    named = (file for file in files if file.suffix.lower() in endings and not file.name.startswith("._"))
     return sorted(file for file in named if file.is_file())

@@ -6,7 +6,10 @@ from PIL import Image
 
 from craft.errors import Problem
 
-VIDEO = ("is a video", "give it to craft detect --frames 25, or save its frames as images: ffmpeg -i FILE frame_%04d.png")
+VIDEO = (
+    "is a video",
+    "give it to craft detect --frames 25, or save its frames as images: ffmpeg -i FILE frame_%04d.png",
+)
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 _OTHER_KINDS = (
     (b"%PDF", 0, "is a PDF", "give it to craft detect, or convert its pages to images: pdftoppm -r 200 -png FILE PAGE"),

@@ -31,9 +31,9 @@ _OTHER_FILES = (
     (b"\x89HDF", "an HDF5 file (Keras); give weights for PyTorch"),
     (b"\x08", "an ONNX file or another network graph; give the weights it was exported from"),
     (b"\x1f\x8b", "a gzip archive; unpack it and give the weights in it"),
-    (b"\x89PNG", "an image"),
-    (b"\xff\xd8", "an image"),
-    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "an image, not weights; images are given without an option"),
+    (b"\xff\xd8", "an image, not weights; images are given without an option"),
+    (b"%PDF", "a PDF document, not weights; documents are given without an option"),
 )
 
 

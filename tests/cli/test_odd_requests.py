@@ -6,8 +6,9 @@ import yaml
 from craft.cli.command import main
 from craft.config_files import load_yaml
 from craft.detection.detector import Detector
-from craft.detection.export import detect_paths, result_names
+from craft.detection.export import detect_paths
 from craft.detection.network_input import resize_and_pad
+from craft.detection.result_names import result_names
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from torch import nn
 from craft.config import DetectionSettings
 from craft.decode.detections import Detections
 from craft.detection.detector import Detector
-from craft.detection.export import clip_to_image, detect_paths, result_names
+from craft.detection.export import clip_to_image, detect_paths
 from craft.detection.image_search import find_images
 from craft.detection.result_formats import icdar_text
+from craft.detection.result_names import result_names
 from craft.evaluation.result_files import read_results
 from tests.detection.test_detector import BrightIsText, box_image
 
@@ -105,11 +106,15 @@ def test_folders_globs_and_files_are_found_once_each(tmp_path):
     for name in ("a/2.png", "a/1.JPG", "a/deep/3.gif", "b/4.png"):
         save(tmp_path / name)
     (tmp_path / "a" / "notes.txt").write_text("not an image")
-    save(tmp_path / "a" / "1.drawn.jpg")  # of an earlier run into this folder
+    (tmp_path / "a" / "deep" / "5.PDF").write_bytes(b"%PDF")
+    for ending in ("drawn", "maps"):  # of an earlier run into this folder
+        save(tmp_path / "a" / f"1.{ending}.jpg")
 
     found, problems = find_images([tmp_path / "a", str(tmp_path / "**" / "*.png"), tmp_path / "a" / "2.png"])
 
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["a/1.JPG", "a/2.png", "a/deep/3.gif", "b/4.png"]
+    names = [str(path.relative_to(tmp_path)) for path in found]
+    assert names == ["a/1.JPG", "a/2.png", "a/deep/3.gif", "a/deep/5.PDF", "b/4.png"]
+    assert find_images([str(tmp_path / "**" / "*.PDF")])[0] == [tmp_path / "a" / "deep" / "5.PDF"]
     assert [problem.what for problem in problems] == ["1 files of other kinds were passed over: 1 .txt"]
     assert not problems[0].fatal
 
@@ -117,10 +122,15 @@ def test_folders_globs_and_files_are_found_once_each(tmp_path):
 def test_path_that_stands_for_nothing_is_a_problem(tmp_path):
     (tmp_path / "empty").mkdir()
 
-    found, problems = find_images([tmp_path / "empty", tmp_path / "*.png"])
+    (tmp_path / "a.txt").write_text("no image")
+    found, problems = find_images([tmp_path / "empty", tmp_path / "*.txt", tmp_path / "*.png"])
 
     assert found == []
-    assert ["holds no images" in problems[0].what, "matches nothing" in problems[1].what] == [True, True]
+    assert [problem.what for problem in problems] == [
+        "holds no images",
+        "holds no images",
+        "is not a file or folder, and matches nothing",
+    ]
 
 
 def test_brackets_in_a_file_name_are_no_glob(tmp_path):
@@ -133,6 +143,50 @@ def test_results_of_images_with_one_name_do_not_overwrite_each_other():
     names = result_names([Path("a/1.jpg"), Path("a/1.png"), Path("b/1.png"), Path("b/2.png")])
 
     assert names == ["1_jpg", "1_png", "1_png_2", "2"]
+
+
+def test_no_name_is_that_of_another_images_page_or_table_or_differs_in_capitals_alone():
+    images = [
+        Path(name) for name in ("scan.tif", "scan.p2.png", "scan.labelme.png", "a/IMG.png", "b/img.jpg", "coco.png")
+    ]
+
+    names = result_names(images, taken=["coco"])
+
+    assert names == ["scan", "scan_p2_png", "scan_labelme_png", "IMG_png", "img_jpg", "coco_png"]
+    assert result_names([Path("scan.p2.png")]) == ["scan.p2"]
+
+
+def test_a_second_run_keeps_the_rows_of_every_page(tmp_path):
+    pages = [Image.fromarray(box_image(box=(60, 80, right, 120))) for right in (120, 140, 180)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    other = save(tmp_path / "other.png")
+
+    for _ in range(2):
+        detect_paths(
+            detector(), [tmp_path / "scan.tif", other], tmp_path / "out", formats=("csv", "coco"), progress=False
+        )
+
+    rows = list(csv.DictReader((tmp_path / "out" / "detections.csv").open()))
+    assert [(Path(row["image"]).name, row["page"]) for row in rows] == [
+        *(("scan.tif", page) for page in "123"),
+        ("other.png", ""),
+    ]
+    images = json.loads((tmp_path / "out" / "coco.json").read_text())["images"]
+    assert [image.get("page") for image in images] == [1, 2, 3, None]
+
+
+def test_a_table_from_before_there_were_pages_is_continued(tmp_path):
+    (tmp_path / "out").mkdir()
+    old = "image,word,score,x1,y1,x2,y2,x3,y3,x4,y4\nold.png,1,0.9,1,2,3,4,5,6,7,8\n"
+    (tmp_path / "out" / "detections.csv").write_text(old)
+
+    detect_paths(detector(), [save(tmp_path / "a.png")], tmp_path / "out", formats=("csv",), progress=False)
+
+    rows = list(csv.DictReader((tmp_path / "out" / "detections.csv").open()))
+    assert [(Path(row["image"]).name, row["y4"] != "", row["page"]) for row in rows] == [
+        ("old.png", True, ""),
+        ("a.png", True, ""),
+    ]
 
 
 def test_icdar_lines_are_whole_numbers_clockwise():
@@ -170,6 +224,24 @@ def test_a_drawing_never_overwrites_an_image_that_is_searched(tmp_path):
 
     assert [path.read_bytes() for path in images] == before
     assert detect_paths(detector(), images, tmp_path, progress=False).num_images == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"formats": ("icdar", "icdar2013")}, "formats icdar and icdar2013 have files of one name"),
+        ({"crop_lines": True}, "--crop-lines has no effect without --crops"),
+        ({"draw_scores": True}, "--draw-scores has no effect without drawings"),
+        ({"crops": "in"}, "holds images to search, as the crops would be next time"),
+        ({"heat_maps": True, "out": "in"}, r"a.maps.jpg: is an image to search"),
+    ],
+)
+def test_options_that_would_have_no_effect_or_replace_files_are_refused(tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    images = [save(Path("in/a.png")), save(Path("in/a.maps.jpg"))]
+
+    with pytest.raises(ValueError, match=said):
+        detect_paths(detector(), images, **{"out": "out", "progress": False, **options})
 
 
 def test_linked_folders_are_searched_once_and_files_of_macos_are_passed_over(tmp_path):

@@ -1,6 +1,8 @@
 """Result files read back: by our own evaluation, and by plain XML and JSON readers that know the formats' rules."""
 
 import json
+import os
+from dataclasses import replace
 from xml.etree import ElementTree as xml
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from craft.decode.detections import Detections
 from craft.detection.layout_formats import ALTO, LAYOUTS, PAGE, alto_text, hocr_text, page_text
 from craft.detection.result_formats import coco_dict, icdar_text, labelme_dict
+from craft.detection.result_writer import ResultWriter
 from craft.evaluation.result_files import read_results
 
 QUADS = np.array(
@@ -114,3 +117,25 @@ def test_layouts_without_words_and_with_identifiers_that_are_unique(layout):
         identifiers = [e.get("id") or e.get("ID") for e in xml.fromstring(text_of("a.png", found)).iter()]
         named = [identifier for identifier in identifiers if identifier]
         assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_hold_any_file_name_and_the_page(layout):
+    _, text_of = LAYOUTS[layout]
+    text = text_of('a\x01"b\x1b\\<\ufffe.tif', replace(FOUND, page=3))
+
+    values = [value for element in xml.fromstring(text).iter() for value in (*element.attrib.values(), element.text)]
+    assert any(value and "a\\x01" in value and "<\\xfffe.tif" in value for value in values)
+    if layout == "hocr":
+        assert r'image "a\x01\"b\x1b\\<\xfffe.tif"; bbox 0 0 200 500; ppageno 2' in values
+    if layout == "alto":
+        assert "3" in values
+
+
+def test_labelme_finds_the_image_from_the_folder_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    writer = ResultWriter(tmp_path / "out", ("labelme",), draw=False, scores=False, crops=None, lines=False)
+
+    (path,) = writer.write("a", np.zeros((500, 200, 3), np.uint8), replace(FOUND, image_path="in/a.png"), None)
+
+    assert json.loads(path.read_text())["imagePath"] == os.path.join("..", "in", "a.png")
