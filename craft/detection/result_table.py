@@ -25,30 +25,38 @@ class ResultTable:
         """
         self.path = path
         self._new: dict[str, list[list[Any]]] = {}
-        self._old: list[list[str]] = []
-        if path.exists():
-            rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8", errors="replace"))))
-            if rows and tuple(rows[0]) not in (_HEADER, _OLD_HEADER):
-                raise ValueError(f"{path}: is not a table that craft wrote; give another folder")
-            whole = [row for row in rows[1:] if len(row) == len(rows[0])]
-            self._old = [[*row, ""][: len(_HEADER)] for row in whole]
-        write_atomic(path, _encoded([_HEADER, *self._old]), durable=False)
+        content = _encoded([_HEADER, *self._read()])
+        if not path.exists() or path.read_bytes() != content:  # new, of an older version, or cut in a row
+            write_atomic(path, content, durable=False)
 
     def add(self, image: str, rows: list[list[Any]]) -> None:
         """Add the rows of a finished image, or of one of its pages, to the file."""
-        self._new.setdefault(image, []).extend(rows)
+        self._new.setdefault(_escaped(image), []).extend(rows)
         with open(self.path, "ab") as file:
-            file.write(_encoded(rows))
+            file.write(_encoded(rows if file.tell() else [_HEADER, *rows]))  # someone may have removed the file
 
     def close(self) -> None:
-        """Remove rows of an earlier run for images that were searched again."""
-        if any(row[0] in self._new for row in self._old):
-            old = [row for row in self._old if row[0] not in self._new]
-            new = [row for rows in self._new.values() for row in rows]
-            write_atomic(self.path, _encoded([_HEADER, *old, *new]), durable=False)
+        """Remove rows of other runs, earlier or beside this one, for the images of this run."""
+        new = [row for rows in self._new.values() for row in rows]
+        content = _encoded([_HEADER, *(row for row in self._read() if row[0] not in self._new), *new])
+        if not self.path.exists() or self.path.read_bytes() != content:
+            write_atomic(self.path, content, durable=False)
+
+    def _read(self) -> list[list[str]]:
+        """The whole rows of the file."""
+        text = self.path.read_bytes().decode(errors="replace") if self.path.exists() else ""
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        if rows and tuple(rows[0]) not in (_HEADER, _OLD_HEADER):
+            raise ValueError(f"{self.path}: is not a table that craft wrote; give another folder")
+        return [[*row, ""][: len(_HEADER)] for row in rows[1:] if len(row) == len(rows[0])]
 
 
 def _encoded(rows: Iterable[Sequence[Any]]) -> bytes:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue().encode(errors="backslashreplace")
+    return _escaped(buffer.getvalue()).encode()
+
+
+def _escaped(text: str) -> str:
+    """Text as it is read back, with bytes of names that are not UTF-8 as escapes."""
+    return text.encode(errors="backslashreplace").decode()

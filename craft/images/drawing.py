@@ -153,11 +153,12 @@ def encode_image(image: NDArray[np.uint8], *, ending: str = ".jpg", quality: int
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8], *, quality: int = 90) -> Path:
-    """Write a .jpg, .png or .webp file, complete or not at all; ValueError if it is another or cannot be written."""
+    """Write a .jpg, .png or .webp file, complete or not at all; ValueError if it is another."""
     try:
-        return write_atomic(path, encode_image(image, ending=Path(path).suffix, quality=quality), durable=False)
-    except (cv2.error, OSError):
-        raise ValueError(f"{path}: cannot be written; name a .png or .jpg file in a folder that exists") from None
+        content = encode_image(image, ending=Path(path).suffix, quality=quality)
+    except cv2.error:
+        raise ValueError(f"{path}: has no ending of an image; name a .png or .jpg file") from None
+    return write_atomic(path, content, durable=False)
 
 
 def line_thickness(image: NDArray[np.uint8]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from craft.detection.export import clip_to_image, detect_paths
 from craft.detection.image_search import find_images
 from craft.detection.result_formats import icdar_text
 from craft.detection.result_names import result_names
+from craft.detection.result_table import ResultTable
 from craft.evaluation.result_files import read_results
 from tests.detection.test_detector import BrightIsText, box_image
 
@@ -273,6 +275,47 @@ def test_a_second_run_keeps_the_rows_of_other_images_and_says_what_it_replaces(t
     rows = list(csv.DictReader((tmp_path / "out" / "detections.csv").open()))
     assert [row["image"] for row in rows] == [str(second), str(first)]
     assert [remark.what for remark in run.remarks] == ["results of 1 images from an earlier run were replaced"]
+
+
+def test_a_disk_that_is_full_ends_a_run_at_its_first_drawing(tmp_path, monkeypatch):
+    images = [save(tmp_path / f"{number}.png") for number in range(8)]
+
+    def full(path, content, durable):
+        if path.name.endswith(".drawn.jpg"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("craft.images.drawing.write_atomic", full)
+
+    with pytest.raises(OSError, match="No space left on device"):
+        detect_paths(detector(), images, tmp_path / "out", draw=True, progress=False)
+
+
+def test_a_table_that_is_removed_in_the_middle_begins_again_with_its_header(tmp_path):
+    table = ResultTable(tmp_path / "detections.csv")
+    table.path.unlink()
+
+    table.add("a.png", [["a.png", *("1" for _ in range(10)), ""]])
+
+    assert [row["image"] for row in csv.DictReader(table.path.open())] == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "caf\udce9.png", "two\r\nlines.png"])
+def test_runs_beside_each_other_leave_one_row_for_each_word(tmp_path, name):
+    row, other = ["image", *("1" for _ in range(10)), ""], ["other", *("1" for _ in range(10)), ""]
+    tables = [ResultTable(tmp_path / "detections.csv") for _ in range(2)]
+
+    for table in tables:
+        table.add(name, [[name, *row[1:]]])
+    tables[0].add("other", [other])
+    for table in tables:
+        table.close()
+
+    for _ in range(2):
+        rows = list(csv.reader((tmp_path / "detections.csv").open(newline="")))[1:]
+        assert sorted(row[0] for row in rows) == sorted([name.encode(errors="backslashreplace").decode(), "other"])
+        again = ResultTable(tmp_path / "detections.csv")
+        again.add(name, [[name, *row[1:]]])
+        again.close()
 
 
 def test_results_of_another_image_of_that_name_are_not_replaced(tmp_path):

@@ -131,6 +131,6 @@ def test_files_are_read_back_as_written(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.doc", "a"])
 def test_a_path_that_cannot_be_written_is_named(tmp_path, name):
-    with pytest.raises(ValueError, match=r"a(.doc)?: cannot be written; name a .png or .jpg file"):
+    with pytest.raises(ValueError, match=r"a(.doc)?: has no ending of an image; name a .png or .jpg file"):
         write_image(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
