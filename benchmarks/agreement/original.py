@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
-from craft.detection.network_input import load_image
+from craft.images.image_like import load_image
 from craft.models.craft import CRAFT
 from craft.models.inference import normalise_images
 from craft.models.refiner import read_refiner

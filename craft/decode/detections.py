@@ -21,6 +21,7 @@ from craft.images.drawing import (
     fit_long_side,
     line_thickness,
 )
+from craft.images.image_like import ImageLike, load_image
 from craft.images.reader import read_image
 
 SCHEMA = {"schema": "craft-detections", "version": 2}
@@ -86,7 +87,11 @@ class Detections:
                 self.polygons_xy[chosen] if self.polygons_xy else None,
                 self.character_quads_xy[chosen] if self.character_quads_xy else None,
             )
-        kept = np.arange(len(self))[np.asarray(chosen, np.intp) if isinstance(chosen, list) else chosen]
+        kept = np.arange(len(self))[slice(0) if isinstance(chosen, list) and not chosen else chosen]
+        if kept.ndim != 1:
+            raise IndexError(
+                f"words are chosen by a number, a slice, a list or an array of one dimension, not {chosen!r}"
+            )
         return replace(
             self,
             quads_xy=self.quads_xy[kept],
@@ -161,14 +166,15 @@ class Detections:
             rows.append({name: word[name] for name in ("score", "raw_score", "line", "block")} | corners)
         return pandas.DataFrame(rows, columns=["score", "raw_score", "line", "block", *names])
 
-    def draw(self, image: NDArray[np.uint8], *, scores: bool = False) -> NDArray[np.uint8]:
-        """Draw the words over a copy of their image (H, W, 3) uint8, RGB.
+    def draw(self, image: ImageLike, *, scores: bool = False) -> NDArray[np.uint8]:
+        """Draw the words over a copy of their image, in any form that `Detector.detect` takes; (H, W, 3) uint8, RGB.
 
         Characters come first, then polygons, or quads where there are none, then the scores if asked for.
         """
-        thin = max(1, line_thickness(image) // 2)
+        pixels = load_image(image)
+        thin = max(1, line_thickness(pixels) // 2)
         characters = [quad for quads in self.character_quads_xy for quad in quads]
-        drawn = draw_polygons(image, characters, colour=CHARACTER_COLOUR, thickness=thin)
+        drawn = draw_polygons(pixels, characters, colour=CHARACTER_COLOUR, thickness=thin)
         if self.polygons_xy:
             drawn = draw_polygons(drawn, self.polygons_xy, colour=POLYGON_COLOUR, thickness=thin, edged=True)
         else:
@@ -176,10 +182,10 @@ class Detections:
         return draw_scores(drawn, self.quads_xy, self.scores) if scores else drawn
 
     def _repr_png_(self) -> bytes:
-        """The drawing that a notebook shows: over the image if it was given as a path, else over white."""
-        if self.image_path:
+        """The drawing that a notebook shows: over the image if it was given as a path and is still there, else over white."""
+        try:
             image = read_image(self.image_path)
-        else:
+        except ValueError:
             far = self.quads_xy.reshape(-1, 2).max(axis=0, initial=31)
             size_hw = self.size_hw or (int(far[1]) + 1, int(far[0]) + 1)
             image = np.full((*size_hw, 3), 255, np.uint8)

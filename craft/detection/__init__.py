@@ -5,7 +5,7 @@ A file imports only from files above it:
     failures          Drawings of the scenes with the most missed words and false alarms. No torch.
     scene_grid        One scene decoded and scored at every combination of thresholds. No torch.
     decode            The decoder under its former path.
-    network_input     Images of any kind as RGB arrays, resized and padded for the network.
+    network_input     Images resized and padded for the network.
     sizing            Sizing by content: when to search an image once more, and words from both passes. No torch.
     tiling            Images larger than a device can hold, scored tile by tile.
     scored_image      Images after the network: sized, scored in batches of one padded size or in tiles.

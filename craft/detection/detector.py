@@ -20,10 +20,10 @@ from craft.decode.detections import Detections, join
 from craft.decode.words import words_from_maps
 from craft.detection import sizing
 from craft.detection.network_files import read_network
-from craft.detection.network_input import ImageLike, load_image
 from craft.detection.scored_image import ScoredImage, score_images
 from craft.detection.tiling import MARGIN
 from craft.evaluation.calibration import calibrate
+from craft.images.image_like import ImageLike, load_image
 from craft.memory import bound_memory_of_sizes
 from craft.models.exported import ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
@@ -99,8 +99,6 @@ class Detector:
         Args:
             path: weights in any readable format, or a name: "small", "mlt". Files in the original format carry no settings:
                 they get the original's pixel rule, and keep the padding in the maps. Or a file of `craft export`.
-            device: as in `Detector`.
-            precision: as in `Detector`.
             backend: "auto" (by the file's ending), "torch", "onnx" or "openvino".
             refiner: a LinkRefiner in a file, whose links join the words of a line: the detector then finds lines.
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.
@@ -144,7 +142,7 @@ class Detector:
         """Find the words of one image.
 
         Args:
-            image: (H, W, 3) or (H, W) uint8, RGB or grey; a Pillow image; or a path.
+            image: a path, a Pillow image, bytes or an array, as in `load_image`.
             polygons: fill in `Detections.polygons_xy`.
             characters: fill in `Detections.character_quads_xy`.
             progress: show the progress of an image that is scored in tiles on standard error.
@@ -166,8 +164,6 @@ class Detector:
         Args:
             images: as in `detect`, of any sizes; read `batch_size` at a time.
             batch_size: most images in memory and in one pass of the network.
-            polygons: as in `detect`.
-            characters: as in `detect`.
 
         Yields:
             The words of each image, in order.
@@ -177,6 +173,8 @@ class Detector:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; at least one image goes through the network")
+        if isinstance(images, str | Path):
+            raise ValueError("images is a single image; pass a list, or call detect")
         remaining = iter(images)
         while window := list(islice(remaining, batch_size)):
             pixels = [load_image(image) for image in window]

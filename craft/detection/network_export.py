@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from craft.atomic_files import write_atomic
 from craft.config import DetectionSettings
-from craft.detection.network_input import load_image, network_size, resize_and_pad
+from craft.detection.network_input import network_size, resize_and_pad
+from craft.images.image_like import load_image
 from craft.models.exported import EXPORT_ENDINGS, METADATA_KEY, ExportedNetwork, is_exported
 from craft.models.freezing import freeze_batch_norm
 from craft.models.inference import normalise_images, score_pixels

@@ -27,14 +27,15 @@ def test_words_are_reached_by_index_slice_mask_and_iteration():
     assert [word.score for word in found] == pytest.approx([0.9, 0.5])
     assert found[-1].raw_score == pytest.approx(0.4)
     np.testing.assert_array_equal(found[0].polygon_xy, found.quads_xy[0])
-    for fewer in (found[1:], found[found.scores < 0.6], found[[1]], found[np.array([1])]):
+    for fewer in (found[1:], found[found.scores < 0.6], found[[1]], found[np.array([1])], found[[False, True]]):
         assert len(fewer) == len(fewer.polygons_xy) == len(fewer.character_quads_xy) == 1
         assert fewer.raw_scores.tolist() == found.raw_scores[1:].tolist()
         np.testing.assert_array_equal(fewer.quads_xy, found.quads_xy[1:])
         np.testing.assert_array_equal(fewer.polygons_xy, found.polygons_xy[1:])
     assert len(found[[]]) == 0
-    with pytest.raises(IndexError):
-        found[2]
+    for wrong in (2, [2], [True], None, np.True_, 0.5, "1"):
+        with pytest.raises(IndexError):
+            found[wrong]
 
 
 def test_filters_keep_words_by_score_and_size():
@@ -74,6 +75,25 @@ def test_a_notebook_gets_a_drawing_with_or_without_the_image(tmp_path):
     assert grey.getpixel((110, 30)) == (128, 128, 128)
     assert white.getpixel((110, 30)) == (255, 255, 255)
     assert Image.open(io.BytesIO(two_words(size_hw=None)[[]]._repr_png_())).size == (32, 32)
+
+
+def test_a_notebook_gets_a_drawing_where_the_image_is_gone(tmp_path):
+    gone = two_words(image_path=str(tmp_path / "gone.png"))
+
+    assert gone._repr_png_() == two_words()._repr_png_()
+
+
+def test_words_are_drawn_over_an_image_in_any_form(tmp_path):
+    image = Image.new("L", (120, 40), 128)
+    image.save(tmp_path / "a.png")
+
+    drawings = [two_words().draw(form) for form in (tmp_path / "a.png", image, np.full((40, 120), 128, np.uint8))]
+
+    assert [drawn.shape for drawn in drawings] == [(40, 120, 3)] * 3
+    assert (drawings[0] == drawings[1]).all()
+    assert (drawings[0] == drawings[2]).all()
+    with pytest.raises(ValueError, match="image has the type float64; pass uint8"):
+        two_words().draw(np.zeros((40, 120, 3)))
 
 
 def test_a_table_without_pandas_is_refused_in_one_sentence(monkeypatch):

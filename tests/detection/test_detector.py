@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import nn
 from craft.config import DetectionSettings
 from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
-from craft.detection.network_input import load_image, network_size, resize_and_pad, source_scale
+from craft.detection.network_input import network_size, resize_and_pad, source_scale
+from craft.images.image_like import load_image
 from craft.models.craft import CRAFT
 from craft.models.weights import save_original, save_safetensors
 
@@ -187,6 +189,38 @@ def test_transparency_of_arrays_is_laid_on_white_and_grey_may_have_a_channel():
 
     assert (load_image(clear) == 255).all()
     np.testing.assert_array_equal(load_image(np.full((4, 5, 1), 7, np.uint8)), np.full((4, 5, 3), 7, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (io.BytesIO(b"x"), "image is a BytesIO; pass a path, the bytes of a file"),
+        (["a.png"], "image is a list; pass a path"),
+        (3, "image is a int; pass a path"),
+        (None, "image is None, which cv2.imread returns"),
+        (Image.new("RGB", (0, 5)), r"image has the shape \(5, 0, 3\).*not empty"),
+        (np.zeros((4, 5, 3), np.float32), "image has the type float32; pass uint8"),
+        (np.zeros((1, 4, 5, 3), np.uint8), r"image has the shape \(1, 4, 5, 3\)"),
+        (memoryview(b"no image"), "is not an image"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_sentence(image, said):
+    with pytest.raises(ValueError, match=said):
+        load_image(image)
+
+
+def test_a_pillow_image_whose_file_is_cut_short_is_named_when_its_pixels_are_read(tmp_path):
+    Image.fromarray(box_image()).save(tmp_path / "a.png")
+    path = tmp_path / "cut.png"
+    path.write_bytes((tmp_path / "a.png").read_bytes()[:-200])
+
+    with Image.open(path) as image, pytest.raises(ValueError, match=r"cut.png: cannot be read as an image"):
+        load_image(image)
+
+
+def test_a_single_path_in_place_of_a_list_is_refused():
+    with pytest.raises(ValueError, match="images is a single image; pass a list"):
+        next(detector().detect_many("photo.jpg"))
 
 
 def test_a_strip_is_not_shrunk_for_its_length():
