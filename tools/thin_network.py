@@ -19,7 +19,7 @@ from torch import Tensor
 from craft.cli.arguments import WEIGHTS_HELP, add_dataset_arguments, dataset_settings, output_file, user_path
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.datasets.scene_source import read_scene_image
 from craft.models.weights import build_model, read_weights, save_safetensors
 from craft.targets.characters import with_characters

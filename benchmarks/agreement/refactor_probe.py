@@ -52,8 +52,16 @@ NAMES = {
     "word_boxes": ["craft.region.roi_labels:word_boxes", "craft.targets.rois:word_boxes"],
     "label_rois": ["craft.region.roi_labels:label_rois", "craft.targets.rois:label_rois"],
     "label_anchors": ["craft.region.roi_labels:label_anchors", "craft.targets.rois:label_anchors"],
-    "jittered_boxes": ["craft.region.static_proposals:jittered_boxes", "craft.targets.proposals:jittered_boxes"],
-    "grid_boxes": ["craft.region.static_proposals:grid_boxes", "craft.targets.proposals:grid_boxes"],
+    "jittered_boxes": [
+        "craft.region.proposals:jittered_boxes",
+        "craft.region.static_proposals:jittered_boxes",
+        "craft.targets.proposals:jittered_boxes",
+    ],
+    "grid_boxes": [
+        "craft.region.proposals:grid_boxes",
+        "craft.region.static_proposals:grid_boxes",
+        "craft.targets.proposals:grid_boxes",
+    ],
     "split_map": [
         "craft.teacher.splitter:split_map",
         "craft.teacher.splitting:split_map",

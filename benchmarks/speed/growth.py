@@ -30,8 +30,8 @@ import torch
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.batch import Batch
 from craft.datasets.loader import build_loader
-from craft.datasets.packed_labels import PackedScenes
 from craft.datasets.reading import read_dataset
+from craft.datasets.scene_source import PackedScenes
 from craft.scene import Scene
 from craft.targets.characters import with_characters
 

@@ -42,7 +42,7 @@ from timing import describe, ratios, time_in_turn
 from torch import nn
 
 from craft.config import DatasetSettings
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.images.reader import read_image
 from craft.models.device import choose_device, computes_bf16
 from craft.models.weights import build_model, read_weights

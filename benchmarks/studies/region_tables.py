@@ -29,7 +29,7 @@ from region_heads import HeadVariant, text_scores, train_head
 
 from craft.config import Config, DatasetSettings, validate_config
 from craft.config_files import read_yaml
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.studies.statistics import detectable_difference, estimate, holm, p_value, paired_difference
 
 ALONE = "maps-alone"

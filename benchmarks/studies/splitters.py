@@ -31,7 +31,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from craft.config import DatasetSettings, Splitter
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.geometry import polygon_iou, quad_sides, transform_points
 from craft.images.drawing import draw_polygons, overlay_map
 from craft.images.reader import read_image

@@ -178,10 +178,9 @@ def add_synth(verbs: argparse._SubParsersAction) -> None:
 
 def _synth(options: argparse.Namespace) -> int:
     from craft.memory import keep_freed_memory
-    from craft.synth.contact_sheet import write_contact_sheet
     from craft.synth.presets import preset
     from craft.synth.source import missing_scripts_remark
-    from craft.synth.writer import write_dataset
+    from craft.synth.writer import write_contact_sheet, write_dataset
 
     keep_freed_memory()  # this process may be the one that renders
     if options.out is None and options.sheet is None:

@@ -131,7 +131,7 @@ def add_watch(verbs: argparse._SubParsersAction) -> None:
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from craft.training.watch import serve_report
+    from craft.training.report import serve_report
 
     serve_report(options.folder, host=options.host, port=options.port, echo=print)
     return 0

@@ -25,16 +25,12 @@ A file imports only from files above it:
     via            VGG Image Annotator.
     shards         Datasets packed into tar files and read in place.
     formats        The registry of label formats: one line per format.
-    remarks        Remarks on a whole dataset: nothing to learn in it, or quads that start at the wrong corner.
     reading        A dataset from its settings: labels read, image headers checked, problems gathered.
-    collection     One dataset to train on or to score: refused, or read without the scenes that have errors.
     check          What is in a labelled dataset and what is wrong with it, for `craft check`.
     suspicious     Labels that can be read but are probably wrong, each with the reason.
     check_page     One HTML page of `craft check`: problems, distributions, and suspicious labels as a contact sheet.
     label_converter  Writes the labels of a dataset in another format, and counts what is lost.
     shard_writer   Packs a labelled dataset into tar shards, completely or not at all.
-    packed_labels  Labels of many scenes in a few arrays that loader processes share.
-    noise          Sensor noise from normal numbers that are drawn once and read from random positions.
     order          Which scene comes when: a weighted mix of datasets from (seed, epoch, position) alone.
     warp           Pixels through a 3 x 3 matrix, with the image reduced first where it shrinks.
     colours        Random changes to a crop's pixels that move nothing: colour, grey, blur, noise, JPEG.

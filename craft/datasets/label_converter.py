@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from craft.config import DatasetSettings
-from craft.datasets.collection import good_scenes
 from craft.datasets.formats import FORMATS
 from craft.datasets.label_format import LabelWriter, SceneToWrite
+from craft.datasets.reading import good_scenes
 from craft.geometry import bounding_boxes, quad_around
 from craft.images.reader import image_size
 from craft.images.tar_members import parse_member

@@ -1,21 +1,56 @@
-"""A labelled dataset from its settings: its labels read, its images' headers checked, its problems gathered."""
+"""A labelled dataset from its settings: its labels read, its images' headers checked, its problems gathered; and the
+dataset refused for them, or read without the scenes that have errors. No torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from craft.config import DatasetSettings
 from craft.datasets.file_pairs import is_in_range, is_note, label_name, list_files, natural_key
 from craft.datasets.formats import FORMATS, format_of
+from craft.datasets.jsonlines import is_generated
 from craft.datasets.labels import DatasetReading, join_readings, words_outside
-from craft.datasets.remarks import remarks_on
 from craft.errors import Problem, list_problems
+from craft.geometry import quad_sides
 from craft.images.reader import image_size, read_image
 from craft.scene import Scene
+
+_LONG_TEXT = 3  # characters; fewer are often taller than wide
+_LEAST_SHARE = 0.1  # of a dataset's long words
+
+
+def remarks_on(scenes: Sequence[Scene], *, where: str) -> list[Problem]:
+    """Remark on what makes every scene of a dataset useless, though no label is wrong by itself."""
+    words = [word for scene in scenes for word in scene.words]
+    remarks = []
+    if scenes and all(word.dont_care for word in words):
+        found = f"all {len(words):,} are don't care" if words else "there are none"
+        what = f"no word can be read: {found}"
+        remedy = "there is nothing to learn from it; add transcriptions to its labels"
+        if any(word.untranscribed for word in words):
+            remedy += ", or let a network count the characters: craft label --boxes-only"
+        remarks.append(Problem(what, remedy, where=where, fatal=False))
+    long = [word for word in words if len(word.text or "") >= _LONG_TEXT and len(word.polygon_xy) == 4]
+    if not long:
+        return remarks
+    quads = np.stack([word.polygon_xy for word in long])  # (N, 4, 2)
+    widths, heights = quad_sides(quads)
+    along = (quads[:, 1] - quads[:, 0]) + (quads[:, 2] - quads[:, 3])
+    turned = (2 * widths < heights) & (np.abs(along[:, 1]) > np.abs(along[:, 0]))
+    if turned.sum() > _LEAST_SHARE * len(long):
+        first = long[int(np.argmax(turned))]
+        what = f"{turned.sum():,} of {len(long):,} words are read along their short side, such as {first.text!r}"
+        remedy = "let each quad start at the top-left corner of its text and run clockwise"
+        remarks.append(Problem(what, remedy, where=first.source or where, fatal=False))
+    return remarks
+
 
 _THREADS = 8
 _IMAGES_AT_ONCE = 4096
@@ -106,3 +141,54 @@ def _size_or_problem(scene: Scene, *, decode: bool) -> tuple[int, int] | Problem
         return image_size(scene.image_path)
     except Problem as problem:
         return problem.at(scene.image_path)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedScenes:
+    """One dataset's scenes and its share in the mix."""
+
+    scenes: Sequence[Scene]  # scenes without errors, with character quads
+    weight: float  # share relative to the other datasets
+    as_read: tuple[Scene, ...] = ()  # the same, with characters from labels alone; none if scenes are read on the fly
+
+
+def good_scenes(
+    settings: DatasetSettings, *, skip_errors: bool, remedy: str, decode: bool = False
+) -> tuple[tuple[Scene, ...], int]:
+    """Read a dataset's scenes without errors, and count the others.
+
+    `decode` reads every image's pixels to find errors, not its header and end alone. Raises ValueError if there are errors
+    and `skip_errors` is False, with the `remedy`, or no scene is left.
+    """
+    path = settings.path
+    reading = read_dataset(settings, decode=decode)
+    if (errors := reading.errors) and not skip_errors:
+        heading = f"{path}: {len(errors)} errors; fix them, or {remedy}"
+        raise ValueError(list_problems(heading, errors, see=f"craft check {path}"))
+    if not reading.good_scenes:
+        raise ValueError(f"{path}: no scene to read; check path, format and numbers, or run: craft check {path}")
+    return reading.good_scenes, len(reading.bad_scenes)
+
+
+def read_scenes(
+    settings: DatasetSettings, *, on_error: str, echo: Callable[[str], None], decode: bool = False
+) -> list[Scene]:
+    """Read one dataset, refusing it or leaving scenes out where its labels or images have errors.
+
+    Raises ValueError as `good_scenes` does; `on_error` is "fail" or "skip".
+    """
+    path, skips = settings.path, on_error != "fail"
+    scenes, num_bad = good_scenes(settings, skip_errors=skips, remedy="set data.on_error: skip", decode=decode)
+    words = [word for scene in scenes for word in scene.words]
+    ignored = sum(word.dont_care for word in words)
+    known = sum(word.character_quads_xy is not None and not word.dont_care for word in words)
+    skipped = f", {num_bad} scenes skipped for errors" if num_bad else ""
+    counts = f"{len(scenes):,} scenes, {len(words):,} words ({ignored:,} don't care, {known:,} with characters)"
+    echo(f"{path}: {counts}{skipped}")
+    if words and ignored == len(words):
+        echo(f"{path}: no word can be read, so only its background and don't-care masks count")
+    if not known and settings.format is not None and is_generated(Path(path)):
+        echo(
+            f"{path}: scenes.jsonl has every character, which {settings.format} leaves out; remove `format` to use them"
+        )
+    return list(scenes)

@@ -13,8 +13,7 @@ from torch.utils.data import Dataset
 from craft.config import AugmentSettings, OnError
 from craft.datasets.augment import make_sample
 from craft.datasets.order import IN_ORDER_PER_EPOCH, epoch_order, sample_seed
-from craft.datasets.packed_labels import PackedScenes
-from craft.datasets.scene_source import SceneSource
+from craft.datasets.scene_source import PackedScenes, SceneSource
 from craft.errors import Problem, refuse_device
 from craft.images.reader import EncodedImage
 from craft.images.tar_members import parse_member, read_member

@@ -17,8 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from craft.config import DatasetSettings
-from craft.datasets.collection import good_scenes
 from craft.datasets.jsonlines import line_of_scene
+from craft.datasets.reading import good_scenes
 from craft.datasets.shards import COLUMNS, SCENE_INDEX, SHARD_LIST, VERSION
 from craft.images.reader import image_bytes
 from craft.scene import Scene

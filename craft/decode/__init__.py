@@ -3,7 +3,6 @@
 A file imports only from files above it:
 
     components       Connected components of thresholded score maps, as runs of pixels.
-    component_boxes  Boxes around components at several thresholds, as proposals for the region head.
     rectangles       Minimum-area rectangles around dilated components, as the original draws them.
     decode           Words in map indices: the original's steps, the same boxes for the same maps.
     polygons         Polygons along the centre line of decoded words, and their characters.

@@ -5,11 +5,13 @@ A run is a stretch of neighbouring map pixels in one row whose region or affinit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.geometry import MAP_STRIDE
 from craft.kernels import njit
 
 # Columns of the integer table of runs. Plain numbers, since numba compiles them faster than a record type.
@@ -198,3 +200,31 @@ def _sum_up(runs, values, component, areas, boxes_xyxy, peaks, sums, num_text):
         boxes_xyxy[index, 1] = min(boxes_xyxy[index, 1], runs[run, ROW])
         boxes_xyxy[index, 2] = max(boxes_xyxy[index, 2], runs[run, STOP])
         boxes_xyxy[index, 3] = max(boxes_xyxy[index, 3], runs[run, ROW] + 1)
+
+
+def component_boxes(
+    region: NDArray[np.float32], affinity: NDArray[np.float32], *, thresholds: Sequence[float], count: int
+) -> NDArray[np.float32]:
+    """Put boxes around the components of (region > t) or (affinity > t) in maps (H, W), for several t.
+
+    Boxes are widened as decoding widens words, since a map falls off before the character ends. The `count` with the
+    highest peaks are kept.
+
+    Returns:
+        (K, 4) float32, xyxy in network input pixels, clipped to the map; components under 10 map pixels are left out.
+    """
+    height, width = region.shape
+    boxes, peaks = [np.zeros((0, 4), dtype=np.float32)], [np.zeros(0, dtype=np.float32)]
+    region, affinity = np.ascontiguousarray(region), np.ascontiguousarray(affinity)
+    for threshold in thresholds:
+        found = find_components(region, affinity, low_text=threshold, link_threshold=threshold)
+        kept = found.areas >= LEAST_AREA
+        corners = found.boxes_xyxy[kept].astype(np.float32)
+        sides = corners[:, 2:] - corners[:, :2]
+        reach = np.sqrt(found.areas[kept] * sides.min(axis=1, initial=np.inf) / np.maximum(sides.prod(axis=1), 1))
+        corners[:, :2] -= reach[:, None]
+        corners[:, 2:] += reach[:, None]
+        boxes.append(np.clip(corners, 0, (width, height, width, height)).astype(np.float32) * MAP_STRIDE)
+        peaks.append(found.peaks[kept])
+    order = np.argsort(-np.concatenate(peaks), kind="stable")[:count]
+    return np.concatenate(boxes)[order]

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from craft.atomic_files import open_atomic, shorten_name
 from craft.detection.detector import Detector
-from craft.models.digest import weights_digest
 from craft.models.exported import ExportedNetwork
+from craft.models.weights import weights_digest
 from craft.scene import Scene
 
 _SIZING = ("sizing", "magnify", "canvas", "long_side", "keep_padding")

@@ -3,7 +3,6 @@
 A file imports only from files above it:
 
     image_score        The score of one image: matches, precision, recall, and what it adds to a dataset's totals.
-    precision_recall   Average precision of detections ranked by score.
     iou                The IoU protocol of ICDAR 2015, 2017 and 2019.
     deteval            The DetEval protocol of ICDAR 2013.
     pseudo_characters  Where a word's characters should be, and how words and detections lie on each other.

@@ -10,8 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, score_matches
-from craft.evaluation.precision_recall import average_precision
+from craft.evaluation.image_score import ImageScore, Match, average_precision, dont_care_flags, score_matches
 from craft.geometry import bounding_boxes
 
 MOST_PAIRS = 100_000  # words times detections that are compared at once: 0.8 MB an array

@@ -9,8 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, score_matches
-from craft.evaluation.precision_recall import average_precision
+from craft.evaluation.image_score import ImageScore, Match, average_precision, dont_care_flags, score_matches
 from craft.geometry import shared_areas, valid_polygon
 
 GeometryArray = NDArray[np.object_]

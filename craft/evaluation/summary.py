@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.evaluation.image_score import ImageScore, harmonic_mean
-from craft.evaluation.precision_recall import dataset_average_precision
+from craft.evaluation.image_score import ImageScore, dataset_average_precision, harmonic_mean
 
 
 @dataclass(frozen=True, slots=True)

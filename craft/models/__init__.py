@@ -9,7 +9,6 @@ A file imports only from files above it:
     device            The device and the precision that the network runs in, and the memory it took there.
     inference         One way to run a network over images: normalise, channels last, autocast.
     fusing            Fuses batch norms and ReLUs into the convolutions before them, for networks that only score images.
-    digest            A short digest of weights, by which two runs show that theirs are equal.
     shipped           Weights that ship with the package, by name. No torch.
     exported          A network that `craft export` wrote, run by ONNX Runtime, OpenVINO or torch. No torch until it runs.
     storage           8-bit storage of weights, restored to float when read.

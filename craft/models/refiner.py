@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from craft.models.craft import CRAFT
-from craft.models.digest import weights_digest
-from craft.models.weights import Weights, load_into, read_weights
+from craft.models.weights import Weights, load_into, read_weights, weights_digest
 
 FEATURES = "decoder2"
 """The level that it reads, at the size of the maps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -239,3 +240,15 @@ def _misfit_message(report: LoadReport, weights: Weights, own: Mapping[str, Tens
 def _first_of(names: Iterable[str]) -> str:
     listed = list(names)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def weights_digest(model: nn.Module, *, leave_out: str | None = None) -> str:
+    """Digest a network's parameters and buffers, but for names that start with `leave_out`, as 16 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(model.state_dict().items()):
+        if leave_out is not None and name.startswith(leave_out):
+            continue
+        digest.update(name.encode())
+        values = tensor.detach().cpu().contiguous()
+        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

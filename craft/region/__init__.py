@@ -5,7 +5,6 @@ A file imports only from files above it:
     pass_times        How long parts of a step take, without making the host wait for the device.
     rescoring         Words from the maps, scored a second time by the region head; the only file that detection needs.
     roi_labels        Labels of RoIs and anchors: text, background or left out, and the word that each belongs to.
-    static_proposals  Proposals that need no network: jittered words and a dense grid.
     proposals         The RoIs of a batch from all sources, and the loss of the proposal network.
     loss              The head's loss over the RoIs that a sampler chose, with the passes that each sampler needs.
     meter             What the log says: losses, which RoIs were chosen, recall of the sources, times and memory.

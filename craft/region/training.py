@@ -10,8 +10,8 @@ from torch import Tensor
 
 from craft.config import Config, RegionSettings
 from craft.datasets.batch import Batch
-from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import build_loader
+from craft.datasets.reading import WeightedScenes
 from craft.distributed.processes import Processes
 from craft.models.craft import CRAFT
 from craft.models.device import choose_precision

@@ -16,8 +16,6 @@ A file imports only from files above it:
     kept_pixels      Which pixels a run's OHEM rule keeps, and where they lie, at several steps.
     viewer_data      The viewer's files of scenes and runs: images, targets, predictions, kept pixels and words.
     run              One run of a study, in a process of its own.
-    tasks            Runs that are still to be done, the command that does one, and how a run failed.
-    execute_ray      Does runs on a Ray cluster.
     execute          Does runs in this process, in processes of this machine, or on a Ray cluster.
     compare          `craft compare`: prepares a study's folder, does its runs, and writes its report.
 """

@@ -11,12 +11,11 @@ import yaml
 
 from craft.atomic_files import write_atomic
 from craft.config_files import read_yaml
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.models.device import choose_device
-from craft.studies.execute import default_jobs, execute
+from craft.studies.execute import Executor, Failure, Task, default_jobs, execute
 from craft.studies.report import write_report
 from craft.studies.study import DONE, Run, Study, resolve_datasets, run_config, study_runs, synth_folder
-from craft.studies.tasks import Executor, Failure, Task
 from craft.studies.viewer_data import write_scene_views
 from craft.synth.presets import preset
 from craft.synth.writer import write_dataset

@@ -1,22 +1,57 @@
-"""Runs in this process, in processes of this machine that get a GPU each, or on a Ray cluster."""
+"""Runs that are still to be done: in this process, in processes of this machine that get a GPU each, or on a Ray cluster."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
 
-from craft.studies.execute_ray import execute_on_ray
 from craft.studies.run import STOPPED, perform
-from craft.studies.study import DONE, read_study
-from craft.studies.tasks import Executor, Failure, Task, last_line
+from craft.studies.study import DONE, Run, read_study
+
+Executor = Literal["processes", "inline", "ray"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A run to do, for a number of optimizer steps."""
+
+    run: Run
+    steps: int
+
+    def command(self, out: Path) -> list[str]:
+        """Return the command of the process that does the run."""
+        arguments = [str(out), self.run.variant, str(self.run.seed), str(self.steps)]
+        return [sys.executable, "-m", "craft.studies.run", *arguments]
+
+    def log(self, out: Path) -> Path:
+        """Return the file that the process writes its output to."""
+        return self.run.folder(out) / "log.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that failed, and the last line that it printed."""
+
+    run: Run
+    reason: str
+
+
+def last_line(log: Path) -> str:
+    """Read the last line of a run's log that is not blank."""
+    lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
+    printed = [line.strip() for line in lines if line.strip()]
+    return printed[-1] if printed else "it ended without printing anything"
+
 
 _POLL_SECONDS = 0.5
 
@@ -135,3 +170,50 @@ def _last_step(task: Task, out: Path) -> int:
             except (ValueError, KeyError, TypeError):
                 continue  # cut off by the seek, or being written now
     return 0
+
+
+def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
+    """Do runs on Ray, each with one GPU where the cluster has any, and return those that failed.
+
+    Raises ValueError if Ray is not installed.
+
+    Args:
+        out: the study's folder, at the same path on every machine.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("--executor ray: Ray is not installed; pip install 'craft-ohem[ray]'") from None
+
+    ray.init(address=os.environ.get("RAY_ADDRESS"), ignore_reinit_error=True, log_to_driver=False)
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
+    threads = read_study(out).threads or 1
+
+    @ray.remote(num_gpus=gpus, num_cpus=threads, max_retries=2)
+    def do(command: list[str], log: str) -> int:
+        environment = dict(os.environ) | {"OMP_NUM_THREADS": str(threads)}
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as file:
+            # The run ends when its standard input closes: with this worker.
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, env=environment
+            )
+            return process.wait()
+
+    shared = out.resolve()
+    pending: dict[Any, Task] = {do.remote(task.command(shared), str(task.log(shared))): task for task in tasks}
+    failures = []
+    with tqdm(total=len(tasks), desc="compare on Ray", unit="run") as progress:
+        while pending:
+            (ready, *_), _ = ray.wait(list(pending), num_returns=1)
+            task = pending.pop(ready)
+            progress.update()
+            try:
+                failed = ray.get(ready) != 0
+                reason = last_line(task.log(shared)) if failed else ""
+            except ray.exceptions.RayError as error:
+                failed, reason = True, str(error).strip().splitlines()[-1]
+            if failed:
+                failures.append(Failure(task.run, reason))
+                progress.write(f"failed: {task.run.name}: {reason}")
+    return failures

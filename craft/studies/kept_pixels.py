@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from craft.config import Config
 from craft.datasets.batch import Batch
-from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import build_loader
+from craft.datasets.reading import WeightedScenes
 from craft.models.device import choose_device
 from craft.models.weights import build_model, read_weights
 from craft.ohem.loss import PixelLoss, pixel_loss

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from craft.atomic_files import write_atomic
 from craft.config import Config, Protocol
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.detection.detector import Detector
 from craft.detection.threshold_search import score_thresholds
 from craft.evaluation.thresholds import Thresholds

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from craft.atomic_files import open_atomic
-from craft.evaluation.image_score import ImageScore, harmonic_mean
-from craft.evaluation.precision_recall import average_precision
+from craft.evaluation.image_score import ImageScore, average_precision, harmonic_mean
 from craft.evaluation.thresholds import Thresholds
 
 MATCHED, DETECTIONS, WORDS = range(3)  # columns of GridScores.counts

@@ -18,7 +18,7 @@ from craft.atomic_files import write_atomic
 from craft.config import Config, DetectionSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.batch import collate
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.detection.detector import Detector
 from craft.detection.network_input import network_size, resize_and_pad
 from craft.detection.threshold_search import words_by_levels

@@ -26,6 +26,5 @@ A file imports only from files above it:
     full            The full preset: a background, hard negatives, text, occluders, a camera, and honest labels.
     render          One scene by preset, seed and index.
     source          Synthetic scenes rendered on the fly, for training. No torch.
-    contact_sheet   Contact sheets: many scenes in one image, with their labels.
     writer          Synthetic datasets on disk: the ICDAR2017 layout, the exact characters, and how they were made.
 """

@@ -1,4 +1,4 @@
-"""Synthetic datasets on disk: the ICDAR2017 layout, the exact characters beside it, and how they were made."""
+"""Synthetic datasets on disk, in the ICDAR2017 layout with exact characters and how they were made; contact sheets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from craft.datasets.formats import FORMATS, UNFINISHED
 from craft.datasets.jsonlines import is_generated, read_json_lines, write_scenes
 from craft.datasets.label_format import Match
 from craft.geometry import quad_around
-from craft.images.drawing import encode_image
+from craft.images.drawing import encode_image, fit_long_side, tile_images, write_image
 from craft.memory import keep_freed_memory
 from craft.scene import Scene, Word
 from craft.synth.fonts import font_pool, licences
@@ -30,7 +30,7 @@ from craft.synth.placement import letter_height
 from craft.synth.presets import GeneratorSettings, QuickstartSettings
 from craft.synth.quickstart import FONTS as QUICKSTART_FONTS
 from craft.synth.render import render_scene
-from craft.synth.rendered_scene import RenderedScene
+from craft.synth.rendered_scene import Image, RenderedScene
 from craft.synth.typeface import bundled_typeface
 
 FOLDERS = {
@@ -201,3 +201,33 @@ def _summary(tally: Tally, count: int) -> DatasetSummary:
         fonts=of("font"),
         heights=dict(sorted(heights.items(), key=lambda item: int(item[0].partition("-")[0]))),
     )
+
+
+WORD, CHARACTER, DONT_CARE = (0, 220, 0), (255, 220, 0), (255, 40, 40)
+_SIDE = 384  # longer side of a scene on the sheet, pixels
+
+
+def write_contact_sheet(
+    path: str | Path, *, settings: GeneratorSettings, count: int, seed: int, columns: int = 8
+) -> None:
+    """Render the first `count` scenes of a dataset and write them as one image, in the format of the ending of `path`.
+
+    Words are outlined green, characters yellow, don't-care words red. ValueError if it cannot be written.
+    """
+    tiles = [_tile(render_scene(settings, seed, index)) for index in range(count)]
+    write_image(path, tile_images(tiles, columns=columns), quality=95)
+
+
+def _tile(scene: RenderedScene) -> Image:
+    tile = fit_long_side(scene.image, _SIDE)
+    scale = _SIDE / max(scene.image.shape[:2])
+    for word in scene.words:
+        if not word.dont_care and word.character_quads_xy is not None:
+            _outline(tile, word.character_quads_xy * scale, CHARACTER)
+        _outline(tile, word.polygon_xy[None] * scale, DONT_CARE if word.dont_care else WORD)
+    return tile
+
+
+def _outline(tile: Image, polygons_xy: np.ndarray, colour: tuple[int, int, int]) -> None:
+    fixed = np.round(polygons_xy * 16).astype(np.int32)
+    cv2.polylines(tile, list(fixed), True, colour, 1, cv2.LINE_AA, 4)

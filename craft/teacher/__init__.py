@@ -3,7 +3,6 @@
 A file imports only from files above it:
 
     crop_kernels     Compiled arithmetic of word crops.
-    watershed        Splits a region map by watershed, as the paper does.
     character_spans  Finds the most likely characters of a word of known length in its region map.
     splitter         Splits a word's region map into characters by a splitter's name.
     word_crops       Crops words upright out of their scene, and sends characters back to the scene.

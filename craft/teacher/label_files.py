@@ -52,7 +52,7 @@ class Origin:
 
     craft: str  # version that wrote the file
     weights: str  # the teacher's file, or the step of the run whose moving average it was
-    weights_digest: str  # see `craft.models.digest`
+    weights_digest: str  # see `craft.models.weights`
     splitter: str
     height: int  # of the word crops, pixels
     words: int

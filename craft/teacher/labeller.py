@@ -16,20 +16,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from craft.config import DatasetSettings, Splitter
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.geometry import MAP_STRIDE, is_simple, polygon_to_strips
 from craft.models.device import choose_device, choose_precision
-from craft.models.digest import weights_digest
 from craft.models.fusing import fuse_layers
 from craft.models.inference import run_network
-from craft.models.weights import build_model, read_weights
+from craft.models.weights import build_model, read_weights, weights_digest
 from craft.scene import Scene, Word
 from craft.targets.characters import is_to_be_counted, num_missing_characters, split_evenly
 from craft.teacher.crop_batches import InlineExecutor, WordCrop, gather_batches
 from craft.teacher.crop_kernels import mean_sides
 from craft.teacher.label_files import LabelCounts, Origin, origin_of, write_labels
-from craft.teacher.splitter import LEAST_CONFIDENCE, split_map
-from craft.teacher.watershed import watershed_boxes
+from craft.teacher.splitter import LEAST_CONFIDENCE, split_map, watershed_boxes
 
 _USUAL_CHARACTER, _USUAL_WIDTH = "x", 0.5  # its width as a share of its word's height; for words that nobody can count
 _SCENES_AHEAD = 4  # read before they are needed, per worker

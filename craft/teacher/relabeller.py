@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 from craft.config import Config
-from craft.datasets.collection import WeightedScenes
+from craft.datasets.reading import WeightedScenes
 from craft.distributed.processes import Processes, gather_objects, share_buffers
 from craft.models.device import choose_precision
-from craft.models.digest import weights_digest
+from craft.models.weights import weights_digest
 from craft.scene import Scene
 from craft.targets.characters import with_characters
 from craft.teacher.label_files import LabelCounts, Origin, origin_of, read_labels, write_labels

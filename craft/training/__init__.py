@@ -3,20 +3,16 @@
 A file imports only from files above it:
 
     batch         The target maps of a batch, and a digest by which two runs show that they saw the same batch.
-    distillation  A teacher network's score maps of the training crops as targets.
     bench_report  The report of `craft bench`: a table for people and JSON for programs.
     checkpoint    Checkpoints: written atomically, read back bit for bit.
     datasets      The datasets that a configuration names, with characters, ready for the loader or for validation.
     finite_check  Stops a run whose loss is no longer finite, and saves the batch.
     meter         Sums over the steps between two log lines, kept on the device until the line is written.
     progress      The progress bar of a run, whose time left counts the validations to come.
-    loggers       Services that the numbers of a run also go to: TensorBoard, Weights & Biases, MLflow.
     run_log       What a run writes about itself: its environment and metrics.jsonl.
     report        The page of a run, report.html: curves, scores, maps, and the words found in fixed scenes.
-    watch         Serves the page of a run while it trains.
     schedule      The learning rate and OHEM ratio of a step, the optimizer, and the moving average.
     signals       Signals that end a run, recorded so that the loop can save a checkpoint and exit.
-    unreadable    Images that turn out to be unreadable during a run: passed over, counted and named.
     validation    Scores the network on whole scenes with the detector's decoder and the official protocol.
     preview       Images of what training sees, and of a model's maps.
     run_folder    The run folder: made once, resumed only with the settings it was made with.

@@ -22,7 +22,7 @@ from craft.models.device import choose_precision, computes_bf16
 from craft.region.training import RegionTraining
 from craft.training.batch import batch_targets
 from craft.training.bench_report import BenchReport, summarise_times
-from craft.training.datasets import read_training_datasets
+from craft.training.datasets import UnreadableImages, read_training_datasets
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
 from craft.training.run import training_batches
@@ -30,7 +30,6 @@ from craft.training.run_log import describe_environment
 from craft.training.schedule import learning_rate_at
 from craft.training.state import RunState, build_state
 from craft.training.step import maps_loss, train_step
-from craft.training.unreadable import UnreadableImages
 
 _WARM_UP = 3  # calls before timing: memory is laid out, algorithms are chosen, parts are compiled
 _BATCHES_KEPT = 4  # batches that the parts without loader cycle through

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from craft.config import DatasetSettings, DataSettings
-from craft.datasets.collection import WeightedScenes, read_scenes
+from craft.datasets.batch import Batch
 from craft.datasets.formats import format_of
+from craft.datasets.reading import WeightedScenes, read_scenes
 from craft.datasets.scene_source import JoinedScenes
 from craft.datasets.shards import open_shards
 from craft.errors import Problem
-from craft.models.digest import weights_digest
-from craft.models.weights import build_model, read_weights
+from craft.models.weights import build_model, read_weights, weights_digest
 from craft.scene import Scene
 from craft.synth.source import SyntheticScenes, synthetic_scenes
 from craft.targets.characters import with_characters
@@ -118,3 +118,32 @@ def _label_files(settings: DataSettings) -> tuple[str | None, ...]:
             "give one per dataset, in order, null where the dataset's labels have characters"
         )
     return characters.files
+
+
+class UnreadableImages:
+    """Counts images that were passed over and names each the first time, in the process that met it."""
+
+    def __init__(self, echo: Callable[[str], None]) -> None:
+        self._echo = echo
+        self._named: set[str] = set()
+        self.count = 0
+
+    def add(self, what: str) -> None:
+        """Count an image that was passed over; `what` names it and says what is wrong with it."""
+        self.count += 1
+        if what not in self._named:
+            self._named.add(what)
+            self._echo(f"skipped: {what}")
+
+    def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Pass batches on, and count the images that were passed over for each."""
+        for batch in batches:
+            for what in batch.unreadable:
+                self.add(what)
+            yield batch
+
+    def summary(self) -> str:
+        """One sentence for the end of the run; empty where every image could be read."""
+        if not self.count:
+            return ""
+        return f"{len(self._named)} images could not be read and were skipped {self.count} times in all"

@@ -17,7 +17,7 @@ from craft.atomic_files import shorten_name
 from craft.config import AugmentSettings, DatasetSettings
 from craft.datasets.augment import make_sample
 from craft.datasets.batch import Batch, collate
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.datasets.scene_dataset import SceneDataset
 from craft.datasets.scene_source import read_scene_image
 from craft.detection.detector import Detector

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from craft.config import DatasetSettings, OptimizerSettings
-from craft.datasets.collection import read_scenes
+from craft.datasets.reading import read_scenes
 from craft.datasets.scene_source import read_scene_image
 from craft.datasets.warp import warp_image
 from craft.geometry import MAP_STRIDE, transform_points

@@ -10,22 +10,20 @@ from tqdm import tqdm
 
 from craft.config import Config
 from craft.datasets.batch import Batch
-from craft.datasets.collection import WeightedScenes
 from craft.datasets.loader import build_loader
+from craft.datasets.reading import WeightedScenes
 from craft.distributed.processes import Processes, wait_for_all
-from craft.models.digest import weights_digest
+from craft.models.weights import weights_digest
 from craft.region.training import RegionTraining
 from craft.scene import Scene
 from craft.teacher.relabeller import Relabeller
 from craft.training.checkpoint import CHECKPOINT
-from craft.training.datasets import read_training_datasets, read_validation_scenes
+from craft.training.datasets import UnreadableImages, read_training_datasets, read_validation_scenes
 from craft.training.finite_check import FiniteWatch
-from craft.training.loggers import check_loggers
 from craft.training.meter import IntervalMeter
 from craft.training.run_folder import check_run_folder, open_run_folder
-from craft.training.run_log import RunLog
+from craft.training.run_log import RunLog, check_loggers
 from craft.training.state import RunState, build_state, restore_state
-from craft.training.unreadable import UnreadableImages
 
 
 @dataclass(slots=True)

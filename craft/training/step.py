@@ -1,9 +1,10 @@
-"""One step of training: load, forward, loss, backward, finite check, step."""
+"""One step of training: load, forward, loss, backward, finite check, step; with a teacher's maps as targets if asked for."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,12 +15,13 @@ from craft.config import Config
 from craft.datasets.batch import Batch
 from craft.distributed.processes import Processes
 from craft.models.device import choose_precision
+from craft.models.fusing import fuse_layers
 from craft.models.inference import run_network
+from craft.models.weights import build_model, read_weights
 from craft.ohem.loss import PixelLoss, pixel_loss
 from craft.region.training import RegionTraining
 from craft.targets.heatmaps import Targets
 from craft.training.batch import batch_targets
-from craft.training.distillation import teacher_targets
 from craft.training.finite_check import FiniteWatch
 from craft.training.meter import IntervalMeter
 from craft.training.schedule import mining_ratio_at
@@ -147,3 +149,26 @@ def _synchronised_only(network: nn.Module, *, last: bool) -> contextlib.Abstract
     if isinstance(network, DistributedDataParallel) and not last:
         return network.no_sync()
     return contextlib.nullcontext()
+
+
+def teacher_targets(images: Tensor, weights: str, *, precision: torch.dtype) -> Targets:
+    """Take a teacher's maps of (B, 3, H, W) uint8 RGB crops, clipped to 0 to 1, as targets that are trusted everywhere.
+
+    There is no don't-care area: the teacher also finds text that nobody labelled. Raises ValueError if the weights
+    cannot be read.
+
+    Args:
+        weights: the teacher, a file or a name; read once per process and device.
+        precision: what the teacher computes in, torch.float32 or torch.bfloat16.
+    """
+    with torch.inference_mode():
+        maps, _ = run_network(_teacher(weights, images.device), images, precision=precision)
+        maps = maps.to(torch.float32, memory_format=torch.contiguous_format).clamp(0, 1)
+    return Targets(maps=maps.clone(), confidence=torch.ones_like(maps))  # cloned out of inference mode for autograd
+
+
+@lru_cache(maxsize=1)
+def _teacher(weights: str, device: torch.device) -> nn.Module:
+    model = build_model(read_weights(weights)).eval().requires_grad_(False)
+    fuse_layers(model)
+    return model.to(device).to(memory_format=torch.channels_last)

@@ -14,8 +14,8 @@ from craft.distributed.processes import Processes
 from craft.models import shipped
 from craft.models.shipped import PACKAGED, find_weights
 from craft.models.weights import read_weights
-from craft.training.distillation import teacher_targets
 from craft.training.state import build_state
+from craft.training.step import teacher_targets
 from tests.networks import lively_network
 
 FOLDER = "ch8_training_images_1"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from craft.datasets.noise import add_noise
+from craft.datasets.colours import add_noise
 
 GREY = np.full((256, 320, 3), 128, dtype=np.uint8)
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from craft.datasets.packed_labels import PackedScenes
+from craft.datasets.scene_source import PackedScenes
 from craft.scene import Scene, Word
 
 

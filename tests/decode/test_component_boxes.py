@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from craft.decode.component_boxes import component_boxes
+from craft.decode.components import component_boxes
 
 
 def test_boxes_are_around_components_in_input_pixels_widened_as_decoding_does():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from craft.cli.command import main
+from craft.evaluation.image_score import average_precision
 from craft.evaluation.iou import evaluate_image
-from craft.evaluation.precision_recall import average_precision
 from craft.evaluation.summary import summarise
 
 

@@ -13,9 +13,8 @@ from craft.models.region_head import RegionArchitecture, RegionHead
 from craft.ohem.region import hardest_rois, sample_rois
 from craft.region.loss import head_loss, roi_losses, text_losses
 from craft.region.pass_times import PassTimes
-from craft.region.proposals import label_proposals
+from craft.region.proposals import grid_boxes, jittered_boxes, label_proposals
 from craft.region.roi_labels import WordBoxes
-from craft.region.static_proposals import grid_boxes, jittered_boxes
 
 CPU = torch.device("cpu")
 WIDTH = 0.0625

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from craft.region.static_proposals import LEAST_SIDE, clip_boxes, grid_boxes, jittered_boxes
+from craft.region.proposals import LEAST_SIDE, clip_boxes, grid_boxes, jittered_boxes
 
 SIZE_HW = (200, 300)
 

@@ -1,9 +1,8 @@
 import pytest
 
 from craft.studies.compare import compare
-from craft.studies.execute import default_jobs
+from craft.studies.execute import default_jobs, last_line
 from craft.studies.study import load_study
-from craft.studies.tasks import last_line
 
 
 def small(path, *more):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from craft.config import validate_config
-from craft.datasets.collection import WeightedScenes
+from craft.datasets.reading import WeightedScenes
 from craft.models.craft import CRAFT
 from craft.models.weights import save_safetensors
 from craft.scene import Scene, Word

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import pytest
 
-from craft.synth.contact_sheet import write_contact_sheet
 from craft.synth.presets import preset
+from craft.synth.writer import write_contact_sheet
 
 
 def test_a_contact_sheet_is_written_and_a_bad_path_refused(tmp_path):

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from craft.config import DatasetSettings
-from craft.datasets.collection import read_scenes
-from craft.datasets.reading import read_dataset
+from craft.datasets.reading import read_dataset, read_scenes
 from craft.synth import writer
 from craft.synth.fonts import FontPool, missing_fonts_remark
 from craft.synth.presets import FullSettings, preset

@@ -8,8 +8,8 @@ import pytest
 
 from craft.cli.command import main
 from craft.config import DatasetSettings, validate_config
-from craft.datasets.collection import read_scenes
 from craft.datasets.jsonlines import write_scenes
+from craft.datasets.reading import read_scenes
 from craft.models.weights import save_safetensors
 from craft.teacher.label_files import read_labels
 from craft.training.datasets import read_training_datasets

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from craft.teacher.character_spans import best_spans, count_peaks, target_table
-from craft.teacher.splitter import count_confidence, split_map
-from craft.teacher.watershed import inner_pixels, watershed_boxes
+from craft.teacher.splitter import count_confidence, inner_pixels, split_map, watershed_boxes
 from tests.teacher.reference import slow_boxes
 
 SPLITTERS = ("cuts", "length", "watershed")

@@ -9,9 +9,9 @@ from craft.config import dump_config, validate_config
 from craft.models.inference import normalise_images
 from craft.models.weights import build_model, read_weights, save_safetensors
 from craft.training import step
-from craft.training.distillation import teacher_targets
 from craft.training.loop import train
 from craft.training.run_log import read_metrics
+from craft.training.step import teacher_targets
 from tests.networks import lively_network
 
 

@@ -9,11 +9,9 @@ import urllib.request
 import pytest
 
 from craft.config import validate_config
-from craft.training.loggers import check_loggers
 from craft.training.loop import train
-from craft.training.report import report_page
-from craft.training.run_log import RunLog
-from craft.training.watch import report_server
+from craft.training.report import report_page, report_server
+from craft.training.run_log import RunLog, check_loggers
 
 
 def test_a_validation_writes_a_page_with_curves_maps_found_words_and_kept_pixels(tiny_values, tmp_path):
