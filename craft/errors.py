@@ -31,6 +31,10 @@ class Problem(ValueError):
         """The same problem at `where`, unless it has a location; without a traceback, which would keep a file's bytes."""
         return Problem(self.what, self.remedy, where=self.where or where, fatal=self.fatal)
 
+    def skippable(self) -> Problem:
+        """The same problem, with the setting that passes over such a file as a second remedy."""
+        return Problem(self.what, f"{self.remedy}; or set data.on_error: skip", where=self.where)
+
 
 def refuse_device(path: str | os.PathLike[str], remedy: str) -> None:
     """Raise a Problem where `path` is a pipe, a socket or a device: reading one may wait for ever."""

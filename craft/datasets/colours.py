@@ -85,8 +85,6 @@ def _change(image: NDArray[np.uint8], kind: str, seed: int) -> NDArray[np.uint8]
             float(generator.uniform(*bounds)) for bounds in (BRIGHTNESS, CONTRAST, SATURATION, HUE)
         )
         return jitter_colours(image, brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
-    from craft.datasets.colours import add_noise
-
     return add_noise(image, generator, deviation=float(generator.uniform(*NOISE_DEVIATION)))
 
 

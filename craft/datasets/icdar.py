@@ -81,7 +81,8 @@ def parse_line(line: str, *, format: str, source: str = "") -> Word:
     _refuse_more_corners(line, numbers)
     text = parts[-1].strip()
     if format == "icdar2013":
-        text = _without_quotes(text)
+        quoted = _QUOTED.fullmatch(text)
+        text = quoted[1].replace('\\"', '"').replace("\\\\", "\\") if quoted else text
     elif text in (_QUOTED_DONT_CARE, '""'):
         text = DONT_CARE_TEXT
     return make_word(_corners(numbers), text=text, script=script, source=source)
@@ -151,11 +152,6 @@ def _corners(numbers: list[float]) -> list[tuple[float, float]]:
         what = f"box from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) has no area or its corners are swapped"
         raise Problem(what, "write left, top, right, bottom")
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
-
-
-def _without_quotes(text: str) -> str:
-    quoted = _QUOTED.fullmatch(text)
-    return quoted[1].replace('\\"', '"').replace("\\\\", "\\") if quoted else text
 
 
 def _write(scenes: Sequence[SceneToWrite], folder: Path, *, format: str) -> None:

@@ -78,9 +78,7 @@ class SceneDataset(Dataset[Sample]):
                 sample = self._crop(scene, seed=sample_seed(self._seed, epoch, position))
             except Problem as problem:
                 if self._on_error == "fail":
-                    raise Problem(
-                        problem.what, f"{problem.remedy}; or set data.on_error: skip", where=problem.where
-                    ) from None
+                    raise problem.skippable() from None
                 unreadable.append(str(problem))
                 if len(unreadable) == _MOST_UNREADABLE:
                     what = f"{_MOST_UNREADABLE} images in a row cannot be read, the last: {problem}"

@@ -156,8 +156,4 @@ def _check_index(index: NDArray[np.int64], shard_bytes: Sequence[int], where: st
         raise Problem(f"row {number}, for scene {number}, points outside its shard", REMEDY, where=where)
 
 
-def _recognise(path: Path) -> Match:
-    return Match.CERTAIN if (path / SHARD_LIST).is_file() else Match.NONE
-
-
-FORMAT = LabelFormat("shards", _recognise, read_shards)
+FORMAT = LabelFormat("shards", lambda path: Match.CERTAIN if (path / SHARD_LIST).is_file() else Match.NONE, read_shards)

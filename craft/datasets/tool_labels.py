@@ -65,7 +65,10 @@ class ToolFormat:
         """Read the label files of a dataset; ValueError if there are none or too many."""
         reading = _Reading(settings.numbers)
         for file in self._label_files(settings):
-            folders = [Path(settings.path) / settings.images] if settings.images else _image_folders(file)
+            near, above = file.parent, file.absolute().parent.parent
+            folders = [near, near / "images", above, above / "images"]
+            if settings.images:
+                folders = [Path(settings.path) / settings.images]
             with reading.noting(str(file), f"is no {self.name} file"):
                 for called, raw in self.entries(file, settings.split):
                     where = f"{file}:{called}" if called else str(file)
@@ -239,11 +242,6 @@ def find_image(name: str, folders: Sequence[Path]) -> Path:
             except (OSError, ValueError):  # a name too long, or with a zero byte
                 continue
     return folders[0] / path
-
-
-def _image_folders(file: Path) -> list[Path]:
-    near, above = file.parent, file.absolute().parent.parent
-    return [near, near / "images", above, above / "images"]
 
 
 def _problem(error: Exception, what: str) -> Problem:

@@ -8,9 +8,9 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, harmonic_mean
+from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, score_matches
 from craft.evaluation.iou import repaired_geometries
-from craft.evaluation.pseudo_characters import character_centres, cut_out, hold_points, shared_areas_of
+from craft.evaluation.pseudo_characters import character_centres, cut_out, hold_points, matched_pairs, shared_areas_of
 from craft.geometry import polygon_to_strips, quad_sides
 
 LEAST_PRECISION = np.float32(0.3)  # share of a detection that its word, or its words together, must cover
@@ -57,21 +57,22 @@ def evaluate_image(
     ignored = in_dont_care | (np.where(found > 0, precision, 0)[dont_care].sum(axis=0) >= LEAST_PRECISION)
 
     matches = _match(precision, found, ~dont_care[:, None] & ~ignored[None, :])
-    matched = np.zeros(precision.shape, dtype=bool)
-    for match in matches:
-        matched[np.ix_(match.truth, match.detections)] = True
+    matched = matched_pairs(matches, precision.shape)
     hits = sum(int((held[row][matched[row]]).any(axis=0).sum()) for row in np.flatnonzero(matched.any(axis=1)))
     false = [_length(1 / (1e-5 + _width_to_height(detection_polygons[index])))
              for index in np.flatnonzero(~ignored & ~matched.any(axis=0)).tolist()]  # fmt: skip
-    return _score(
-        tuple(matches),
-        dont_care,
-        ignored,
-        hits - int(np.maximum(matched.sum(axis=1) - 1, 0).sum()),
-        hits - int(np.maximum(matched.sum(axis=0) - 1, 0).sum()),
-        sum(count for count, skipped in zip(counts, dont_care, strict=True) if not skipped),
-        int(found[matched].sum()) + sum(false),
-        (repaired_truth, repaired_detections),
+    return score_matches(
+        matches,
+        truth_credit=float(hits - int(np.maximum(matched.sum(axis=1) - 1, 0).sum())),
+        detection_credit=float(hits - int(np.maximum(matched.sum(axis=0) - 1, 0).sum())),
+        dont_care=dont_care,
+        ignored=ignored,
+        repaired_truth=repaired_truth,
+        repaired_detections=repaired_detections,
+        counts=(
+            sum(count for count, skipped in zip(counts, dont_care, strict=True) if not skipped),
+            int(found[matched].sum()) + sum(false),
+        ),
     )
 
 
@@ -92,35 +93,6 @@ def _match(precision: NDArray[np.float32], found: NDArray[np.int64], compared: N
         if precision[parts, index].sum(dtype=np.float64) >= float(LEAST_PRECISION):
             matches.append(Match(tuple(parts), (index,), None))
     return matches
-
-
-def _score(
-    matches: tuple[Match, ...],
-    dont_care: NDArray[np.bool_],
-    ignored: NDArray[np.bool_],
-    truth_credit: int,
-    detection_credit: int,
-    num_truth: int,
-    num_detections: int,
-    repaired: tuple[tuple[int, ...], tuple[int, ...]],
-) -> ImageScore:
-    recall = max(0.0, truth_credit) / num_truth if num_truth else 0.0
-    precision = max(0.0, detection_credit) / num_detections if num_detections else 0.0
-    return ImageScore(
-        precision=precision,
-        recall=recall,
-        hmean=harmonic_mean(precision, recall),
-        average_precision=None,
-        matches=matches,
-        truth_credit=float(truth_credit),
-        detection_credit=float(detection_credit),
-        num_truth=num_truth,
-        num_dont_care=int(dont_care.sum()),
-        num_detections=num_detections,
-        ignored_detections=tuple(np.flatnonzero(ignored).tolist()),
-        repaired_truth=repaired[0],
-        repaired_detections=repaired[1],
-    )
 
 
 def _width_to_height(polygon_xy: ArrayLike) -> float:

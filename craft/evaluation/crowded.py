@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import shapely
@@ -43,6 +42,8 @@ def score_in_groups(
     ignored = np.zeros(len(found), dtype=bool)
     for _, own, part in parts:
         ignored[own[list(part.ignored_detections)]] = True
+    counts = sum(part.num_truth for *_, part in parts), sum(part.num_detections for *_, part in parts)
+    counts_words = counts == (int((~dont_care).sum()), int((~ignored).sum()))
     joined = score_matches(
         [
             Match(tuple(group[list(match.truth)].tolist()), tuple(own[list(match.detections)].tolist()), match.iou)
@@ -57,26 +58,14 @@ def score_in_groups(
         repaired_detections=tuple(
             sorted(i for _, own, part in parts for i in own[list(part.repaired_detections)].tolist())
         ),
+        counts=None if counts_words else counts,
     )
-    joined = _with_counts(joined, [part for *_, part in parts])
     ranked = [(part.ranked_scores, part.ranked_hits) for *_, part in parts if part.ranked_scores is not None]
     if scores is None or len(ranked) < len(parts):
         return joined
     values, hits = (np.concatenate(arrays) for arrays in zip(*ranked, strict=True))
     area = average_precision(values, hits, joined.num_truth) if joined.num_truth else joined.precision
     return replace(joined, average_precision=area, ranked_scores=values, ranked_hits=hits)
-
-
-def _with_counts(joined: ImageScore, parts: list[ImageScore]) -> ImageScore:
-    """The counts that the protocol itself made, which may be of characters."""
-    num_truth, num_detections = sum(p.num_truth for p in parts), sum(p.num_detections for p in parts)
-    if (num_truth, num_detections) == (joined.num_truth, joined.num_detections):
-        return joined
-    recall = max(0.0, joined.truth_credit) / max(1, num_truth)
-    precision = max(0.0, joined.detection_credit) / max(1, num_detections)
-    hmean = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    values: dict[str, Any] = {"num_truth": num_truth, "num_detections": num_detections}
-    return replace(joined, **values, precision=precision, recall=recall, hmean=hmean)
 
 
 def _groups(

@@ -63,14 +63,20 @@ def score_matches(
     ignored: NDArray[np.bool_],
     repaired_truth: tuple[int, ...] = (),
     repaired_detections: tuple[int, ...] = (),
+    counts: tuple[int, int] | None = None,
 ) -> ImageScore:
     """Score an image by its matches, by the official scripts' rule for images with nothing to find.
 
     With no cared-for word the recall is 1, and the precision is 1 if nothing was detected, else 0. With words but no
-    detection both are 0. `dont_care` is (N,) for the words, `ignored` (M,) for the detections.
+    detection both are 0. `dont_care` is (N,) for the words, `ignored` (M,) for the detections. `counts` are what a
+    protocol counts instead of words and detections, such as characters, whose credit may be negative: both shares of
+    nothing are then 0.
     """
-    num_truth, num_detections = int((~dont_care).sum()), int((~ignored).sum())
-    if num_truth == 0:
+    num_truth, num_detections = counts or (int((~dont_care).sum()), int((~ignored).sum()))
+    if counts is not None:
+        recall = max(0.0, truth_credit) / num_truth if num_truth else 0.0
+        precision = max(0.0, detection_credit) / num_detections if num_detections else 0.0
+    elif num_truth == 0:
         precision, recall = (0.0 if num_detections > 0 else 1.0), 1.0
     else:
         precision, recall = detection_credit / max(num_detections, 1), truth_credit / num_truth

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
+from craft.evaluation.image_score import Match
 from craft.evaluation.iou import GeometryArray, intersection_areas
 from craft.geometry import polygon_to_strips
 
@@ -42,6 +43,14 @@ def hold_points(geometries: GeometryArray, points: Sequence[NDArray[np.float64]]
         pairs = tree.query(geometries, predicate="intersects")
         held[pairs[0], pairs[1]] = True
     return [held[:, start:end] for start, end in pairwise(first.tolist())]
+
+
+def matched_pairs(matches: Sequence[Match], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which of (N, M) words and detections are in a match together."""
+    matched = np.zeros(shape, dtype=bool)
+    for match in matches:
+        matched[np.ix_(match.truth, match.detections)] = True
+    return matched
 
 
 def shared_areas_of(words: GeometryArray, detections: GeometryArray) -> NDArray[np.float64]:

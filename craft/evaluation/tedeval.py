@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, score_matches
 from craft.evaluation.iou import GeometryArray, repaired_geometries
-from craft.evaluation.pseudo_characters import character_centres, cut_out, hold_points, shared_areas_of
+from craft.evaluation.pseudo_characters import character_centres, cut_out, hold_points, matched_pairs, shared_areas_of
 from craft.geometry import bounding_boxes
 
 LEAST_RECALL = LEAST_PRECISION = 0.4  # of a word's area, of a detection's
@@ -53,9 +53,7 @@ def evaluate_image(
     shapes = (list(map(np.asarray, truth_polygons)), list(map(np.asarray, detection_polygons)))
     matches = _match(recall, precision, ~dont_care[:, None] & ~ignored[None, :], shapes, (truth, detections))
 
-    matched = np.zeros(recall.shape, dtype=bool)
-    for match in matches:
-        matched[np.ix_(match.truth, match.detections)] = True
+    matched = matched_pairs(matches, recall.shape)
     held = hold_points(detections, centres)
     rows, columns = np.flatnonzero(matched.any(axis=1)), np.flatnonzero(matched.any(axis=0))
     own = {row: held[row] & matched[row][:, None] for row in rows.tolist()}  # (M, C) of each word
@@ -89,11 +87,7 @@ def _in_dont_care(
 ) -> NDArray[np.bool_]:
     """(M,) whether a detection lies in one don't-care word, or in several that it covers."""
     several = np.where(recall[dont_care] > LEAST_RECALL, precision[dont_care], 0.0).sum(axis=0) >= LEAST_PRECISION
-    return (
-        np.asarray(several | (precision[dont_care] > LEAST_PRECISION).any(axis=0))
-        if dont_care.any()
-        else several & False
-    )
+    return np.asarray(several | (precision[dont_care] > LEAST_PRECISION).any(axis=0))
 
 
 def _match(
@@ -143,11 +137,8 @@ def _is_near(
 def _diagonal(polygon_xy: NDArray) -> float:
     """Mean length of the lines between opposite corners."""
     half = len(polygon_xy) // 2
-    return float(
-        np.mean(
-            [np.linalg.norm(polygon_xy[0] - polygon_xy[half]), np.linalg.norm(polygon_xy[half - 1] - polygon_xy[-1])]
-        )
-    )
+    lines = polygon_xy[0] - polygon_xy[half], polygon_xy[half - 1] - polygon_xy[-1]
+    return float(np.mean([np.linalg.norm(line) for line in lines]))
 
 
 def _pivots(polygons: list[NDArray]) -> NDArray[np.float64]:

@@ -148,7 +148,7 @@ def collect(out: Path) -> Results:
     }
     policies: tuple[Policy, ...] = get_args(Policy)
     tables = tuple(_table(study, runs, split, policy) for split in study.splits for policy in policies)
-    return Results(study, out, tuple(runs), missing, tables, configs, _environment(out))
+    return Results(study, out, tuple(runs), missing, tables, configs, (read_run_record(out) or [{}])[-1])
 
 
 def choose_thresholds(study: Study, runs: Sequence[RunResult], split: str, policy: Policy) -> dict[Run, int]:
@@ -270,11 +270,6 @@ def _read_run(run: Run, out: Path) -> RunResult:
 def _reason(run: Run, out: Path) -> str:
     path = run.folder(out) / "failure.txt"
     return path.read_text(encoding="utf-8").strip() if path.exists() else "not done yet"
-
-
-def _environment(out: Path) -> dict[str, Any]:
-    starts = read_run_record(out)
-    return starts[-1] if starts else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

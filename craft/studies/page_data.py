@@ -28,6 +28,7 @@ from craft.studies.tables import costs
 def page_data(results: Results, conclusions: Sequence[str]) -> dict[str, Any]:
     """Gather the content of the page as dictionaries, lists, numbers, strings and None; images as data URLs."""
     study = results.study
+    rows = [row for table in results.tables for row in table.rows]
     return {
         "title": study.title,
         "name": study.name,
@@ -35,7 +36,7 @@ def page_data(results: Results, conclusions: Sequence[str]) -> dict[str, Any]:
         "conclusions": list(conclusions),
         "facts": facts(results),
         "policies": POLICIES,
-        "metrics": {metric: name for metric, name in METRICS.items() if _measured(results, metric)},
+        "metrics": {metric: name for metric, name in METRICS.items() if any(row.values[metric] for row in rows)},
         "variants": [_variant(results, name) for name in results.configs],
         "splits": list(study.splits),
         "thresholds": {split: threshold_words(results, split) for split in study.splits},
@@ -56,10 +57,6 @@ def page_data(results: Results, conclusions: Sequence[str]) -> dict[str, Any]:
         "missing": [[run.name, reason] for run, reason in results.missing.items()],
         "viewer": _viewer(results),
     }
-
-
-def _measured(results: Results, metric: str) -> bool:
-    return any(row.values[metric] for table in results.tables for row in table.rows)
 
 
 def _variant(results: Results, name: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def viewer_scenes(study: Study, out: Path) -> list[ViewScene]:
         scenes = [
             scene
             for dataset in resolve_datasets(split.report, out)
-            for scene in read_scenes(dataset, on_error="skip", echo=_silent, decode=True)
+            for scene in read_scenes(dataset, on_error="skip", echo=lambda _message: None, decode=True)
         ]
         count = min(share, len(scenes))
         for index in np.linspace(0, len(scenes) - 1, count).round().astype(int).tolist():
@@ -186,7 +186,3 @@ def _shrink(values: NDArray[np.uint8], study: Study, *, join_bits: bool = False)
     if join_bits:
         return np.bitwise_or.reduce(np.bitwise_or.reduce(blocks, axis=3), axis=1)
     return np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
-
-
-def _silent(_message: str) -> None:
-    """Print nothing: the study itself has reported what it read."""

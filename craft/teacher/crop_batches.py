@@ -121,8 +121,7 @@ def _crops_by_scene(
             crops, image = futures.popleft().result()
         except Problem as problem:
             if unreadable is None:
-                remedy = f"{problem.remedy}; or set data.on_error: skip"
-                raise Problem(problem.what, remedy, where=problem.where) from None
+                raise problem.skippable() from None
             unreadable(str(problem))
             return []
         return crops if on_cpu else _crop_on_device(crops, image, device)

@@ -43,11 +43,6 @@ class FoundCharacters:
     num_found: int  # characters counted without knowing how many there are
     confidence: float  # how far they are trusted, 0 to 1
 
-    @property
-    def preference(self) -> tuple[float, int]:
-        """Larger for the better of a word's crops: by confidence, then by how likely the direction is."""
-        return self.confidence, -self.rank
-
 
 def label_dataset(
     settings: DatasetSettings,
@@ -195,8 +190,10 @@ def _split_batch(batch: Sequence[WordCrop], maps: NDArray[np.uint8], splitter: S
 
 
 def _keep_best(best: dict[tuple[int, int], FoundCharacters], batch: Sequence[FoundCharacters]) -> None:
+    """Keep the crop of each word that is trusted most; of equal ones, that of the likelier direction."""
     for found in batch:
-        if found.word not in best or found.preference > best[found.word].preference:
+        rival = best.get(found.word)
+        if rival is None or (found.confidence, -found.rank) > (rival.confidence, -rival.rank):
             best[found.word] = found
 
 

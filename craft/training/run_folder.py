@@ -12,7 +12,7 @@ from craft.atomic_files import write_atomic
 from craft.config import RUN_RECORD, Config, dump_config, effective_settings, validate_config, without_removed
 from craft.config_files import load_yaml, read_yaml
 from craft.training.checkpoint import CHECKPOINT, PREVIOUS_CHECKPOINT, read_checkpoint
-from craft.training.run_log import describe_environment
+from craft.training.run_log import describe_environment, read_records
 
 # Settings that resuming may change, since they change no number of a run, or only its rounding.
 _FREE_TO_CHANGE = (
@@ -74,15 +74,7 @@ def open_run_folder(folder: Path, config: Config, *, resume: bool, device: torch
 def read_run_record(folder: Path) -> list[dict[str, Any]]:
     """Read what a run folder says about each start of its run, without lines that a crash cut short."""
     path = folder / RUN_RECORD
-    starts = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
-        try:
-            start = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(start, dict):
-            starts.append(start)
-    return starts
+    return read_records(path) if path.exists() else []
 
 
 def read_run_config(folder: Path) -> Config:
@@ -116,14 +108,8 @@ def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> No
         if before.get(key) != now.get(key) and key not in free
     ]
     if differing:
-        raise ValueError(
-            "\n".join(
-                [
-                    f"{folder}: cannot be resumed with other settings; give another --out, or undo these changes",
-                    *differing,
-                ]
-            )
-        )
+        what = "cannot be resumed with other settings; give another --out, or undo these changes"
+        raise ValueError("\n".join([f"{folder}: {what}", *differing]))
 
 
 def _refuse_other_steps(folder: Path, before: Config, config: Config, processes: int) -> None:

@@ -4,6 +4,7 @@ Biases and MLflow."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -116,30 +117,25 @@ class RunLog:
 
 def cut_metrics(path: Path, *, after_step: int) -> None:
     """Drop the lines of steps after `after_step` from metrics.jsonl if it exists, and a last line that a crash cut short."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            step = json.loads(line)["step"]
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-        if step <= after_step:
-            kept.append(line + "\n")
-    write_atomic(path, "".join(kept))
+    if path.exists():
+        kept = [line for line in read_records(path) if line.get("step", math.inf) <= after_step]
+        write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def read_metrics(path: Path, *, kind: str) -> list[dict[str, Any]]:
     """Read the lines of one kind ("train", "validation", ...) from metrics.jsonl, in order."""
-    lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    return [line for line in read_records(path) if line.get("kind") == kind]
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read a file with a JSON object a line, without lines that a crash cut short."""
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            line = json.loads(text)
-        except json.JSONDecodeError:  # a crash cut it short
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
             continue
-        if isinstance(line, dict) and line.get("kind") == kind:
-            lines.append(line)
-    return lines
+    return [record for record in records if isinstance(record, dict)]
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:

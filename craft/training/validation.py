@@ -42,8 +42,7 @@ def validate(
                 image = read_scene_image(scene)
             except Problem as problem:
                 if unreadable is None:
-                    remedy = f"{problem.remedy}; or set data.on_error: skip"
-                    raise Problem(problem.what, remedy, where=problem.where) from None
+                    raise problem.skippable() from None
                 unreadable(str(problem))
                 scored.append(None)
                 continue
