@@ -1,7 +1,5 @@
 """Files that are written completely or not at all: a path holds the old content or the new, never a part of either."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 A configuration file holds what differs from the defaults below, or from the file that it names in `extends`.
 """
 
-from __future__ import annotations
-
 import copy
 import os
 import re

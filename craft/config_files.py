@@ -1,7 +1,5 @@
 """Settings as users write them, in YAML files and as `--set a.b=c`, and what is said about mistakes in them."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 from pathlib import Path

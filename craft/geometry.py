@@ -4,8 +4,6 @@ Points are (x, y) in pixels; (0, 0) is the top-left corner of the top-left pixel
 Quads are (N, 4, 2), clockwise on the screen (y points down), starting at the top-left of the text as it reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

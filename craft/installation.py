@@ -1,7 +1,5 @@
 """What is installed and what it runs on, for `craft doctor` and `craft --version`; works where torch does not."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

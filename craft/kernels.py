@@ -3,8 +3,6 @@
 Without numba, kernels run as plain Python with the same results. Detection alone then stays practical.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Memory of this process: its peak, and keeping what it frees for the next image."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

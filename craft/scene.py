@@ -1,7 +1,5 @@
 """What flows between the parts of craft: words and scenes as labelled, samples as trained on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every setting with its type, range, default and sentence: for `craft config` and the page docs/settings.md."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Arguments that several verbs share: paths, a dataset's folder and format, --set, --device."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 A verb imports what it needs when it runs, so `craft --help`, `check` and `evaluate` work without torch.
 """
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import io

@@ -1,7 +1,5 @@
 """Verbs that write the labels of a dataset anew: convert-labels, label, pack."""
 
-from __future__ import annotations
-
 import argparse
 from typing import get_args
 

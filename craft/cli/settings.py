@@ -1,7 +1,5 @@
 """Verbs that say what is set and what is installed: config and doctor."""
 
-from __future__ import annotations
-
 import argparse
 
 from craft.cli.arguments import add_set_option, named

@@ -1,7 +1,5 @@
 """Verbs on networks: train, watch, refine, bench, compare, convert."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

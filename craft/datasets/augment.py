@@ -1,7 +1,5 @@
 """From an image and its words to a training crop: one random matrix for pixels and quads, then colours. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

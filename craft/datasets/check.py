@@ -1,7 +1,5 @@
 """What is in a labelled dataset and what is wrong with it, for `craft check`."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """One HTML page of `craft check`: problems, distributions, and suspicious labels as a contact sheet."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path

@@ -7,8 +7,6 @@ COCO-Text  {"imgs": {"1": {"id", "file_name", "width", "height", "set": "train"}
             {"11": {"id", "image_id", "bbox", "mask": [x1, y1, ...], "utf8_string", "legibility", "language", "class"}}}
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

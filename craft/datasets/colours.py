@@ -5,8 +5,6 @@ its own on a 768 x 768 crop (`benchmarks/speed/loader.py`): one 3 x 4 matrix ins
 instead of 1.8 million normal numbers per crop.
 """
 
-from __future__ import annotations
-
 import os
 from functools import cache
 from typing import Any

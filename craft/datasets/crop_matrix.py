@@ -1,7 +1,5 @@
 """The homography of a training crop: mirroring, scale, aspect, rotation, position and perspective. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

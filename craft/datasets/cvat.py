@@ -8,8 +8,6 @@
 A box is turned around its centre.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

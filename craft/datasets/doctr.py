@@ -7,8 +7,6 @@ What is written holds both, so that either of docTR's readers takes it. Its poly
 upright boxes; neither knows "don't care".
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Images and label files of one name, and the numbers in their names."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

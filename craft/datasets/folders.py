@@ -1,7 +1,5 @@
 """Datasets with one label file per image, in official folders or in any others that the user names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

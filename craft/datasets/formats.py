@@ -1,7 +1,5 @@
 """The registry of label formats: one line per format, and its name in `craft.config.DatasetFormat`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from craft.config import DatasetSettings

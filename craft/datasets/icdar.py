@@ -11,8 +11,6 @@ The transcription is all that follows the last comma of the fixed fields, commas
 formats do not quote, and quotes belong to the text: ICDAR2015's training words "SCAN" carry theirs.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Fields of a JSON Lines record, checked. What is wrong is raised as a Problem without a location."""
 
-from __future__ import annotations
-
 import difflib
 import math
 import os

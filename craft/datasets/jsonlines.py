@@ -26,8 +26,6 @@ A word's keys:
     note         anything, not read
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence

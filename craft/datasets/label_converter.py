@@ -1,7 +1,5 @@
 """Writes the labels of a dataset in another format, and counts what is lost."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from dataclasses import dataclass, replace

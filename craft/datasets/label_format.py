@@ -1,7 +1,5 @@
 """A label format: how it is recognised, read and written, and what of a word it keeps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum

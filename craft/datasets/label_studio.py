@@ -10,8 +10,6 @@ Coordinates are per cent of the image; a rectangle is turned around its top-left
 its id. Of a task that several people labelled the first annotation is read that was not cancelled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@ A label that is a name for text ("text", "word", ...) is no transcription. The i
 imageData.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any

@@ -1,7 +1,5 @@
 """What the label readers share: a word checked, a label file's text, a dataset as read."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable

@@ -9,8 +9,6 @@ CTW1500's corners run along the upper side in reading order, then backwards alon
 CTW1500 marks ### or MSRA-TD500 difficult is don't care; one without a transcription is so for characters alone.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

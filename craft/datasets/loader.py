@@ -1,7 +1,5 @@
 """Batches of training crops for one process, in an order that follows from (seed, epoch, position) alone."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 import os

@@ -1,7 +1,5 @@
 """Which scene comes when: a weighted mix of datasets that follows from (seed, epoch, position) alone. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

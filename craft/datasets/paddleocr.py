@@ -5,8 +5,6 @@
 "###" and "*" are don't care; so is a word that is marked difficult.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path

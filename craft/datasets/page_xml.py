@@ -7,8 +7,6 @@
 The words are read, and the lines of a page without any. Glyphs with four corners each are a word's characters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,6 @@
 """A labelled dataset from its settings: its labels read, its images' headers checked, its problems gathered; and the
 dataset refused for them, or read without the scenes that have errors. No torch."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor

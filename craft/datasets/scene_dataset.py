@@ -1,7 +1,5 @@
 """Training crops by epoch and position: which scene, which file, which crop of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Scenes that are rendered, read or unpacked when they are asked for, and the pixels of any scene. No torch."""
 
-from __future__ import annotations
-
 import copy
 from abc import abstractmethod
 from bisect import bisect_right

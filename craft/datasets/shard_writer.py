@@ -1,7 +1,5 @@
 """Packs a labelled dataset into tar shards with an index, completely or not at all. No torch."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -5,8 +5,6 @@ the JSON Lines format (jsonlines.py). Beside them lie shards.json, which lists t
 shards.npy, which says where each scene's members lie, so that order and resuming are those of a folder of files.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Sequence

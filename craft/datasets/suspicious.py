@@ -1,7 +1,5 @@
 """Labels that can be read but are probably wrong, each with the reason."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple

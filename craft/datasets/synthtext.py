@@ -6,8 +6,6 @@ charBB   (1, N) of (2, 4, characters): the same for the characters of all words 
 txt      (1, N) of texts; each may hold several lines, and words are what white space separates
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

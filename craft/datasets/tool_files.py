@@ -1,7 +1,5 @@
 """Label files of annotation tools: JSON and XML read and written, and a sample by which a format is told."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

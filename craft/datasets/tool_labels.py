@@ -1,7 +1,5 @@
 """Labels of annotation tools: scenes as entries of a file, their words checked and their images found."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence

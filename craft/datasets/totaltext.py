@@ -8,8 +8,6 @@ A MATLAB file holds `polygt`, one row a word: 'x:', x, 'y:', y, transcription, o
 upper side in reading order, then backwards along the lower side. The transcription "#" means "don't care".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import pairwise

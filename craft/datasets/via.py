@@ -9,8 +9,6 @@ A project has this under "_via_img_metadata". The transcription is the region's 
 alike, or its only attribute.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

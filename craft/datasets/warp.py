@@ -1,7 +1,5 @@
 """Pixels through a 3 x 3 matrix: one warp, with the image reduced first where it shrinks. No torch."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -3,8 +3,6 @@
 A run is a stretch of neighbouring map pixels in one row whose region or affinity score is above its threshold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Upright crops of words or lines, for a recogniser."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

@@ -3,8 +3,6 @@
 Boxes are in map indices, as in the original; `to_pixels` turns them into pixels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

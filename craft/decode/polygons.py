@@ -1,7 +1,5 @@
 """The shape of a decoded word: a polygon along its centre line, and its characters. Map indices throughout."""
 
-from __future__ import annotations
-
 import math
 
 import cv2

@@ -1,7 +1,5 @@
 """Reading order: words grouped into lines and blocks by where they stand, rotated and curved lines included."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Minimum-area rectangles around dilated components, as in the original, but without a mask."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

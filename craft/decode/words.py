@@ -1,7 +1,5 @@
 """From score maps to words in source image pixels, by the detection settings."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

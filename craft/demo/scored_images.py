@@ -1,7 +1,5 @@
 """The images that were uploaded, scored once and decoded whenever a threshold moves."""
 
-from __future__ import annotations
-
 import io
 import secrets
 from collections import OrderedDict

@@ -4,8 +4,6 @@ A page on the web must not reach it: requests are answered only under an IP addr
 name resolves to (DNS rebinding), and uploads only from the page itself.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import json
 from http import HTTPStatus

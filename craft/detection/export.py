@@ -1,7 +1,5 @@
 """Detection in many files: images are read ahead and results written behind while the network runs."""
 
-from __future__ import annotations
-
 import errno
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Drawings of the scenes with the most missed words and false alarms."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Images that files, folders and globs stand for, and what in them is passed over."""
 
-from __future__ import annotations
-
 import glob
 from collections import Counter
 from collections.abc import Iterable

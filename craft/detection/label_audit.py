@@ -1,7 +1,5 @@
 """Labels against a network: words that it does not see, and text that it sees where nothing is labelled."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tqdm import tqdm

@@ -1,7 +1,5 @@
 """Words of an image as layout files, boxes without text: hOCR, ALTO and PAGE, with lines and blocks in reading order."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from xml.etree import ElementTree as xml

@@ -1,7 +1,5 @@
 """Score maps of many scenes in half precision, computed once and kept in a folder if one is named."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Words of an image as the text and JSON files of benchmarks and annotation tools: ICDAR, LabelMe, COCO, CSV."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

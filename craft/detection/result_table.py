@@ -1,7 +1,5 @@
 """The table of words of many images, detections.csv, which keeps the rows of every finished image whatever stops a run."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """The files of a detection run: one of each format for an image, and those that hold all images."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Scores of a network calibrated on labelled scenes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Sizing by content: whether an image holds text too small or too large for its first pass, at which scale to look again,
 and one set of words from all passes."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import shapely

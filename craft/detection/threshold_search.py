@@ -1,7 +1,5 @@
 """Search for the thresholds at which a network scores best: it runs once per scene, whatever the number of combinations."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor

@@ -1,7 +1,5 @@
 """Processes that train together under torchrun: this one's rank and device, and collective operations."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Bootstrap intervals: how far the score of a dataset, or a difference of two systems, depends on the images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args

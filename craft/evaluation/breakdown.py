@@ -1,7 +1,5 @@
 """Which words were found: recall by height, angle, length and script."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

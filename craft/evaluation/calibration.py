@@ -1,7 +1,5 @@
 """Calibration of scores: a logistic curve from raw scores to the share of words that are right, and how well it holds."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -1,7 +1,5 @@
 """The CLEval protocol: words and detections compared by characters, with a penalty for each cut and each merge."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Images with very many words and detections, scored in groups that do not touch each other."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The DetEval protocol of ICDAR 2013: boxes of one image, which may be split or merged, matched and scored."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

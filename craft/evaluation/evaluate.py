@@ -1,7 +1,5 @@
 """Result files scored against a labelled dataset: paired with scenes by name, scored, written as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,8 +1,6 @@
 """The score of one image: which detections matched which words, and what it adds to the dataset's totals; and the
 average precision of ranked detections."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The IoU protocol of ICDAR 2015, 2017 and 2019: the words and detections of one image, matched and scored."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

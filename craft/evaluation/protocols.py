@@ -1,7 +1,5 @@
 """The scoring protocols by name, applied to the detections of one scene."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

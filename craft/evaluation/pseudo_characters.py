@@ -1,7 +1,5 @@
 """What TedEval and CLEval share: where a word's characters should be, and how words and detections lie on each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Result files of any detector: a text or JSON file per image, in a folder or zip, or one file of COCO results."""
 
-from __future__ import annotations
-
 import json
 import re
 import zipfile

@@ -1,7 +1,5 @@
 """The score of a dataset: totals over the scores of its images, and how they are printed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The TedEval protocol: words and detections matched one to one or in parts, and scored by the characters found."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

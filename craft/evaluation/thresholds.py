@@ -1,7 +1,5 @@
 """Thresholds to search, and the best of them on a named split. Detections come from outside: no network is run here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product

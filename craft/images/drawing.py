@@ -3,8 +3,6 @@
 Images are (H, W, 3) uint8, RGB; every function returns a new one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

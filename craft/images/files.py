@@ -1,7 +1,5 @@
 """Image files below a folder, through its links."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path

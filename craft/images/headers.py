@@ -3,8 +3,6 @@
 Reading one takes some microseconds, needs no pixels, and tells which decoder is right for them.
 """
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Literal

@@ -1,7 +1,5 @@
 """One HTML file with tables, bars, curves and images in it, that needs no other file and no network."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from html import escape

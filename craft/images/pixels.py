@@ -1,7 +1,5 @@
 """Decoded pixels made RGB with 8 bits, and upright."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Members of tar files, which have paths of their own and are read in place."""
 
-from __future__ import annotations
-
 import re
 import tarfile
 import zlib

@@ -1,7 +1,5 @@
 """What a backbone is: five stages of features that the decoder joins, and how it starts from ImageNet."""
 
-from __future__ import annotations
-
 from torch import nn
 
 

@@ -1,7 +1,5 @@
 """The device and the precision that the network runs in, and the memory it took there."""
 
-from __future__ import annotations
-
 import torch
 
 from craft import memory

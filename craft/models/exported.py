@@ -1,7 +1,5 @@
 """A network that `craft export` wrote, run by ONNX Runtime, OpenVINO or torch. Imports none of them until it runs."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

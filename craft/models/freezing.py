@@ -1,7 +1,5 @@
 """Parameters and batch norm statistics that training leaves as they are."""
 
-from __future__ import annotations
-
 import difflib
 import itertools
 from collections.abc import Iterator, Sequence

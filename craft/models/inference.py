@@ -1,7 +1,5 @@
 """One way to run a network over images: normalise, channels last, autocast."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The region proposal network: boxes that may hold a word, from the backbone's features at strides 4 and 8."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -3,8 +3,6 @@
 Parameter names are those of the authors' release, `craft_refiner_CTW1500.pth`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

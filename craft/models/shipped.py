@@ -1,7 +1,5 @@
 """Weights by name: `small`, `small-synth` and `synth` ship with craft, `mlt` with a package of its own. No torch."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec

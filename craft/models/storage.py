@@ -4,8 +4,6 @@ Small kernels, those of the first and last layers, stay in float: they take few 
 error of the maps falls to a quarter, for a fifth more bytes in the network of width 0.25).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

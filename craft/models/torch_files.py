@@ -1,7 +1,5 @@
 """Files of torch.save, read only where their checksums fit: torch writes these and does not look at them."""
 
-from __future__ import annotations
-
 import pickle
 import zipfile
 import zlib

@@ -1,7 +1,5 @@
 """The VGG16 backbone with batch norm, under the parameter names of the authors' release."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Files of weights, in every format that CRAFT's weights come in: tensors and metadata, whatever network they belong to."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import re

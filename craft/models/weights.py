@@ -1,7 +1,5 @@
 """Weights of a CRAFT: read from a file, checked against a network and copied into it, and written."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import json

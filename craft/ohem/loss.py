@@ -1,7 +1,5 @@
 """The loss of score maps against their targets, over the pixels that an OHEM rule keeps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

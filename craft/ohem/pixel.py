@@ -3,8 +3,6 @@
 To add a rule, write a function like `_hardest`, and name it in `RULES` below and in `OhemRule` of craft/config.py.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

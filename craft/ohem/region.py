@@ -3,8 +3,6 @@
 To add a sampler, write its function, and name it in `sample_rois` below and in `RoiSampler` of craft/config.py.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torchvision.ops import nms

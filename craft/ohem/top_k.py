@@ -1,7 +1,5 @@
 """Top-k selection over the pixels of each row, without the host waiting for the device."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 import numpy as np

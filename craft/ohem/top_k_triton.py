@@ -1,7 +1,5 @@
 """Top-k selection on CUDA in one Triton kernel, one program a row; imported only where triton is installed."""
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

@@ -1,7 +1,5 @@
 """Classic bootstrapping: freeze, collect background that the head takes for text, and train on with what was found."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path

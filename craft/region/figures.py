@@ -1,7 +1,5 @@
 """Figures of the RoIs that mining chooses: the same crops at every step, boxes coloured by loss and label."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The region head's loss over the RoIs that a sampler chose, with the passes over RoIs that each sampler needs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass

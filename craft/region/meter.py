@@ -1,7 +1,5 @@
 """What the log says about the region path: losses, which RoIs were chosen, recall of the sources, times and memory."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

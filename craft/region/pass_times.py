@@ -1,7 +1,5 @@
 """How long parts of a step take, without making the host wait for the device."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

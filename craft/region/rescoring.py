@@ -1,7 +1,5 @@
 """Words from the maps, scored a second time by the region head: other scores, fewer words, better boxes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The region path in training: from a batch's features to its loss, log, collections and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

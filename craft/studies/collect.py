@@ -1,7 +1,5 @@
 """Read a study's run folders and compute its results: per run, per variant, and against the reference."""
 
-from __future__ import annotations
-
 import json
 import math
 import statistics

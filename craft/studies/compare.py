@@ -1,7 +1,5 @@
 """`craft compare`: prepare a study's folder, do the runs that are not done, and write its report."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a study's numbers support, in words, and no more."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Runs that are still to be done: in this process, in processes of this machine that get a GPU each, or on a Ray cluster."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

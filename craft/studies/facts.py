@@ -1,7 +1,5 @@
 """The facts that a reader needs to judge a study's tables: scenes, scoring, thresholds, definition, seeds, command."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

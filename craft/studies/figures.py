@@ -1,7 +1,5 @@
 """A study's figures as PNG files."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

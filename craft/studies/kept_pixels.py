@@ -1,7 +1,5 @@
 """Which pixels a run's OHEM rule keeps: where they lie on fixed training crops, with its weights at several steps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice

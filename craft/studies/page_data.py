@@ -1,7 +1,5 @@
 """The content of the page, as plain values for its scripts."""
 
-from __future__ import annotations
-
 import base64
 import json
 import math

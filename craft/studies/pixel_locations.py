@@ -1,7 +1,5 @@
 """Where background pixels lie: inside words, near them, on texture or on plain background."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

@@ -1,7 +1,5 @@
 """A study's report, made from its folder alone: one self-contained page, Markdown, CSV and PNG files."""
 
-from __future__ import annotations
-
 import html
 import json
 from dataclasses import dataclass

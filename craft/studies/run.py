@@ -3,8 +3,6 @@
 python -m craft.studies.run STUDY_FOLDER VARIANT SEED STEPS
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Scores of a network at every combination of thresholds of a grid, and their file."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Means over seeds and their intervals, paired differences, Holm's correction, and the difference that a study can detect."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

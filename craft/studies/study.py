@@ -1,7 +1,5 @@
 """A study: what it compares, on which scenes and for how long, and the configuration of each of its runs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

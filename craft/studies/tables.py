@@ -1,7 +1,5 @@
 """A study's tables as CSV and Markdown."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

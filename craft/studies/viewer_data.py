@@ -1,7 +1,5 @@
 """The viewer's files of scenes and runs: images, targets, predictions, kept pixels and words."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Backgrounds: rendered surfaces and the user's photographs, and uneven light."""
 
-from __future__ import annotations
-
 import warnings
 from functools import cache
 from pathlib import Path

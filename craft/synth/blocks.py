@@ -1,7 +1,5 @@
 """Blocks of text: chosen, laid out on planes, placed where there is room, and painted."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

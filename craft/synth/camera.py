@@ -1,7 +1,5 @@
 """The camera: light, optics, exposure, sensor, resampling and compression."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -1,7 +1,5 @@
 """The canvas: a scene while it is rendered, with its pixels, its words, and which parts are taken."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import cv2

@@ -1,7 +1,5 @@
 """Clutter: hard negatives over the scene, symbols beside text, and occluders in front of it."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Colours: natural ones, contrasting ones, and blending over pixels."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.random import Generator

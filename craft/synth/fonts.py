@@ -1,7 +1,5 @@
 """The fonts of this machine and of installed packages, by script, with their licences."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

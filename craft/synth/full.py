@@ -1,7 +1,5 @@
 """The full preset: a background, hard negatives, blocks of text, occluders, light, a camera, and honest labels."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.random import Generator

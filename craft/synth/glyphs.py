@@ -1,7 +1,5 @@
 """Glyphs: HarfBuzz gives lines and curves, which are flattened to segments too short to be seen."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

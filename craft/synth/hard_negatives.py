@@ -4,8 +4,6 @@ Every kind is an outline around the origin of a plane, so that it is tilted, pai
 is: only its shape tells it apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

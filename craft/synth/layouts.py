@@ -1,7 +1,5 @@
 """Layouts: text arranged on a plane as signs, paragraphs, menus, columns, bent lines and plates."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Outlines: contours as corners, shapes made of them, and the rasterizer that turns them into antialiased masks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Paint: how an outline becomes print, metal or light on what is behind it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -1,7 +1,5 @@
 """Placement: planes seen by a camera, and shaped text projected onto the image with its character quads."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Presets: the settings of the generator."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator

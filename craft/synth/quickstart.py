@@ -4,8 +4,6 @@ Frozen: results are compared across versions on these scenes, so fonts, ranges, 
 numbers are drawn stay as they are. Better scenes are the business of the `full` preset.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from statistics import NormalDist
 

@@ -1,7 +1,5 @@
 """One scene by preset, seed and index."""
 
-from __future__ import annotations
-
 from craft.synth.full import render_full
 from craft.synth.presets import GeneratorSettings, QuickstartSettings
 from craft.synth.quickstart import render_quickstart

@@ -1,7 +1,5 @@
 """What the generator makes: an image and its words, with exact character quads."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

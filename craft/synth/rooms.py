@@ -1,7 +1,5 @@
 """Backgrounds in depth: halls and shops with floors, ceiling lights, shelves of goods, shop fronts and people."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.random import Generator

@@ -1,7 +1,5 @@
 """Synthetic scenes rendered on the fly, for training. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from craft.config import DatasetSettings

@@ -1,7 +1,5 @@
 """What is written: words of a script, numbers, prices, plates and addresses."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Textures: noise at many scales, made once per process, then cropped, stretched and added to images."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import cv2

@@ -1,7 +1,5 @@
 """One face of a font file: its measures and coverage, and text shaped with HarfBuzz into an outline."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cache, cached_property

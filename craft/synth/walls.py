@@ -1,7 +1,5 @@
 """Walls of rooms as planes, with shelves of goods, windows, clothes and posters along them, none with letters."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Synthetic datasets on disk, in the ICDAR2017 layout with exact characters and how they were made; contact sheets."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 from bisect import bisect_right

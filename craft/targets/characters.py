@@ -1,7 +1,5 @@
 """Where a word's characters are: as given, or by splitting the word evenly."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Region and affinity maps from quads, and how far each of their pixels is trusted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Targets of the LinkRefiner: which words make a line, and a strip along the middle of each line. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

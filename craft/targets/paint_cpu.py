@@ -1,7 +1,5 @@
 """Paints maps and confidence on one core of the CPU, row by row in compiled loops."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -3,8 +3,6 @@
 Imported only where it is used: triton is not on every machine.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import triton

@@ -4,8 +4,6 @@ Callers allocate the arrays that are filled in here: numba compiles in seconds i
 neither allocates nor copies slices. `craft.geometry` has the same formulas over arrays; the tests compare them.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

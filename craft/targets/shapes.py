@@ -1,7 +1,5 @@
 """The definition of the maps: which ellipses and which covers quads become. The host's share of painting targets."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

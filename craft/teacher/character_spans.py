@@ -3,8 +3,6 @@
 Region scores come in 255ths; they are compared as levels * float32(1 / 255), as they leave the network's map.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Gathers the word crops of many scenes into batches of one size, reading scenes ahead in other threads."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future

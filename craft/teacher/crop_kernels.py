@@ -1,7 +1,5 @@
 """Compiled arithmetic of word crops: where they lie, their pixels, and the way back to the scene."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

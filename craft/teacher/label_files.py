@@ -4,8 +4,6 @@ A label file is a dataset in our JSON Lines format (see datasets/jsonlines.py): 
 The note of its first line is its origin; the note of every scene is a digest of the scene as it was labelled.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Labels the characters of words with a network: batches of crops on its device, while other threads split the maps."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Sequence

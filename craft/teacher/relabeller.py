@@ -4,8 +4,6 @@ Labels made at one step are used from a fixed later step on, however long they t
 file before any checkpoint that needs them, so that runs resume bit for bit.
 """
 
-from __future__ import annotations
-
 import copy
 import os
 import time

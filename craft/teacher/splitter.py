@@ -4,8 +4,6 @@ Map coordinates are continuous: pixel i covers i to i + 1. Words here read from 
 is split in its transposed map.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import get_args

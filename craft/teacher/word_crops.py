@@ -1,7 +1,5 @@
 """Upright crops of words, all of one height, for the teacher; and the way back from a crop to the scene."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The target maps of a batch, and a digest by which two runs show that they saw the same batch."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

@@ -3,8 +3,6 @@
 A checkpoint holds tensors, strings, integers and floats only, so that it loads with `weights_only=True`.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

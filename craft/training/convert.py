@@ -1,7 +1,5 @@
 """Conversion of weights to another form, with what is known of their training."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The datasets that a configuration names, with characters, ready for the loader or for validation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Stops a run whose loss is no longer finite, and saves the batch, without making the host wait at each step."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """The training loop: load, forward, loss, backward, finite check, step, log, evaluate, save."""
 
-from __future__ import annotations
-
 import json
 import signal
 import time

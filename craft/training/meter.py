@@ -1,7 +1,5 @@
 """Sums over the steps between two log lines, kept on the device until the line is written."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Images of what training sees: crops with their words, characters, maps and don't-care mask, and a model's maps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path

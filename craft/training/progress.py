@@ -1,7 +1,5 @@
 """The progress bar of a run, whose time left counts the validations that are still to come."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

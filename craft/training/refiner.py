@@ -1,7 +1,5 @@
 """Trains a LinkRefiner: CRAFT frozen, lines as targets, rendered or read from line-level labels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

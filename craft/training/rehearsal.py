@@ -1,7 +1,5 @@
 """What can be known of a run before it starts: what it takes (--dry-run), and which learning rate (--find-learning-rate)."""
 
-from __future__ import annotations
-
 import json
 import math
 import tempfile

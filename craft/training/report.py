@@ -1,7 +1,5 @@
 """The page of a run: curves, scores, maps, and the words found in fixed scenes; written, or served while it trains."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

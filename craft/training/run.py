@@ -1,7 +1,5 @@
 """A run from its settings: what is read and built before the first step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The run folder: made once, resumed only with the settings it was made with."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,6 @@
 """What a run writes about itself: its environment and metrics.jsonl, whose numbers also go to TensorBoard, Weights &
 Biases and MLflow."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

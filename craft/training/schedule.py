@@ -1,7 +1,5 @@
 """The learning rate and OHEM ratio of a step, the optimizer, and the moving average."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Signals that end a run, recorded so that the loop can finish its step, save a checkpoint and exit."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What a training run carries from step to step, built fresh or restored from a checkpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One step of training: load, forward, loss, backward, finite check, step; with a teacher's maps as targets if asked for."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Scores the network on whole scenes with the detector's decoder and the official protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
