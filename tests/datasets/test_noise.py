@@ -37,7 +37,7 @@ def test_another_generator_gives_other_noise_and_the_same_the_same():
 
 
 def test_equals_the_sum_written_out_in_numpy():
-    from craft.datasets import noise as module
+    from craft.datasets import colours as module
 
     image = np.random.default_rng(5).integers(0, 256, (41, 37, 3), dtype=np.uint8)  # no whole number of stretches
     noisy = add_noise(image, np.random.default_rng(6), deviation=20.0)
