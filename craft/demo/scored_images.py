@@ -47,9 +47,8 @@ class ScoredImages:
     def add(self, content: bytes) -> tuple[str, tuple[int, int]]:
         """Score the image in the content of a file; return its key, and its height and width.
 
-        Raises:
-            ValueError: it is no image of `FORMATS`, is damaged, or has more than `MAX_PIXELS`.
-            Busy: other images take the network too long.
+        Raises ValueError if it is no image of `FORMATS`, is damaged, or has more than `MAX_PIXELS`; Busy if other
+        images take the network too long.
         """
         _refuse_large(content)
         if not self._network.acquire(timeout=_LONGEST_WAIT):
@@ -68,9 +67,7 @@ class ScoredImages:
     def words(self, key: str, thresholds: Mapping[str, str], *, polygons: bool) -> dict[str, Any]:
         """Decode an image at other thresholds, in the json format of `craft detect`.
 
-        Raises:
-            KeyError: there is no such image, or no longer.
-            ValueError: a threshold is unknown or out of range.
+        Raises KeyError if there is no such image, or no longer; ValueError if a threshold is unknown or out of range.
         """
         if unknown := [name for name in thresholds if name not in THRESHOLDS]:
             raise ValueError(f"{unknown[0]!r} is no threshold; use {', '.join(THRESHOLDS)}")

@@ -36,23 +36,14 @@ class ImageResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionRun:
-    """The outcome of detection in many files.
+    """The outcome of detection in many files."""
 
-    Attributes:
-        num_images: images searched.
-        num_words: words found in them.
-        failures: files and paths that could not be searched, each with a remedy.
-        written: files in the order of writing.
-        images: the images searched, in order.
-        remarks: on what was searched in part, shrunk or replaced.
-    """
-
-    num_images: int
-    num_words: int
-    failures: tuple[Problem, ...] = ()
-    written: tuple[Path, ...] = field(default=(), repr=False)
-    images: tuple[ImageResult, ...] = field(default=(), repr=False)
-    remarks: tuple[Problem, ...] = ()
+    num_images: int  # images searched
+    num_words: int  # words found in them
+    failures: tuple[Problem, ...] = ()  # files and paths that could not be searched, each with a remedy
+    written: tuple[Path, ...] = field(default=(), repr=False)  # files in the order of writing
+    images: tuple[ImageResult, ...] = field(default=(), repr=False)  # the images searched, in order
+    remarks: tuple[Problem, ...] = ()  # on what was searched in part, shrunk or replaced
     dropped: Mapping[str, int] = field(default_factory=dict)  # words that a filter dropped, by the setting that did
 
 
@@ -79,7 +70,8 @@ def detect_paths(
     An image `img_1.jpg` gives `img_1.json` (json), `res_img_1.txt` (icdar), rows of `detections.csv` (csv),
     `img_1.drawn.jpg` (draw), and what docs/formats.md says of the other formats. If several images share a name, their
     endings and then numbers are added to it; pages after the first add `.p2` and so on. The next image is read, and
-    results are written, while the network runs.
+    results are written, while the network runs. Raises ValueError if a format is unknown, `out` cannot be written to,
+    or a drawing would overwrite an image.
 
     Args:
         detector: finds the words.
@@ -97,9 +89,6 @@ def detect_paths(
         dpi: resolution of pages of PDFs.
         frames: step between two frames of animations and videos; 0 searches the first frame of animations alone.
         batch_size: most images that go through the network together, where their sizes agree.
-
-    Raises:
-        ValueError: a format is unknown, `out` cannot be written to, or a drawing would overwrite an image.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least one image goes through the network")

@@ -37,27 +37,16 @@ IGNORED: Colour = (150, 150, 150)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failure:
-    """A scene and what went wrong in it.
+    """A scene and what went wrong in it."""
 
-    Attributes:
-        scene: with its labelled words.
-        polygons_xy: detections, source image pixels.
-        missed: indices of cared-for words without a match.
-        false_alarms: indices of counted detections without a match.
-        ignored: indices of detections that count neither way.
-        num_words: cared-for words.
-        split: indices of words found, or missed, as several detections.
-        merged: indices of detections that cover several words.
-    """
-
-    scene: Scene
-    polygons_xy: tuple[NDArray[np.float64], ...]
-    missed: tuple[int, ...]
-    false_alarms: tuple[int, ...]
-    ignored: tuple[int, ...]
-    num_words: int
-    split: tuple[int, ...] = ()
-    merged: tuple[int, ...] = ()
+    scene: Scene  # with its labelled words
+    polygons_xy: tuple[NDArray[np.float64], ...]  # detections, source image pixels
+    missed: tuple[int, ...]  # indices of cared-for words without a match
+    false_alarms: tuple[int, ...]  # indices of counted detections without a match
+    ignored: tuple[int, ...]  # indices of detections that count neither way
+    num_words: int  # cared-for words
+    split: tuple[int, ...] = ()  # indices of words found, or missed, as several detections
+    merged: tuple[int, ...] = ()  # indices of detections that cover several words
 
     @property
     def num_faults(self) -> int:
@@ -70,14 +59,13 @@ def worst_scenes(
 ) -> tuple[Failure, ...]:
     """Find up to `count` scenes with the most missed words and false alarms together, the worst first, ties by name.
 
+    Raises ValueError if the files cannot be read or paired with the scenes, or `count` is not positive.
+
     Args:
         scenes: the labelled dataset.
         detections: folder or .zip of result files.
         protocol: used for scoring.
         count: number of scenes, at least 1.
-
-    Raises:
-        ValueError: the files cannot be read or paired with the scenes, or `count` is not positive.
     """
     if count < 1:
         raise ValueError(f"{count} scenes wanted; ask for at least 1")
@@ -153,8 +141,7 @@ def write_failures(
 ) -> list[Problem]:
     """Draw scenes side by side, `side` pixels long each, into one .png or .jpg file; returns those that cannot be read.
 
-    Raises:
-        ValueError: there are no failures, no image can be read, or the file cannot be written.
+    Raises ValueError if there are no failures, no image can be read, or the file cannot be written.
     """
     if not failures:
         raise ValueError(f"{path}: nothing to draw, no scene has a miss or a false alarm")

@@ -23,21 +23,18 @@ _SIZING = ("sizing", "magnify", "canvas", "long_side", "keep_padding")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HalfMaps:
-    """The score maps of a scene.
+    """The score maps of a scene."""
 
-    Attributes:
-        maps: (2, H, W) float16, region and affinity scores.
-        scale_xy: (2,) float64, source pixels per network input pixel.
-    """
-
-    maps: NDArray[np.float16]
-    scale_xy: NDArray[np.float64]
+    maps: NDArray[np.float16]  # (2, H, W) float16, region and affinity scores
+    scale_xy: NDArray[np.float64]  # (2,) float64, source pixels per network input pixel
 
 
 def half_maps(
     detector: Detector, scenes: Sequence[Scene], *, folder: Path | None = None
 ) -> Iterator[tuple[Scene, HalfMaps]]:
     """Run the network on scenes, or read the maps of an earlier run.
+
+    Raises ValueError if an image cannot be read.
 
     Args:
         detector: the network and its sizes; its thresholds do not matter.
@@ -46,9 +43,6 @@ def half_maps(
 
     Yields:
         Each scene and its maps, in order.
-
-    Raises:
-        ValueError: an image cannot be read.
     """
     kept = None if folder is None else folder / _detector_key(detector)
     if kept is not None:

@@ -16,11 +16,7 @@ class ResultTable:
     """A table that grows image by image. Rows of an earlier run stay, but for images that are searched again."""
 
     def __init__(self, path: Path) -> None:
-        """Open a table, with the header if it is new.
-
-        Raises:
-            ValueError: the file is there and is no such table.
-        """
+        """Open a table, with the header if it is new. Raises ValueError if the file is there and is no such table."""
         self.path = path
         self._new: dict[str, list[list[Any]]] = {}
         content = _encoded([_HEADER, *self._read()])

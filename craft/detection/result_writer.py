@@ -34,8 +34,7 @@ class ResultWriter:
     ) -> None:
         """Open the tables; arguments as in `detect_paths`.
 
-        Raises:
-            ValueError: there is a file in the place of a table that is none.
+        Raises ValueError if there is a file in the place of a table that is none.
         """
         self._out, self._formats, self._draw, self._scores = out, formats, draw, scores
         self._crops, self._lines = crops, lines

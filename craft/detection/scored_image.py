@@ -17,23 +17,14 @@ if TYPE_CHECKING:
 
 
 class ScoredImage(NamedTuple):
-    """An image after the network.
+    """An image after the network."""
 
-    Attributes:
-        region: (H, W) float32, region scores.
-        affinity: (H, W) float32, affinity scores.
-        scale_xy: (2,) float64, source pixels per network input pixel.
-        levels: features (1, C, h, w) that the region head reads, by level; empty without a head.
-        size_hw: of the source image.
-        scale: network input pixels per source pixel, before the size is rounded.
-    """
-
-    region: NDArray[np.float32]
-    affinity: NDArray[np.float32]
-    scale_xy: NDArray[np.float64]
-    levels: dict[str, Tensor]
-    size_hw: tuple[int, int]
-    scale: float
+    region: NDArray[np.float32]  # (H, W) float32, region scores
+    affinity: NDArray[np.float32]  # (H, W) float32, affinity scores
+    scale_xy: NDArray[np.float64]  # (2,) float64, source pixels per network input pixel
+    levels: dict[str, Tensor]  # features (1, C, h, w) that the region head reads, by level; empty without a head
+    size_hw: tuple[int, int]  # of the source image
+    scale: float  # network input pixels per source pixel, before the size is rounded
 
 
 def score_images(

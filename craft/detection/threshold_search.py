@@ -48,7 +48,9 @@ def search_thresholds(
     """Score weights at every combination of thresholds, and choose the best by H-mean.
 
     Without a region head, score maps are rounded to half precision, which may move a word that lies on a threshold's
-    edge. With one, the head judges the words of every pair of low and link thresholds, at full precision.
+    edge. With one, the head judges the words of every pair of low and link thresholds, at full precision. Raises
+    ValueError if weights or an image cannot be read, a setting is unknown, the split is empty, or maps are to be kept
+    of weights with a region head, which needs the network's features too.
 
     Args:
         weights: weights file, or the name of weights that ship.
@@ -60,10 +62,6 @@ def search_thresholds(
         grid: values by detection setting that replace those of `GRID`.
         workers: processes that score beside the network; they also decode if there is no region head.
         maps: folder that keeps score maps for another search, see `half_maps`.
-
-    Raises:
-        ValueError: weights or an image cannot be read, a setting is unknown, the split is empty, or maps are to be kept
-            of weights with a region head, which needs the network's features too.
     """
     if not scenes:
         raise ValueError(f"{split} has no scenes; thresholds cannot be chosen on it")
@@ -131,8 +129,7 @@ def words_by_levels(
 def parse_grid(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
     """Read values to try from the command line: "low_text=0.2,0.3" each.
 
-    Raises:
-        ValueError: a text is not of this form, or does not name a threshold.
+    Raises ValueError if a text is not of this form, or does not name a threshold.
     """
     grid = {}
     for text in texts:

@@ -18,25 +18,15 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of an image file.
+    """The header of an image file."""
 
-    Attributes:
-        kind: file format.
-        size_hw: stored height and width, before EXIF orientation.
-        channels: stored channels; 1 for a palette.
-        depth: bits per channel.
-        orientation: EXIF orientation, 1 to 8; 1 if there is none.
-        indexed: whether there is a palette.
-        transparent: whether a colour or a channel marks transparency.
-    """
-
-    kind: Literal["jpeg", "png"]
-    size_hw: tuple[int, int]
-    channels: int
-    depth: int
-    orientation: int = 1
-    indexed: bool = False
-    transparent: bool = False
+    kind: Literal["jpeg", "png"]  # file format
+    size_hw: tuple[int, int]  # stored height and width, before EXIF orientation
+    channels: int  # stored channels; 1 for a palette
+    depth: int  # bits per channel
+    orientation: int = 1  # EXIF orientation, 1 to 8; 1 if there is none
+    indexed: bool = False  # whether there is a palette
+    transparent: bool = False  # whether a colour or a channel marks transparency
 
     @property
     def upright_hw(self) -> tuple[int, int]:

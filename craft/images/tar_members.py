@@ -13,21 +13,13 @@ _PATH = re.compile(r"(?P<shard>.+\.tar):(?P<start>[0-9]+)\+(?P<bytes>[0-9]+)~(?P
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a shard.
+    """A member of a shard."""
 
-    Attributes:
-        shard: path of the tar file.
-        start: offset of the member's header, bytes.
-        num_bytes: of its content, which follows the header.
-        checksum: CRC-32 of its content.
-        name: also in the header.
-    """
-
-    shard: str
-    start: int
-    num_bytes: int
-    checksum: int
-    name: str = ""
+    shard: str  # path of the tar file
+    start: int  # offset of the member's header, bytes
+    num_bytes: int  # of its content, which follows the header
+    checksum: int  # CRC-32 of its content
+    name: str = ""  # also in the header
 
     def __str__(self) -> str:
         """The member as a path that `parse_member` reads."""
@@ -43,11 +35,7 @@ def parse_member(path: str) -> Member | None:
 
 
 def read_member(member: Member) -> bytes:
-    """Read the content of a member.
-
-    Raises:
-        ValueError: the shard is missing or truncated, or holds other bytes.
-    """
+    """Read the content of a member. Raises ValueError if the shard is missing or truncated, or holds other bytes."""
     try:
         with open(member.shard, "rb") as file:
             file.seek(member.start)
