@@ -47,13 +47,7 @@ def refuse_device(path: str | os.PathLike[str], remedy: str) -> None:
 
 
 def list_problems(heading: str, problems: Sequence[Problem], *, see: str = "") -> str:
-    """Put the first ten problems under a heading.
-
-    Args:
-        heading: the first line.
-        problems: in the order they were found.
-        see: the command that lists all of them.
-    """
+    """Put the first ten problems under a heading; `see` is the command that lists all of them."""
     lines = [heading, *(f"  {problem}" for problem in problems[:NUM_LISTED])]
     if len(problems) > NUM_LISTED:
         lines.append(f"  ... and {len(problems) - NUM_LISTED} more" + (f": {see}" if see else ""))

@@ -46,11 +46,12 @@ def build_loader(
 ) -> Iterator[Batch]:
     """Start loading the batches of one process, without end; its loader processes end with it.
 
-    The batches do not depend on `workers`, nor all processes' batches of a step together on `world_size`.
+    The batches do not depend on `workers`, nor all processes' batches of a step together on `world_size`. Raises
+    ValueError if there is no dataset, an empty one, or a number out of range; later, from `next`, if a file cannot be
+    read.
 
     Args:
         datasets: scenes, with the characters of their cared-for words, and weights.
-        crop_size: side of the crops, pixels.
         augment: the random changes; None for plain crops.
         batch_size: crops per process and batch.
         workers: loader processes; 0 loads in this process, when a batch is asked for.
@@ -58,9 +59,6 @@ def build_loader(
         epoch_length: samples in an epoch; None as for `SceneDataset`.
         cache_bytes: most bytes of image files kept in memory on behalf of this process.
         on_error: "skip" passes over images that cannot be read; the batches name them.
-
-    Raises:
-        ValueError: no dataset, an empty one, or a number out of range; later, from `next`, a file that cannot be read.
     """
     share = cache_bytes // max(1, workers)
     dataset = SceneDataset(

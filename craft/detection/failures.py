@@ -59,13 +59,8 @@ def worst_scenes(
 ) -> tuple[Failure, ...]:
     """Find up to `count` scenes with the most missed words and false alarms together, the worst first, ties by name.
 
-    Raises ValueError if the files cannot be read or paired with the scenes, or `count` is not positive.
-
-    Args:
-        scenes: the labelled dataset.
-        detections: folder or .zip of result files.
-        protocol: used for scoring.
-        count: number of scenes, at least 1.
+    `detections` is a folder or .zip of result files. Raises ValueError if the files cannot be read or paired with the
+    scenes, or `count` is not positive.
     """
     if count < 1:
         raise ValueError(f"{count} scenes wanted; ask for at least 1")
@@ -105,15 +100,10 @@ def failure_of(scene: Scene, polygons_xy: Sequence[ArrayLike], score: ImageScore
 
 
 def draw_failure(failure: Failure, image: NDArray[np.uint8], *, side: int) -> NDArray[np.uint8]:
-    """Draw what went wrong in a scene over its image, below a caption with the counts.
+    """Draw what went wrong in a scene over its RGB image, `side` pixels long, below a caption with the counts.
 
     Right detections are green, false alarms yellow, ignored detections grey, missed words red, words found as several
     detections orange, detections of several words magenta.
-
-    Args:
-        failure: of the scene.
-        image: (H, W, 3) uint8, RGB.
-        side: longer side of the image in the drawing, pixels.
     """
     scale = side / max(image.shape[:2])
     drawn = fit_long_side(image, side)

@@ -32,17 +32,10 @@ class HalfMaps:
 def half_maps(
     detector: Detector, scenes: Sequence[Scene], *, folder: Path | None = None
 ) -> Iterator[tuple[Scene, HalfMaps]]:
-    """Run the network on scenes, or read the maps of an earlier run.
+    """Run the network on scenes, or read the maps of an earlier run; gives each scene and its maps, in order.
 
-    Raises ValueError if an image cannot be read.
-
-    Args:
-        detector: the network and its sizes; its thresholds do not matter.
-        scenes: with their images.
-        folder: where maps are kept, 4 bytes per map pixel, and read if weights, sizes, precision and image are the same.
-
-    Yields:
-        Each scene and its maps, in order.
+    In `folder` maps are kept, 4 bytes per map pixel, and read if weights, sizes, precision and image are the same; the
+    detector's thresholds do not matter. Raises ValueError if an image cannot be read.
     """
     kept = None if folder is None else folder / _detector_key(detector)
     if kept is not None:

@@ -23,11 +23,7 @@ _MOST_JPEG_SIDE = 65_500
 
 
 class ResultWriter:
-    """Writes what is asked for into a folder; tables of all images grow image by image, or are written at the end.
-
-    Attributes:
-        shared: the files that hold several images, once they are closed.
-    """
+    """Writes what is asked for into a folder; tables of all images grow image by image, or are written at the end."""
 
     def __init__(
         self, out: Path, formats: tuple[Format, ...], *, draw: bool, scores: bool, crops: Path | None, lines: bool
@@ -40,7 +36,7 @@ class ResultWriter:
         self._crops, self._lines = crops, lines
         self._table = ResultTable(out / "detections.csv") if "csv" in formats else None
         self._coco: list[tuple[str, Detections]] = []
-        self.shared: list[Path] = []
+        self.shared: list[Path] = []  # the files that hold several images, once they are closed
 
     def write(
         self, name: str, image: NDArray[np.uint8], found: Detections, maps: tuple[NDArray[np.float32], ...] | None

@@ -18,23 +18,14 @@ from craft.scene import Scene
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundWords:
-    """Words of one scene at one pair of low and link thresholds and the lowest text threshold.
+    """Words of one scene at one pair of low and link thresholds and the lowest text threshold."""
 
-    Attributes:
-        quads_xy: (N, 4, 2) float32, source image pixels.
-        scores: (N,) float32, by which words are ranked: mean region score, or the region head's mix with it.
-        means: (N,) float32, mean region score.
-        peaks: (N,) float32, peak region score.
-        sides: (N,) float32, shorter side of the box, network input pixels.
-        text: (N,) float32, probability by the region head; 1 without a head.
-    """
-
-    quads_xy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    means: NDArray[np.float32]
-    peaks: NDArray[np.float32]
-    sides: NDArray[np.float32]
-    text: NDArray[np.float32]
+    quads_xy: NDArray[np.float32]  # (N, 4, 2) source image pixels
+    scores: NDArray[np.float32]  # (N,) by which words are ranked: mean region score, or the region head's mix with it
+    means: NDArray[np.float32]  # (N,) mean region score
+    peaks: NDArray[np.float32]  # (N,) peak region score
+    sides: NDArray[np.float32]  # (N,) shorter side of the box, network input pixels
+    text: NDArray[np.float32]  # (N,) probability by the region head; 1 without a head
 
     def at(self, thresholds: Thresholds) -> FoundWords:
         """The words that thresholds keep; their low and link thresholds must be those of this object."""
@@ -53,17 +44,9 @@ def find_words(
     grid: Sequence[Thresholds],
     settings: DetectionSettings,
 ) -> dict[tuple[float, float], FoundWords]:
-    """Decode score maps (H, W) at every pair of low and link thresholds of a grid.
+    """Decode score maps (H, W) at every pair of low and link thresholds of a grid; gives the words by that pair.
 
-    Args:
-        region: region scores.
-        affinity: affinity scores.
-        scale_xy: (2,) source pixels per network input pixel.
-        grid: thresholds.
-        settings: used for the pixel rule only.
-
-    Returns:
-        The words by (low_text, link_threshold).
+    `scale_xy` is source pixels per network input pixel (2,). Of the settings only the pixel rule counts.
     """
     region, affinity = region.astype(np.float32), affinity.astype(np.float32)
     lowest = min(thresholds.text_threshold for thresholds in grid)

@@ -34,15 +34,9 @@ def calibrate_weights(
 ) -> CalibrationResult:
     """Fit a calibration to the words that a network finds; detections in don't-care words do not count.
 
-    Raises ValueError if weights or an image cannot be read, or the detections cannot calibrate scores.
-
-    Args:
-        weights: weights file, or the name of weights that ship.
-        scenes: that the network was not trained on, with their images.
-        split: name of the scenes.
-        protocol: says which detections are right.
-        device: where the network runs.
-        overrides: detection settings that replace those of the weights.
+    The scenes, called `split`, should not have been trained on; `protocol` says which detections are right; `overrides`
+    are detection settings that replace those of the weights. Raises ValueError if weights or an image cannot be read, or
+    the detections cannot calibrate scores.
     """
     detector = Detector.from_weights(weights, device=device, **(overrides or {}))
     raw, hits = [np.zeros(0)], [np.zeros(0, bool)]

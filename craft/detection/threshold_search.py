@@ -53,11 +53,7 @@ def search_thresholds(
     of weights with a region head, which needs the network's features too.
 
     Args:
-        weights: weights file, or the name of weights that ship.
-        scenes: of the split, with their images.
         split: name of the scenes.
-        protocol: used for scoring.
-        device: where the network runs.
         overrides: detection settings that replace those of the weights.
         grid: values by detection setting that replace those of `GRID`.
         workers: processes that score beside the network; they also decode if there is no region head.
@@ -87,15 +83,7 @@ def score_thresholds(
 ) -> list[list[ImageScore]]:
     """Score a network at every combination of thresholds, at full precision, with its region head if it has one.
 
-    Args:
-        detector: the network, as in `words_by_levels`.
-        scenes: with their images; may be empty.
-        grid: thresholds.
-        protocol: used for scoring.
-        workers: processes that score.
-
-    Returns:
-        One list per combination, with a score per scene.
+    Gives one list per combination, with a score per scene. `workers` processes score; the detector as in `words_by_levels`.
     """
     score = partial(score_words, grid=tuple(grid), protocol=protocol)
     jobs = (
@@ -110,13 +98,8 @@ def words_by_levels(
 ) -> dict[tuple[float, float], FoundWords]:
     """Decode one scene at every pair of low and link thresholds, and let the region head judge if there is one.
 
-    Args:
-        detector: the network; its own thresholds are not used, but `region_weight` and `region_refine` are.
-        scored: the scene, from `Detector.score`.
-        grid: thresholds.
-
-    Returns:
-        The words by (low_text, link_threshold), with scores and boxes as `Detector.detect` gives them.
+    Gives the words by (low_text, link_threshold), with scores and boxes as `Detector.detect` gives them. The detector's
+    own thresholds are not used, but `region_weight` and `region_refine` are.
     """
     found = find_words(scored.region, scored.affinity, scored.scale_xy, grid=grid, settings=detector.settings)
     for levels, words in found.items():

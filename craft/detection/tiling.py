@@ -24,14 +24,8 @@ Score = Callable[[NDArray[np.uint8]], "tuple[NDArray[np.float32], dict[str, Tens
 def tile_spans(length: int, tile: int, margin: int = MARGIN) -> list[tuple[int, int, int, int]]:
     """Cut one side of an image into tiles; all numbers are network input pixels and multiples of 32.
 
-    Args:
-        length: of the side.
-        tile: most pixels of a tile, more than two margins.
-        margin: pixels around a tile's own part.
-
-    Returns:
-        (start, end, own start, own end) of each tile. Own parts follow each other without a gap, with `margin` around
-        them, or less at the border of the image.
+    Gives (start, end, own start, own end) of each tile, `tile` pixels at most, which are more than two margins. Own parts
+    follow each other without a gap, with `margin` around them, or less at the border of the image.
     """
     if length <= tile:
         return [(0, length, 0, length)]
@@ -52,7 +46,6 @@ def score_tiles(
 
     Args:
         pixels: (H, W, 3) uint8, sides multiples of 32.
-        score: runs the network.
         tile: longest side of a tile in pixels, a multiple of 32; two margins and 128 if it is less.
         margin: pixels around a tile's own part, a multiple of 32, at least as many as a map pixel depends on.
         progress: say on standard error how many tiles there are, and show how many are done.

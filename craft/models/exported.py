@@ -38,12 +38,8 @@ class ExportedNetwork:
     def __init__(self, path: str | Path, *, backend: str = "auto", precision: str = "auto") -> None:
         """Read a file of `craft export`: .onnx, .xml (OpenVINO) or .pt2 (torch).
 
-        Raises ValueError if the file is missing, damaged or not from craft, or cannot be run so.
-
-        Args:
-            path: the file.
-            backend: "auto" (by its ending), "torch", "onnx" or "openvino", which also runs .onnx.
-            precision: "auto" or "fp32".
+        `backend` is "auto" (by the ending), "torch", "onnx" or "openvino", which also runs .onnx; `precision` "auto" or
+        "fp32". Raises ValueError if the file is missing, damaged or not from craft, or cannot be run so.
         """
         self.source = Path(path)
         fitting = _BACKENDS_BY_ENDING[self.source.suffix]

@@ -47,13 +47,10 @@ class LinkRefiner(nn.Module):
 
 
 class LineNetwork(nn.Module):
-    """A CRAFT whose affinity map is replaced by the links of a LinkRefiner, so that words of a line become one.
+    """A CRAFT whose affinity map is replaced by the links of a LinkRefiner, so that words of a line become one."""
 
-    Attributes:
-        further_reach: input pixels beyond CRAFT's receptive field that a link depends on, rounded up to a multiple of 32.
-    """
-
-    further_reach = 64  # 3 + 24 map pixels of 2 input pixels each
+    # Input pixels beyond CRAFT's receptive field that a link depends on: 3 + 24 map pixels, up to a multiple of 32.
+    further_reach = 64
 
     def __init__(self, network: nn.Module, refiner: LinkRefiner) -> None:
         super().__init__()

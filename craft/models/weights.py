@@ -26,19 +26,12 @@ _REGION_PREFIX = "region."  # of the names of the region path's tensors, see reg
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """What a file of weights holds.
+    """What a file of weights holds."""
 
-    Attributes:
-        state: the network's tensors by name, on the CPU, without prefixes.
-        metadata: "detection" (settings as a dictionary), "width", "backbone" where it is not the default, "step", ...
-        source: the file's path, for messages.
-        storage: how the file stores them; 8-bit tensors are restored to float here.
-    """
-
-    state: dict[str, Tensor]
-    metadata: dict[str, Any]
-    source: str = "weights"
-    storage: Storage = "float"
+    state: dict[str, Tensor]  # the network's tensors by name, on the CPU, without prefixes
+    metadata: dict[str, Any]  # "detection" (a dictionary), "width", "backbone" where it is not the default, "step", ...
+    source: str = "weights"  # the file's path, for messages
+    storage: Storage = "float"  # how the file stores them; 8-bit tensors are restored to float here
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +81,8 @@ def read_weights(path: str | Path) -> Weights:
 def load_into(model: nn.Module, weights: Weights, *, strict: bool = True) -> LoadReport:
     """Copy weights into a network, whose tensors keep their type and device.
 
-    `strict` refuses weights that do not fit exactly, before anything is copied. Files written before torch 0.4.1 lack
-    `num_batches_tracked`, which no result depends on: these are not counted as missing.
-
-    Raises:
-        ValueError: `strict`, and names or shapes differ; the message names them.
+    `strict` refuses weights that do not fit exactly by a ValueError that names them, before anything is copied. Files
+    written before torch 0.4.1 lack `num_batches_tracked`, which no result depends on: these do not count as missing.
     """
     own = model.state_dict()
     report = _compare(own, weights.state)

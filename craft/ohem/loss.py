@@ -43,9 +43,9 @@ def pixel_loss(
 
     The error of a pixel is confidence x squared difference. Loss dice_bce takes confidence x cross-entropy instead, less
     the target's own entropy, and adds the Dice loss of the map over all cared-for pixels; the probability of text is
-    sigmoid(8 (score - 0.5)), so that thresholds on scores keep their meaning. The loss of a map is the mean error of the kept text pixels
-    plus the mean error of the kept background pixels (rule none: one mean over both), averaged over the batch. A map
-    with nothing cared for gives 0 with a gradient of 0. The host never waits for the device.
+    sigmoid(8 (score - 0.5)), so that thresholds on scores keep their meaning. The loss of a map is the mean error of the
+    kept text pixels plus the mean error of the kept background pixels (rule none: one mean over both), averaged over the
+    batch. A map with nothing cared for gives 0 with a gradient of 0. The host never waits for the device.
 
     Args:
         scores: (B, 2, H, W) any floating dtype, region and affinity score maps; computed with in float32.

@@ -65,22 +65,14 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """The results of a variant on a split.
-
-    Attributes:
-        values: by metric and seed.
-        estimates: by metric, over seeds.
-        difference: H-mean minus the reference's, paired by seed; None for the reference.
-        resampled: 95 % interval of the same difference over seeds and scenes; NaN without an interval over seeds.
-        p_value: of the difference, corrected for all comparisons of the table; NaN where there is none.
-    """
+    """The results of a variant on a split."""
 
     variant: str
-    values: dict[str, dict[int, float]]
-    estimates: dict[str, Estimate]
-    difference: Estimate | None
-    resampled: tuple[float, float]
-    p_value: float
+    values: dict[str, dict[int, float]]  # by metric and seed
+    estimates: dict[str, Estimate]  # by metric, over seeds
+    difference: Estimate | None  # H-mean minus the reference's, paired by seed; None for the reference
+    resampled: tuple[float, float]  # its 95 % interval over seeds and scenes; NaN without an interval over seeds
+    p_value: float  # of the difference, corrected for all comparisons of the table; NaN where there is none
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,9 +39,8 @@ def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: 
     Raises ValueError if the folder holds another study, or the study cannot be done with its settings; KeyboardInterrupt
     if a signal stopped it, once checkpoints are saved.
 
-    Args:
-        out: the study's folder; its finished runs are kept, and interrupted ones are resumed.
-        jobs: runs at a time; None for one per GPU, or as many as the cores allow.
+    Finished runs in the folder are kept, and interrupted ones resumed. `jobs` runs go at a time: by default one per GPU,
+    or as many as the cores allow.
     """
     _open_folder(study, out)
     _render_scenes(study, out, workers=jobs or default_jobs(study.threads))

@@ -173,10 +173,7 @@ def _last_step(task: Task, out: Path) -> int:
 def execute_on_ray(tasks: Sequence[Task], out: Path) -> list[Failure]:
     """Do runs on Ray, each with one GPU where the cluster has any, and return those that failed.
 
-    Raises ValueError if Ray is not installed.
-
-    Args:
-        out: the study's folder, at the same path on every machine.
+    The study's folder is at the same path on every machine. Raises ValueError if Ray is not installed.
     """
     try:
         import ray

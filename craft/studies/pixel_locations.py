@@ -56,11 +56,9 @@ def locate_pixels(
 
 
 def location_shares(weights: NDArray[np.floating], locations: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Compute (4,) shares of the weight that lies at each location; zeros where no pixel has weight.
+    """Compute (4,) shares of the weight that lies at each of `locate_pixels`' locations; zeros where none has weight.
 
-    Args:
-        weights: (...) >= 0, 0 for pixels that are not background or not kept.
-        locations: (...) uint8, from `locate_pixels`.
+    Weights are 0 for pixels that are not background or not kept.
     """
     sums = np.bincount(locations.ravel(), weights=weights.ravel().astype(np.float64), minlength=len(LOCATIONS))
     return sums / sums.sum() if sums.sum() > 0 else np.zeros(len(LOCATIONS))

@@ -18,15 +18,10 @@ DETECTION = np.dtype([("combination", np.int16), ("scene", np.int32), ("score", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridScores:
-    """The scores of a dataset at G combinations of thresholds.
+    """The scores of a dataset at G combinations of thresholds."""
 
-    Attributes:
-        counts: (G, N, 3) int32 for N scenes: matched words, counted detections, words.
-        detections: (D,) of all counted detections: `combination` int16, `scene` int32, `score` float32, `hit` bool.
-    """
-
-    counts: NDArray[np.int32]
-    detections: NDArray[np.void]
+    counts: NDArray[np.int32]  # (G, N, 3) for N scenes: matched words, counted detections, words
+    detections: NDArray[np.void]  # (D,) DETECTION, all counted ones
 
     def totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Compute (G,) precision, recall and H-mean over all scenes, micro-averaged."""

@@ -80,11 +80,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def bootstrap_difference(first: NDArray[np.integer], second: NDArray[np.integer]) -> tuple[float, float]:
     """Resample seeds and scenes, both with replacement, and return the 95 % interval of the second's H-mean minus the first's.
 
-    Student's interval holds for these scenes and other seeds; this one for other scenes too.
-
-    Args:
-        first: (S, N, 3) matched words, counted detections and words, by seed and scene.
-        second: the same of another variant: the same seeds and scenes in the same order.
+    Student's interval holds for these scenes and other seeds; this one for other scenes too. Both are (S, N, 3) matched
+    words, counted detections and words, by seed and scene, in the same order.
 
     Source: Davison and Hinkley, Bootstrap methods and their application, 1997, section 3.8: both levels resampled.
     """
@@ -116,12 +113,7 @@ def detectable_difference(difference: Estimate) -> float:
 
 
 def student_quantile(probability: float, degrees: int) -> float:
-    """Compute a quantile of the t distribution, to about ten digits.
-
-    Args:
-        probability: at least 0.5, below 1.
-        degrees: degrees of freedom, >= 1.
-    """
+    """Compute a quantile of the t distribution, to about ten digits; the probability is at least 0.5."""
     if not 0.5 <= probability < 1 or degrees < 1:
         raise ValueError(f"probability {probability} with {degrees} degrees of freedom; wanted 0.5 to 1, and 1 or more")
     low, high = 0.0, 1.0

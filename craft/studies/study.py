@@ -153,16 +153,10 @@ class Run:
 
 
 def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
-    """Read a study's YAML file, and check the configuration of every variant.
+    """Read a study's YAML file with overrides "a.b=c", make its `base` absolute, and check every variant's configuration.
 
     Raises ValueError if the file cannot be read, a setting is unknown, out of range or without effect, or a variant's
     configuration is refused.
-
-    Args:
-        overrides: "a.b=c" each; c is read as YAML.
-
-    Returns:
-        The study, its `base` made absolute.
     """
     values = deep_merge(read_yaml(Path(path)), parse_settings(list(overrides)))
     where = str(path) + (" with --set " + " ".join(overrides) if overrides else "")
@@ -206,11 +200,8 @@ def study_runs(study: Study) -> list[Run]:
 def run_config(study: Study, run: Run, out: Path, *, steps: int) -> Config:
     """Build the configuration of a run: the base with the variant's changes, and the study's seed, steps and datasets.
 
-    Configurations of one seed differ in the variant's changes alone. Raises ValueError if the base or the variant's
-    changes are refused.
-
-    Args:
-        out: the study's folder, which holds its synthetic datasets.
+    Configurations of one seed differ in the variant's changes alone. The study's folder holds its synthetic datasets.
+    Raises ValueError if the base or the variant's changes are refused.
     """
     training = {
         "seed": run.seed,

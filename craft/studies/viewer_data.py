@@ -64,11 +64,9 @@ def viewer_scenes(study: Study, out: Path) -> list[ViewScene]:
 
 
 def write_scene_views(study: Study, config: Config, out: Path) -> None:
-    """Write images, target maps and labels of the viewer's scenes into the study's folder, unless they are there.
+    """Write images, target maps and labels of the viewer's scenes into the study's folder `view`, unless they are there.
 
-    Args:
-        config: of any run, for the image sizes of detection.
-        out: the study's folder; the files go into its folder `view`.
+    `config` may be of any run: it says the image sizes of detection.
     """
     folder = out / "view"
     if (folder / "scenes.json").exists():
@@ -94,14 +92,7 @@ def write_scene_views(study: Study, config: Config, out: Path) -> None:
 
 
 def write_run_views(study: Study, config: Config, out: Path, folder: Path, *, steps: Sequence[int]) -> None:
-    """Write score maps, kept pixels and words of the viewer's scenes by one run.
-
-    Args:
-        config: the run's configuration.
-        out: the study's folder.
-        folder: the run's folder; the files go into its folder `view`.
-        steps: early, middle and late; each has a snapshot.
-    """
+    """Write score maps, kept pixels and words of the viewer's scenes by the run in `folder`, at steps with snapshots."""
     device = choose_device(config.training.device)
     detector = Detector.from_weights(folder / "last.safetensors", device=config.training.device)
     snapshots = [load_snapshot(folder, step, device) for step in steps]

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.random import Generator
 
 from craft.synth.backgrounds import light_unevenly
-from craft.synth.colours import apply_lookup_table
 from craft.synth.presets import CameraSettings
 from craft.synth.rendered_scene import Image
 from craft.synth.textures import texture
@@ -72,7 +71,7 @@ def photograph(generator: Generator, image: Image, shot: Shot) -> tuple[Image, f
     levels = np.arange(256)[:, None] * (gain * np.array(shot.tint))
     # bright parts roll off instead of clipping, as in a sensor's tone curve
     levels = np.where(levels > 190, 190 + 65 * np.tanh((levels - 190) / 90), levels)
-    image = apply_lookup_table(image, np.clip(levels, 0, 255).astype(np.uint8))
+    image = cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
     if shot.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if shot.noise > 0:

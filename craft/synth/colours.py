@@ -66,27 +66,12 @@ def blend_image(patch: Image, mask: Image, above: Image, opacity: float) -> None
     _blend_image(patch, mask, above, round(256 * opacity))
 
 
-def apply_lookup_table(image: Image, table: Image) -> Image:
-    """Map every level through a table, (256, 3) uint8, channel by channel."""
-    out = np.empty(image.shape, np.uint8)
-    _apply_lookup_table(np.ascontiguousarray(image), table, out)
-    return out
-
-
 def apply_light(image: Image, light: Image) -> Image:
     """Multiply by `light` / 128, (H, W) uint8, and round halves to even as OpenCV's multiply does."""
     out = np.empty(image.shape, np.uint8)
     factors = cv2.cvtColor(light, cv2.COLOR_GRAY2RGB)
     _apply_light(np.ascontiguousarray(image).reshape(-1), factors.reshape(-1), out.reshape(-1))
     return out
-
-
-@njit(cache=True, nogil=True)
-def _apply_lookup_table(image, table, out):
-    for row in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            for channel in range(3):
-                out[row, column, channel] = table[image[row, column, channel], channel]
 
 
 @njit(cache=True, nogil=True)

@@ -19,17 +19,11 @@ _WARM = np.array([1.0, 0.2, -1.2])
 
 @dataclass(slots=True)
 class Plane:
-    """Rectangles painted on one plane, in its own coordinates: 0 to 1 to the right and 0 to 1 downwards.
+    """Rectangles painted on one plane, in its own coordinates: 0 to 1 to the right and 0 to 1 downwards."""
 
-    Attributes:
-        corners_xy: (4, 2) where the plane's corners are in the image.
-        boxes: (N, 4) arrays of left, top, right and bottom, in the order in which they are painted.
-        colours: an (N, 3) array for each of them, RGB 0 to 255.
-    """
-
-    corners_xy: NDArray[np.float64]
-    boxes: list[NDArray[np.float64]] = field(default_factory=list)
-    colours: list[NDArray[np.float64]] = field(default_factory=list)
+    corners_xy: NDArray[np.float64]  # (4, 2) where the plane's corners are in the image
+    boxes: list[NDArray[np.float64]] = field(default_factory=list)  # (N, 4) left, top, right, bottom; in painting order
+    colours: list[NDArray[np.float64]] = field(default_factory=list)  # an (N, 3) array for each of them, RGB 0 to 255
 
     def add(self, left: ArrayLike, top: ArrayLike, right: ArrayLike, bottom: ArrayLike, colour: ArrayLike) -> None:
         """Add one rectangle, or N where any side is (N,); `colour` is (3,) for all or (N, 3), RGB 0 to 255."""

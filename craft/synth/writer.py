@@ -66,7 +66,8 @@ def write_dataset(
 ) -> DatasetSummary:
     """Write scenes in the ICDAR2017 layout, with `scenes.jsonl` (exact characters) and `generator.json` beside them.
 
-    Where these are there for the other split, those of this one are called scenes_validation.jsonl and so on. `generator.json` records settings, counts, and the fonts and word lists used, with their licences. The bytes do not
+    Where these are there for the other split, those of this one are called scenes_validation.jsonl and so on.
+    `generator.json` records settings, counts, and the fonts and word lists used, with their licences. The bytes do not
     depend on `workers`, the processes that render. Scenes of the split that are there from before are removed.
     ValueError if the folder holds a dataset of another origin, which `scenes.jsonl` would hide.
     """

@@ -109,7 +109,6 @@ def label_scenes(
 
     Args:
         model: the network on `device`, in evaluation mode.
-        precision: of autocast: torch.float32 or torch.bfloat16.
         splitter: how region maps are split, see `split_map`.
         height: of the word crops, pixels, a multiple of 32.
         workers: threads that read images, crop words and split maps while the network runs; 0 for none.

@@ -41,12 +41,8 @@ def bench(config: Config, *, steps: int) -> BenchReport:
     """Time training as `craft train` would do it, part by part, without keeping the result.
 
     With several processes under torchrun each does the same, and rates are those of all together. Characters that a
-    teacher would find are even splits here. Raises ValueError if `steps` is not positive, or settings, scenes or
-    weights cannot be used.
-
-    Args:
-        config: the settings of a run.
-        steps: batches, and steps, timed of each part after the warm-up, > 0.
+    teacher would find are even splits here. `steps` batches or steps of each part are timed after the warm-up. Raises
+    ValueError if it is not positive, or settings, scenes or weights cannot be used.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; time at least 1")

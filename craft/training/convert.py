@@ -51,8 +51,6 @@ def convert_weights(
     is unknown, out of range or would be lost.
 
     Args:
-        source: any readable weights file, or a name.
-        out: file to write: .safetensors, or .pth for the original's format.
         to: "float", "int8" or "original"; by the ending of `out` where None.
         detection: detection settings that replace those in the file and travel with the weights from now on.
         note: a sentence on the training data that travels with them too.
@@ -108,17 +106,13 @@ def _metadata(weights: Weights, source: Path, changes: dict[str, Any], note: str
 def provenance_of(weights: str | Path, step: int | None) -> dict[str, Any] | None:
     """Read from a run folder how weights in it were trained.
 
-    Raises ValueError if the folder's settings cannot be read.
+    Their folder, or the one above for a snapshot, is a run folder if it holds config.yaml and environment.jsonl; None
+    where it is not. `step` counts the optimizer steps behind the weights; None for the whole run. Raises ValueError if
+    the folder's settings cannot be read.
 
-    Args:
-        weights: file of weights; its folder, or the one above for a snapshot, is a run folder if it holds config.yaml and
-            environment.jsonl.
-        step: optimizer steps behind the weights; those of the whole run where None.
-
-    Returns:
-        command, commit, versions and machine; steps, crops seen, their size and hours of training up to the step; the
-        training datasets; and under "before" the same for the weights that the run started from, where these can be read.
-        Absolute paths are cut to their last part. None where the weights are in no run folder.
+    Gives command, commit, versions and machine; steps, crops seen, their size and hours of training up to the step; the
+    training datasets; and under "before" the same for the weights that the run started from, where these can be read.
+    Absolute paths are cut to their last part.
     """
     folder = next((parent for parent in Path(weights).parents[:2] if (parent / RUN_RECORD).is_file()), None)
     if folder is None or not (folder / "config.yaml").is_file():

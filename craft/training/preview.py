@@ -51,12 +51,8 @@ _GAP_GREY = 128
 def preview_sample(sample: Sample) -> NDArray[np.uint8]:
     """Draw a crop four times: with its words and characters, region map, affinity map, and don't-care mask.
 
-    Args:
-        sample: the crop; height and width even.
-
-    Returns:
-        (H', W', 3) uint8, RGB, two panels above two. Cared-for words are green, don't-care words red, characters blue;
-        in the mask, red pixels are in no loss and paler ones weigh less.
+    Cared-for words are green, don't-care words red, characters blue; in the mask, red pixels are in no loss and paler
+    ones weigh less. Gives (H', W', 3) uint8, RGB, two panels above two.
     """
     targets = batch_targets(collate([sample]), torch.device("cpu"))
     region, affinity = targets.maps[0].numpy()
@@ -92,13 +88,8 @@ def show_dataset(
     scenes.
 
     Args:
-        settings: the dataset, on disk or synthetic.
-        out: folder for the images, made where it is missing.
-        count: largest number of images.
-        augmented: draw the first crops of a training run on this dataset alone instead of the first scenes whole.
-        augment: the random changes, where `augmented`.
-        crop_size: side of the crops in pixels, where `augmented`.
-        seed: of the run, where `augmented`.
+        augmented: draw the first crops of a training run on this dataset alone instead of the first scenes whole;
+            `augment`, `crop_size` and `seed` are the run's.
         label_file: characters that `craft label` found; None for those of the labels, and even splits.
         echo: called with what was read and left out.
     """
@@ -167,18 +158,9 @@ def write_map_image(
 ) -> Path:
     """Draw the first crops of a batch: targets, the model's maps, and which pixels were trained on.
 
-    Args:
-        folder: for the image, made where it is missing.
-        step: number of the training step, in the file's name.
-        model: the network; it runs in evaluation mode and is left in its own.
-        batch: the crops.
-        targets: their maps.
-        weights: (B, 2, H, W) float32, >= 0, weight of every map pixel in the loss.
-        precision: what the network computes in.
-
-    Returns:
-        The image file: a row per crop, region then affinity, each as target, score and weight (brighter is heavier,
-        relative to the heaviest background pixel; text white where it is heavier still).
+    The file has a row per crop, region then affinity, each as target, score and weight in the loss, (B, 2, H, W)
+    (brighter is heavier, relative to the heaviest background pixel; text white where it is heavier still). The network
+    runs in evaluation mode and is left in its own.
     """
     count = min(_CROPS_SHOWN, len(batch.images))
     with evaluation_mode(model):

@@ -95,11 +95,8 @@ def train_refiner(
     Raises ValueError if the network or a dataset cannot be read; FloatingPointError if the loss is not finite.
 
     Args:
-        weights: the network: a file, or a name.
-        out: .safetensors file to write.
         datasets: labelled lines, or words with their lines; rendered scenes (`RENDERED`) if none are given.
         crop_size: side of the training crops in network input pixels, a multiple of 32.
-        workers: processes that prepare crops.
 
     Returns:
         Mean loss of the last steps: mean error of line pixels plus that of the hardest background pixels.

@@ -152,12 +152,8 @@ def _synchronised_only(network: nn.Module, *, last: bool) -> contextlib.Abstract
 def teacher_targets(images: Tensor, weights: str, *, precision: torch.dtype) -> Targets:
     """Take a teacher's maps of (B, 3, H, W) uint8 RGB crops, clipped to 0 to 1, as targets that are trusted everywhere.
 
-    There is no don't-care area: the teacher also finds text that nobody labelled. Raises ValueError if the weights
-    cannot be read.
-
-    Args:
-        weights: the teacher, a file or a name; read once per process and device.
-        precision: what the teacher computes in, torch.float32 or torch.bfloat16.
+    There is no don't-care area: the teacher also finds text that nobody labelled. Weights, a file or a name, are read
+    once per process and device. Raises ValueError if they cannot be read.
     """
     with torch.inference_mode():
         maps, _ = run_network(_teacher(weights, images.device), images, precision=precision)
