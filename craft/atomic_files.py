@@ -1,7 +1,7 @@
 """Files that are written completely or not at all: a path holds the old content or the new, never a part of either."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -47,15 +47,3 @@ def shorten_name(name: str) -> str:
     """Cut a name to 200 bytes, so that endings may follow in the 255 that file systems allow; shorter ones stay."""
     encoded = os.fsencode(name)
     return name if len(encoded) <= 200 else encoded[:200].decode("utf-8", "ignore")
-
-
-def unique_names(names: Iterable[str]) -> list[str]:
-    """Tell equal names apart by numbers behind them: a, a_2, a_3."""
-    taken: dict[str, None] = {}
-    for name in names:
-        free, number = name, 1
-        while free in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken[free] = None
-    return list(taken)

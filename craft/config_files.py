@@ -36,6 +36,14 @@ def parse_settings(overrides: list[str] | tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
+def by_dotted_name(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give nested settings by their dotted names: {"a": {"b": 1}} becomes {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= by_dotted_name(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of nested settings; an empty file has none.
 

@@ -5,6 +5,7 @@ Quads are (N, 4, 2), clockwise on the screen (y points down), starting at the to
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,6 +45,11 @@ def quad_sides(quads_xy: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.flo
     quads = np.asarray(quads_xy, dtype=np.float64)
     lengths = np.linalg.norm(np.roll(quads, -1, axis=-2) - quads, axis=-1)
     return 0.5 * (lengths[..., 0] + lengths[..., 2]), 0.5 * (lengths[..., 1] + lengths[..., 3])
+
+
+def box_corners(boxes_xyxy: ArrayLike) -> NDArray[Any]:
+    """Corners (..., 4, 2) of axis-aligned boxes (..., 4), clockwise from the top-left, in the boxes' type."""
+    return np.asarray(boxes_xyxy)[..., [[0, 1], [2, 1], [2, 3], [0, 3]]]
 
 
 def homographies_from_square(quads_xy: ArrayLike) -> NDArray[np.float64]:

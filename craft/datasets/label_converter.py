@@ -11,7 +11,7 @@ from craft.config import DatasetSettings
 from craft.datasets.formats import FORMATS
 from craft.datasets.label_format import LabelWriter, SceneToWrite
 from craft.datasets.reading import good_scenes
-from craft.geometry import bounding_boxes, quad_around
+from craft.geometry import bounding_boxes, box_corners, quad_around
 from craft.images.reader import image_size
 from craft.images.tar_members import parse_member
 from craft.scene import Scene, Word
@@ -72,7 +72,7 @@ def _reduced(word: Word, writer: LabelWriter, lost: Counter[str]) -> Word:
     if not writer.polygons and len(polygon) != 4:
         polygon = quad_around(polygon)
         lost["polygons, written as quads"] += 1
-    box = bounding_boxes(polygon)[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2).astype(np.float32)
+    box = box_corners(bounding_boxes(polygon)).astype(np.float32)
     if not writer.slanted and not np.array_equal(polygon, box):
         polygon = box
         lost["slanted quads, written as upright boxes"] += 1

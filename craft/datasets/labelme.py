@@ -8,7 +8,7 @@ A label that is a name for text ("text", "word", ...) is no transcription. The i
 imageData.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -41,29 +41,20 @@ def _parse(shape: Any) -> Label:
     return Label(points, text, dont_care=ignored or is_dont_care(shape["label"]))
 
 
+def labelme_content(image: str, size_hw: tuple[int, int], words: Iterable[tuple[Any, str]]) -> dict[str, Any]:
+    """The content of a file for the image at a path, from its size and its words' corners and descriptions."""
+    shapes = [
+        {"label": "text", "points": points, "group_id": None, "description": text, "shape_type": "polygon", "flags": {}}
+        for points, text in words
+    ]
+    content: dict[str, Any] = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image, "imageData": None}
+    return {**content, "imageHeight": size_hw[0], "imageWidth": size_hw[1]}
+
+
 def _write(scenes: Sequence[SceneToWrite], folder: Path) -> None:
-    for scene, image, (height, width) in scenes:
-        shapes = [
-            {
-                "label": "text",
-                "points": plain_numbers(word.polygon_xy),
-                "group_id": None,
-                "description": write_text(word),
-                "shape_type": "polygon",
-                "flags": {},
-            }
-            for word in scene.words
-        ]
-        content: dict[str, Any] = {
-            "version": "5.5.0",
-            "flags": {},
-            "shapes": shapes,
-            "imagePath": image,
-            "imageData": None,
-        }
-        write_json(
-            folder / f"{PurePath(scene.name).name}.json", {**content, "imageHeight": height, "imageWidth": width}
-        )
+    for scene, image, size_hw in scenes:
+        words = [(plain_numbers(word.polygon_xy), write_text(word)) for word in scene.words]
+        write_json(folder / f"{PurePath(scene.name).name}.json", labelme_content(image, size_hw, words))
 
 
 FORMAT = ToolFormat(

@@ -49,11 +49,7 @@ def _write(scenes: Sequence[SceneToWrite], path: Path) -> None:
     lines = []
     for scene, image, _ in scenes:
         words = [
-            {
-                "transcription": write_text(word),
-                "points": plain_numbers(word.polygon_xy),
-                "difficult": word.dont_care,
-            }
+            {"transcription": write_text(word), "points": plain_numbers(word.polygon_xy), "difficult": word.dont_care}
             for word in scene.words
         ]
         lines.append(f"{image}\t{json.dumps(words, ensure_ascii=False)}\n")

@@ -91,12 +91,7 @@ class SceneDataset(Dataset[Sample]):
         else:
             image = EncodedImage(self._files.read(scene.image_path), name=scene.image_path)
         return make_sample(
-            image,
-            scene.words,
-            seed=seed,
-            crop_size=self._crop_size,
-            settings=self._augment,
-            name=scene.name,
+            image, scene.words, seed=seed, crop_size=self._crop_size, settings=self._augment, name=scene.name
         )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:

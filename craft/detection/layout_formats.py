@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import craft
 from craft.decode.detections import Detections
 from craft.detection.result_formats import outlines
-from craft.geometry import bounding_boxes
+from craft.geometry import bounding_boxes, box_corners
 
 ALTO = "http://www.loc.gov/standards/alto/ns-v4#"
 PAGE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
@@ -80,9 +80,9 @@ def page_text(path: str, found: Detections) -> str:
         for index, (block, _) in enumerate(blocks):
             xml.SubElement(order, "RegionRefIndexed", {"index": str(index), "regionRef": f"block_{block}"})
     for block, lines in blocks:
-        region = _with_outline(page, "TextRegion", f"block_{block}", _corners(found, _all(lines)))
+        region = _with_outline(page, "TextRegion", f"block_{block}", box_corners(_edges(found, _all(lines))))
         for line, words in lines:
-            row = _with_outline(region, "TextLine", f"line_{line}", _corners(found, words))
+            row = _with_outline(region, "TextLine", f"line_{line}", box_corners(_edges(found, words)))
             for word in words:
                 _with_outline(row, "Word", f"word_{word + 1}", outlines(found)[word])
     return _document(root)
@@ -124,11 +124,6 @@ def _bbox(found: Detections, words: list[int] | list[tuple[int, list[int]]]) -> 
 def _box(found: Detections, words: list[int]) -> dict[str, str]:
     left, top, right, bottom = _edges(found, words)
     return {"HPOS": str(left), "VPOS": str(top), "WIDTH": str(right - left), "HEIGHT": str(bottom - top)}
-
-
-def _corners(found: Detections, words: list[int]) -> NDArray[np.float64]:
-    left, top, right, bottom = _edges(found, words)
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
 
 
 def _points(outline: NDArray[np.floating]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.datasets.labelme import labelme_content
 from craft.decode.detections import Detections
 from craft.evaluation.protocols import round_detections
 from craft.geometry import bounding_boxes, clockwise, signed_area
@@ -35,27 +36,9 @@ def csv_rows(path: str, found: Detections) -> list[list[Any]]:
 
 def labelme_dict(path: str, found: Detections) -> dict[str, Any]:
     """The content of a LabelMe file; `path` leads to the image from the folder of the file."""
-    height, width = found.size_hw or (0, 0)
-    shapes: list[dict[str, Any]] = [
-        {
-            "label": "text",
-            "points": _rounded(outline),
-            "group_id": None,
-            "description": f"score {score:.4f}",
-            "shape_type": "polygon",
-            "flags": {},
-        }
-        for outline, score in zip(outlines(found), found.scores, strict=True)
-    ]
-    return {
-        "version": "5.5.0",
-        "flags": {},
-        "shapes": shapes,
-        "imagePath": path,
-        "imageData": None,
-        "imageHeight": height,
-        "imageWidth": width,
-    }
+    scored = zip(outlines(found), found.scores, strict=True)
+    words = [(_rounded(outline), f"score {score:.4f}") for outline, score in scored]
+    return labelme_content(path, found.size_hw or (0, 0), words)
 
 
 def coco_dict(images: Sequence[tuple[str, Detections]]) -> dict[str, Any]:

@@ -63,11 +63,7 @@ def find_words(
 
 
 def score_words(
-    scene: Scene,
-    found: dict[tuple[float, float], FoundWords],
-    *,
-    grid: Sequence[Thresholds],
-    protocol: Protocol,
+    scene: Scene, found: dict[tuple[float, float], FoundWords], *, grid: Sequence[Thresholds], protocol: Protocol
 ) -> list[ImageScore]:
     """Score the words that `find_words` found, one score per combination of the grid, in order."""
     known: dict[tuple[float, float, bytes], ImageScore] = {}

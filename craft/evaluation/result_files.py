@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.geometry import box_corners
+
 Layout = Literal["boxes", "quads", "polygons"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -103,10 +105,8 @@ def parse_line(line: str, *, layout: Layout) -> tuple[NDArray[np.float64], float
         used, fits = 8, count >= 8
     if not fits or not np.isfinite(numbers).all():
         raise ValueError(f"found {line!r}, wanted {_WANTED[layout]}")
-    corners = np.array(numbers[:used])
-    if used == 4:
-        corners = corners[[0, 1, 2, 1, 2, 3, 0, 3]]
-    return corners.reshape(-1, 2), numbers[used] if count > used else None
+    corners = box_corners(numbers[:4]) if used == 4 else np.array(numbers[:used]).reshape(-1, 2)
+    return corners, numbers[used] if count > used else None
 
 
 def _contents(path: Path, ending: str = ".txt") -> Iterator[tuple[str, bytes]]:

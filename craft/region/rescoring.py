@@ -11,7 +11,7 @@ from torchvision.ops import clip_boxes_to_image
 
 from craft.config import DetectionSettings
 from craft.decode.detections import Detections
-from craft.geometry import bounding_boxes, signed_area
+from craft.geometry import bounding_boxes, box_corners, signed_area
 from craft.models.region_head import BOX_CODER, RegionHead
 
 _LEAST_SIDE = 1.0  # network input pixels, so that every box has an area
@@ -87,5 +87,4 @@ def _refine_axis_aligned(quads_xy: NDArray[np.float32], boxes_xyxy: NDArray[np.f
     area = (around[:, 2] - around[:, 0]) * (around[:, 3] - around[:, 1])
     replaced = area <= _AXIS_ALIGNED * np.abs(signed_area(quads_xy))
     replaced &= (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1)
-    corners = boxes_xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-    return np.where(replaced[:, None, None], corners, quads_xy).astype(np.float32)
+    return np.where(replaced[:, None, None], box_corners(boxes_xyxy), quads_xy).astype(np.float32)

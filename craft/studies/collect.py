@@ -24,10 +24,7 @@ from craft.training.run_log import read_metrics
 Policy = Literal["shared", "own"]
 _DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile, zlib.error)  # files of a damaged run
 
-POLICIES: dict[Policy, str] = {
-    "shared": "the same thresholds for every run",
-    "own": "each variant's own thresholds",
-}
+POLICIES: dict[Policy, str] = {"shared": "the same thresholds for every run", "own": "each variant's own thresholds"}
 RECALL = 0.4  # at which precisions are compared
 METRICS = {
     "hmean": "H-mean",

@@ -1,8 +1,8 @@
 """The facts that a reader needs to judge a study's tables: scenes, scoring, thresholds, definition, seeds, command."""
 
-from collections.abc import Iterator
 from typing import Any
 
+from craft.config_files import by_dotted_name
 from craft.evaluation.protocols import PROTOCOLS
 from craft.studies.collect import POLICIES, Results, differ_in_characters, differ_in_data, fairness
 from craft.studies.scores import WORDS
@@ -26,7 +26,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
     return [
         ("Runs", f"{num_done} of {num_done + len(results.missing)} done; seeds {', '.join(map(str, study.seeds))}"),
         ("Runs per variant", per_variant),
-        *((f"Variant {name}", ", ".join(_changes(study.variants[name])) or "the base") for name in study.variants),
+        *((f"Variant {name}", _changes(study.variants[name]) or "the base") for name in study.variants),
         (
             "Network",
             f"CRAFT, width {config.model.width:g}, initial weights: {config.weights or config.model.pretrained}",
@@ -79,13 +79,8 @@ def threshold_words(results: Results, split: str) -> str:
     return words + (f", region head {thresholds.region_threshold:g}" if thresholds.region_threshold else "")
 
 
-def _changes(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """A variant's changes to the base, by the dotted names of the settings."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _changes(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}: {value}"
+def _changes(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in by_dotted_name(values).items())
 
 
 def _provenance(results: Results) -> list[tuple[str, str]]:

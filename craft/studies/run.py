@@ -27,16 +27,7 @@ from craft.memory import peak_memory_bytes
 from craft.scene import Scene
 from craft.studies.kept_pixels import examine_snapshots, load_crops
 from craft.studies.scores import GridScores, concatenate_scores, join_scores, write_scores
-from craft.studies.study import (
-    DONE,
-    Run,
-    Study,
-    read_study,
-    resolve_datasets,
-    run_config,
-    snapshot_steps,
-    view_steps,
-)
+from craft.studies.study import DONE, Run, Study, read_study, resolve_datasets, run_config, snapshot_steps, view_steps
 from craft.studies.viewer_data import write_run_views
 from craft.training.datasets import read_training_datasets
 from craft.training.loop import train

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.geometry import bounding_boxes
+from craft.geometry import bounding_boxes, box_corners
 from craft.synth.canvas import Canvas, PaintedWord, new_pose, weighted_choice
 from craft.synth.clutter import symbol_outline
 from craft.synth.colours import Colour, contrasting_colour, ink_contrast, natural_colour
 from craft.synth.layouts import Item, arrange
 from craft.synth.outlines import Outline, extent, join_outlines, polygons, rectangles
 from craft.synth.paint import Painted, Style, choose_style, effect_contrast, paint
-from craft.synth.placement import Matrix, PlacedText, box_corners, place_text, project, project_outline, translated
+from craft.synth.placement import Matrix, PlacedText, place_text, project, project_outline, translated
 from craft.synth.text import TextSampler
 
 _TRIES = 8

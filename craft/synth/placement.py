@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from craft.geometry import box_corners
 from craft.kernels import njit
 from craft.synth.outlines import Outline, extent
 from craft.synth.typeface import ShapedText, Typeface
 
 Matrix = NDArray[np.float64]  # (3, 3) homography, plane pixels to image pixels
 Point = Sequence[float] | NDArray[np.float64]
-_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,11 +24,6 @@ class PlacedText:
     character_quads_xy: NDArray[np.float32]  # (C, 4, 2) image pixels, in reading order; of characters with ink
     polygon_xy: NDArray[np.float32]  # (P, 2) the word's ink box, projected onto the image; a quad unless bent
     text: str  # the characters that have a quad, in reading order
-
-
-def box_corners(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the corners (..., 4, 2) of axis-aligned boxes (..., 4), clockwise from the top-left."""
-    return np.asarray(boxes_xyxy, dtype=np.float64)[..., _CORNERS]
 
 
 def place_text(

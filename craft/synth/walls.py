@@ -8,12 +8,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from craft.geometry import box_corners
 from craft.synth.colours import Colour, natural_colour, natural_colours
 from craft.synth.rendered_scene import Image
 
 SHIFT = 4  # OpenCV counts sixteenths of a pixel
 UNIT = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-_CORNERS = [0, 1, 2, 1, 2, 3, 0, 3]  # of a box x1, y1, x2, y2, clockwise
 _WARM = np.array([1.0, 0.2, -1.2])
 
 
@@ -38,7 +38,7 @@ class Plane:
         if not len(boxes):
             return
         matrix = cv2.getPerspectiveTransform(UNIT, (self.corners_xy * share).astype(np.float32))
-        points = cv2.perspectiveTransform(boxes[:, _CORNERS].reshape(1, -1, 2), matrix).reshape(-1, 4, 2)
+        points = cv2.perspectiveTransform(box_corners(boxes).reshape(1, -1, 2), matrix).reshape(-1, 4, 2)
         reach = 4.0 * max(image.shape)  # what is far outside would overflow
         fixed = np.round(np.clip(points, -reach, reach) * 2**SHIFT).astype(np.int32)
         levels = np.clip(np.concatenate(self.colours), 0, 255).tolist()

@@ -7,6 +7,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -63,7 +64,6 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
     flop = training_flop(state.model, config.data.crop_size)
     rate = processes.world_size * config.training.batch_size
     wait_for_all(processes)
-    parts = []
     echo(f"timing {steps} batches and steps of each part, on {processes.device}")
     unreadable = UnreadableImages(echo)
 
@@ -71,22 +71,20 @@ def _bench(config: Config, steps: int, processes: Processes, folder: Path) -> Be
         return unreadable.watch(training_batches(config, datasets, state, processes))
 
     seconds, kept, first = _time_loader(load, steps, workers=config.data.workers)
-    parts.append(summarise_times("loader", seconds, images=rate))
-    watch.reset_peak()
-    parts.append(summarise_times("targets", _time_targets(kept, watch, steps), images=rate, memory=watch.peak_bytes()))
-    watch.reset_peak()
-    times = _time_loss(config, kept, processes, watch, steps)
-    parts.append(summarise_times("loss", times, images=rate, memory=watch.peak_bytes()))
-    regions = RegionTraining(config, state.model, datasets, folder, processes) if config.region.enabled else None
-    for name, batches in (
-        ("step without loader", itertools.cycle(kept)),
-        ("whole", load()),
-    ):
+    parts = [summarise_times("loader", seconds, images=rate)]
+    turns = itertools.cycle(kept)
+    loss = _loss_of_noise(config, kept[0], watch.device)
+    for name, work in (("targets", lambda: batch_targets(next(turns), watch.device)), ("loss", loss)):
         watch.reset_peak()
-        times, wait = _time_steps(config, state, batches, processes, regions, folder, steps)
+        seconds = watch.time(work, count=steps, warm_up=_WARM_UP)
+        parts.append(summarise_times(name, seconds, images=rate, memory=watch.peak_bytes()))
+    regions = RegionTraining(config, state.model, datasets, folder, processes) if config.region.enabled else None
+    for name, batches in (("step without loader", itertools.cycle(kept)), ("whole", load())):
+        watch.reset_peak()
+        seconds, wait = _time_steps(config, state, batches, processes, regions, folder, steps)
         images = rate * config.optimizer.accumulate
-        part = summarise_times(name, times, images=images, memory=watch.peak_bytes(), data_wait=wait)
-        parts.append(part.with_peak_share(flop * part.images_per_second / processes.world_size / peak))
+        part = summarise_times(name, seconds, images=images, memory=watch.peak_bytes(), data_wait=wait)
+        parts.append(replace(part, peak_share=flop * part.images_per_second / processes.world_size / peak))
     if summary := unreadable.summary():
         echo(summary)
     return BenchReport(
@@ -149,22 +147,17 @@ def _time_loader(
     return watch.time(lambda: next(batches), count=count, warm_up=0), kept, first
 
 
-def _time_targets(kept: list[Batch], watch: Stopwatch, count: int) -> list[float]:
-    turns = itertools.cycle(kept)
-    return watch.time(lambda: batch_targets(next(turns), watch.device), count=count, warm_up=_WARM_UP)
-
-
-def _time_loss(config: Config, kept: list[Batch], processes: Processes, watch: Stopwatch, count: int) -> list[float]:
-    """Seconds of the loss and its gradient, for score maps of noise."""
-    targets = batch_targets(kept[0], processes.device)
-    generator = torch.Generator(device=processes.device).manual_seed(config.training.seed)
-    scores = torch.rand(targets.maps.shape, device=processes.device, generator=generator).requires_grad_()
+def _loss_of_noise(config: Config, batch: Batch, device: torch.device) -> Callable[[], object]:
+    """The computation of the loss and its gradient, for score maps of noise."""
+    targets = batch_targets(batch, device)
+    generator = torch.Generator(device=device).manual_seed(config.training.seed)
+    scores = torch.rand(targets.maps.shape, device=device, generator=generator).requires_grad_()
 
     def once() -> None:
         scores.grad = None
-        maps_loss(scores, kept[0], targets, config, step=0).loss.backward()
+        maps_loss(scores, batch, targets, config, step=0).loss.backward()
 
-    return watch.time(once, count=count, warm_up=_WARM_UP)
+    return once
 
 
 def _time_steps(

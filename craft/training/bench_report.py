@@ -1,12 +1,9 @@
 """The report of `craft bench`: a table for people and JSON for programs."""
 
-from __future__ import annotations
-
-import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +19,17 @@ _COLUMNS = ("part", "images/s", "ms, median", "ms, 5 to 95 %", "of peak", "data 
 
 @dataclass(frozen=True, slots=True)
 class PartTime:
-    """The time of one part of training.
-
-    Attributes:
-        images_per_second: of all processes together.
-        milliseconds: median of a batch, or of a step for parts that are steps; low and high are the 5th and 95th
-            percentiles.
-        count: batches or steps timed.
-        peak_share: share of the measured peak that the network's arithmetic reached; None for parts without the network.
-        data_wait: share of the time spent waiting for the loader; None for parts that are not steps.
-        memory_bytes: peak memory of the CUDA device while the part ran; None elsewhere.
-    """
+    """The time of one part of training."""
 
     name: str
-    images_per_second: float
-    milliseconds: float
-    milliseconds_low: float
-    milliseconds_high: float
-    count: int
-    peak_share: float | None = None
-    data_wait: float | None = None
-    memory_bytes: int | None = None
-
-    def with_peak_share(self, share: float) -> PartTime:
-        """Give the same part with its share of the peak."""
-        return dataclasses.replace(self, peak_share=share)
+    images_per_second: float  # of all processes together
+    milliseconds: float  # median of a batch, or of a step for parts that are steps
+    milliseconds_low: float  # 5th percentile
+    milliseconds_high: float  # 95th percentile
+    count: int  # batches or steps timed
+    peak_share: float | None = None  # of the measured peak, by the network's arithmetic; None for parts without it
+    data_wait: float | None = None  # share of the time spent waiting for the loader; None for parts that are no steps
+    memory_bytes: int | None = None  # peak memory of the CUDA device while the part ran; None elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +55,7 @@ class BenchReport:
 
 
 def summarise_times(
-    name: str,
-    seconds: Sequence[float],
-    *,
-    images: int,
-    memory: int | None = None,
-    data_wait: float | None = None,
+    name: str, seconds: Sequence[float], *, images: int, memory: int | None = None, data_wait: float | None = None
 ) -> PartTime:
     """Summarise the seconds of each batch or step of a part by median, spread and rate.
 
@@ -180,7 +158,7 @@ def _precision(report: BenchReport) -> str:
 def write_bench(report: BenchReport, folder: Path) -> None:
     """Write a report as bench.json and bench.md into a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    contents = dataclasses.asdict(report)
+    contents = asdict(report)
     del contents["writes"]
     for name, text in (("bench.json", json.dumps(contents, indent=2)), ("bench.md", format_bench(report))):
         write_atomic(folder / name, text + "\n")

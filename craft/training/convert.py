@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from craft.config import RUN_RECORD, Config, validate_config
-from craft.models.weights import (
-    Storage,
-    Weights,
-    build_model,
-    read_weights,
-    save_original,
-    save_safetensors,
-    width_of,
-)
+from craft.models.weights import Storage, Weights, build_model, read_weights, save_original, save_safetensors, width_of
 from craft.training.run_folder import read_run_config, read_run_record
 from craft.training.run_log import read_metrics
 

@@ -8,7 +8,7 @@ import torch
 
 from craft.atomic_files import write_atomic
 from craft.config import RUN_RECORD, Config, dump_config, effective_settings, validate_config, without_removed
-from craft.config_files import load_yaml, read_yaml
+from craft.config_files import by_dotted_name, load_yaml, read_yaml
 from craft.training.checkpoint import CHECKPOINT, PREVIOUS_CHECKPOINT, read_checkpoint
 from craft.training.run_log import describe_environment, read_records
 
@@ -97,8 +97,8 @@ def _settings_of_run(folder: Path) -> Config:
 
 def _refuse_other_settings(folder: Path, settings: Config, config: Config) -> None:
     # Settings that craft did not have then have their defaults.
-    before = _flatten(effective_settings(settings))
-    now = _flatten(effective_settings(config))
+    before = by_dotted_name(effective_settings(settings))
+    now = by_dotted_name(effective_settings(config))
     free = _FREE_TO_CHANGE if config.ohem.scope == "batch" else (*_FREE_TO_CHANGE, *_SPLIT_OF_A_STEP)
     differing = [
         f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}"
@@ -134,12 +134,3 @@ def _crops_per_step(config: Config, processes: int) -> int:
 
 def _split(config: Config, processes: int) -> str:
     return f"{processes} processes x {config.training.batch_size} crops x {config.optimizer.accumulate} batches"
-
-
-def _flatten(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {prefix: values}
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(_flatten(value, f"{prefix}.{key}" if prefix else str(key)))
-    return flat

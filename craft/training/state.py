@@ -58,9 +58,7 @@ def build_state(config: Config, processes: Processes, *, echo: Callable[[str], N
     """
     torch.manual_seed(config.training.seed)
     model = CRAFT(
-        config.model.width,
-        backbone=config.model.backbone,
-        gradient_checkpointing=config.model.gradient_checkpointing,
+        config.model.width, backbone=config.model.backbone, gradient_checkpointing=config.model.gradient_checkpointing
     )
     if config.region.enabled:
         add_region_path(model, architecture_of(config.region), seed=config.training.seed)
