@@ -10,6 +10,7 @@ from shapely.geometry import Polygon, box
 from craft.geometry import (
     are_convex_and_clockwise,
     bounding_boxes,
+    box_corners,
     clip_to_rectangle,
     clockwise,
     convex_turn,
@@ -69,6 +70,12 @@ def simple_polygons(draw) -> np.ndarray:
 
 
 quickly = settings(max_examples=100, deadline=None)
+
+
+def test_corners_of_a_box_run_clockwise_from_its_top_left():
+    corners = box_corners([[1, 2, 5, 9]])
+
+    np.testing.assert_array_equal(corners, [[[1, 2], [5, 2], [5, 9], [1, 9]]])
 
 
 def test_area_is_positive_clockwise_on_the_screen():

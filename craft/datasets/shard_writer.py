@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from craft.atomic_files import unique_names
 from craft.config import DatasetSettings
 from craft.datasets.jsonlines import line_of_scene
 from craft.datasets.reading import good_scenes
@@ -69,8 +68,15 @@ def parse_size(text: str) -> int:
 
 def _member_names(scenes: Sequence[Scene]) -> list[str]:
     """The scenes' names without what WebDataset reads as an ending, no two alike."""
-    plain = (re.sub(r"[^0-9A-Za-z_-]", "_", scene.name)[:_LONGEST_NAME] or "scene" for scene in scenes)
-    return unique_names(plain)
+    names: dict[str, None] = {}
+    for scene in scenes:
+        plain = re.sub(r"[^0-9A-Za-z_-]", "_", scene.name)[:_LONGEST_NAME] or "scene"
+        name, number = plain, 1
+        while name in names:
+            number += 1
+            name = f"{plain}_{number}"
+        names[name] = None
+    return list(names)
 
 
 def _write_shards(folder: Path, scenes: Sequence[Scene], *, shard_bytes: int, progress: bool) -> list[int]:

@@ -1,7 +1,5 @@
 """The names of the results of images, and what of theirs is in a folder already."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
