@@ -11,7 +11,7 @@ import numpy as np
 
 from craft.atomic_files import write_atomic
 
-_KEPT_UP = 0.95  # of the rate of steps alone; below it, the loader is too slow
+_MOST_WAITING = 0.1  # of a step's time; above it, the loader is too slow
 _HEADROOM = 1.2  # of the loader's rate over that of the steps, since both vary
 _FILLED = 0.9  # of the device's memory, at most
 _COLUMNS = ("part", "images/s", "ms, median", "ms, 5 to 95 %", "of peak", "data wait", "memory")
@@ -104,10 +104,9 @@ def advise(report: BenchReport) -> list[str]:
 
 
 def _bound(report: BenchReport) -> str:
-    step, whole = report.part("step without loader"), report.part("whole")
-    if whole.images_per_second < _KEPT_UP * step.images_per_second:
-        lost = 1 - whole.images_per_second / step.images_per_second
-        return f"Bound by the loader: training is {lost:.0%} slower than its steps."
+    step, waiting = report.part("step without loader"), report.part("whole").data_wait or 0.0
+    if waiting > _MOST_WAITING:
+        return f"Bound by the loader: training waits for it {waiting:.0%} of the time."
     batch = step.milliseconds / report.settings["optimizer"]["accumulate"]
     parts = {name: report.part(name).milliseconds / batch for name in ("targets", "loss")}
     network = 1 - sum(parts.values())
