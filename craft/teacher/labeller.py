@@ -122,7 +122,7 @@ def label_scenes(
     assert not model.training, "a teacher in training mode would learn from its crops' statistics"
     start = time.perf_counter()
     best: dict[tuple[int, int], FoundCharacters] = {}
-    bar = tqdm(total=len(scenes), desc="label", leave=False, disable=not progress)
+    bar = tqdm(total=len(scenes), desc="label", leave=False, disable=not (progress and scenes))
     ahead = _SCENES_AHEAD * workers
     with ThreadPoolExecutor(workers) if workers else InlineExecutor() as pool:
         splits: deque[Future[list[FoundCharacters]]] = deque()

@@ -106,7 +106,15 @@ def test_the_learning_rate_is_looked_for_between_flat_and_diverging(tiny_config,
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(4.25, "4.2 s"), (150, "2 min"), (3600 * 5 + 60, "5 h 1 min"), (3600 * 51, "2 days 3 h")]
+    ("seconds", "said"),
+    [
+        (4.25, "4.2 s"),
+        (59.97, "1 min 0 s"),
+        (150, "2 min 30 s"),
+        (3599.8, "1 h 0 min"),
+        (3600 * 5 + 60, "5 h 1 min"),
+        (3600 * 51, "2 days 3 h"),
+    ],
 )
 def test_durations_are_said_in_the_two_largest_units(seconds, said):
     assert duration(seconds) == said
