@@ -35,19 +35,11 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """A network with its sizes and thresholds. Several threads may share one: detection changes nothing in it.
+    """A network with its sizes and thresholds. Several threads may share one: detection changes nothing in it."""
 
-    Attributes:
-        model: the network, in evaluation mode; not copied, so that later changes of its weights count.
-        settings: sizes and thresholds.
-        device: where the network runs, "cpu" for exported networks.
-        precision: the type that autocast computes in, or that of the exported network.
-        weights: where the network comes from, if `from_weights` read it.
-    """
-
-    model: nn.Module | ExportedNetwork
-    device: Any
-    precision: Any
+    model: nn.Module | ExportedNetwork  # in evaluation mode; not copied, so that later changes of its weights count
+    device: Any  # where the network runs, "cpu" for exported networks
+    precision: Any  # the type that autocast computes in, or that of the exported network
 
     def __init__(
         self,
@@ -59,17 +51,15 @@ class Detector:
     ) -> None:
         """Set up a network for detection.
 
+        Raises ValueError if the device or precision is unknown or not available.
+
         Args:
             model: the network, moved to `device` and put in evaluation mode in place; or an exported one.
-            settings: sizes and thresholds.
             device: "auto" (cuda, else mps, else cpu), "cpu", "cuda" or "mps".
             precision: "auto" (bf16 if the device computes in it), "fp32" or "bf16"; of no effect on exported networks.
-
-        Raises:
-            ValueError: device or precision is unknown or not available.
         """
         self.settings = settings
-        self.weights = ""
+        self.weights = ""  # where the network comes from, if `from_weights` read it
         if isinstance(model, ExportedNetwork):
             if device not in ("auto", "cpu"):
                 raise ValueError(f"{model.source}: exported networks run on the CPU; leave out --device {device}")
@@ -94,7 +84,9 @@ class Detector:
     ) -> Self:
         """Read weights or an exported network, and the settings that travel with them.
 
-        The process is kept from growing with every new image size, see `craft.memory.bound_memory_of_sizes`.
+        `device` and `precision` are as in `Detector`. The process is kept from growing with every new image size, see
+        `craft.memory.bound_memory_of_sizes`. Raises ValueError if the file cannot be read, or a setting is unknown or out
+        of range.
 
         Args:
             path: weights in any readable format, or a name: "small", "mlt". Files in the original format carry no settings:
@@ -102,9 +94,6 @@ class Detector:
             backend: "auto" (by the file's ending), "torch", "onnx" or "openvino".
             refiner: a LinkRefiner in a file, whose links join the words of a line: the detector then finds lines.
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.
-
-        Raises:
-            ValueError: the file cannot be read, or a setting is unknown or out of range.
         """
         bound_memory_of_sizes()
         model: nn.Module | ExportedNetwork
@@ -139,19 +128,15 @@ class Detector:
     def detect(
         self, image: ImageLike, *, polygons: bool = False, characters: bool = False, progress: bool = False
     ) -> Detections:
-        """Find the words of one image.
+        """Find the words of one image, in source image pixels.
+
+        Raises ValueError if the image cannot be read, or is not uint8; or the network was put in training mode.
 
         Args:
             image: a path, a Pillow image, bytes or an array, as in `load_image`.
             polygons: fill in `Detections.polygons_xy`.
             characters: fill in `Detections.character_quads_xy`.
             progress: show the progress of an image that is scored in tiles on standard error.
-
-        Returns:
-            The words, in source image pixels.
-
-        Raises:
-            ValueError: the image cannot be read, or is not uint8; or the network was put in training mode.
         """
         (found,) = self._find([load_image(image)], polygons=polygons, characters=characters, progress=progress)
         return replace(found, image_path=str(image)) if isinstance(image, str | Path) else found
@@ -159,17 +144,10 @@ class Detector:
     def detect_many(
         self, images: Iterable[ImageLike], *, batch_size: int = 8, polygons: bool = False, characters: bool = False
     ) -> Iterator[Detections]:
-        """Find the words of many images; those of one padded size go through the network together.
+        """Find the words of many images, in order; those of one padded size go through the network together.
 
-        Args:
-            images: as in `detect`, of any sizes; read `batch_size` at a time.
-            batch_size: most images in memory and in one pass of the network.
-
-        Yields:
-            The words of each image, in order.
-
-        Raises:
-            ValueError: an image cannot be read, or `batch_size` is not positive.
+        Images and options are as in `detect`; at most `batch_size` images are in memory and in one pass of the network.
+        Raises ValueError if an image cannot be read, or `batch_size` is not positive.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; at least one image goes through the network")
@@ -193,11 +171,10 @@ class Detector:
         return text_crops(pixels, self.detect(pixels) if found is None else found, lines=lines)
 
     def score_maps(self, image: ImageLike) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-        """Run the network on one image, as in `detect`.
+        """Run the network on one image, as in `detect`; gives region and affinity map, and the scale.
 
-        Returns:
-            Region and affinity map, (H, W) float32 each, without the padding unless `keep_padding` is set; and (2,)
-            float64 source pixels per network input pixel, (x, y).
+        The maps are (H, W) float32, without the padding unless `keep_padding` is set; the scale is (2,) float64, source
+        pixels per network input pixel, (x, y).
         """
         return self.score(image)[:3]
 
@@ -213,10 +190,7 @@ class Detector:
     ) -> JudgedWords | None:
         """Let the region head judge words, whatever thresholds they were decoded at; None without a head.
 
-        Args:
-            scored: the image, from `score`.
-            quads_xy: (N, 4, 2) float32, words from its maps, source image pixels.
-            scores: (N,) float32, their scores by the maps.
+        `quads_xy` are words (N, 4, 2) from the maps in source image pixels, `scores` (N,) theirs by the maps.
         """
         path = self._region_path()
         if path is None:

@@ -41,13 +41,13 @@ class Page(NamedTuple):
 def read_pages(path: str | Path, *, dpi: int = 200, every: int = 0) -> Iterator[Page]:
     """Read the pages of a file, one after the other.
 
+    Raises ValueError if the file, or its next page, cannot be read; an extra is missing; or a video is read with
+    `every` 0.
+
     Args:
         path: an image, a PDF, a video, or "-" for an image or PDF from standard input.
         dpi: resolution at which pages of a PDF are rendered.
         every: of animations and videos, each frame of that step from the first on; 0: the first frame of an animation.
-
-    Raises:
-        ValueError: the file, or its next page, cannot be read; an extra is missing; or a video is read with `every` 0.
     """
     name = str(path)
     if name != STANDARD_INPUT and Path(path).suffix.lower() in VIDEO_ENDINGS:

@@ -76,8 +76,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 def decode_image(buffer: bytes, *, name: str = "image in memory") -> NDArray[np.uint8]:
     """Decode the content of an image file, called `name` in messages, as `read_image` does.
 
-    Raises:
-        ValueError: the content is empty, truncated or not an image.
+    Raises ValueError if the content is empty, truncated or not an image.
     """
     if not buffer:
         raise Problem("is empty", "copy or download it again, or remove it and its label", where=name)
@@ -105,8 +104,7 @@ class EncodedImage:
     def __init__(self, content: bytes, *, name: str) -> None:
         """Read the header of an image called `name` in messages; without one, the image is decoded at once.
 
-        Raises:
-            ValueError: the content is truncated or not an image.
+        Raises ValueError if the content is truncated or not an image.
         """
         self._content, self._name = content, name
         header = read_header(io.BytesIO(content))
@@ -121,15 +119,14 @@ class EncodedImage:
     def decode(self, *, coarsest: int = 1) -> tuple[NDArray[np.uint8], int]:
         """Decode; an upright JPEG is reduced to a half, a quarter or an eighth if that is fine enough.
 
+        Raises ValueError if the file is truncated.
+
         Args:
             coarsest: largest reduction allowed.
 
         Returns:
             (H, W, 3) uint8, RGB, and the reduction: 1, 2, 4 or 8. Each pixel is the average of a square block of that
             side; the last blocks may reach beyond the border.
-
-        Raises:
-            ValueError: the file is truncated.
 
         Source: libjpeg transforms fewer coefficients of each block of 8 x 8 pixels.
         """
@@ -171,8 +168,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Turn a Pillow image into (H, W, 3) uint8, RGB, by the rules of `read_image`.
 
-    Raises:
-        ValueError: the mode has no agreed range of brightness (I and F), or the image has more than `MAX_PIXELS`.
+    Raises ValueError if the mode has no agreed range of brightness (I and F), or the image has more than `MAX_PIXELS`.
     """
     _refuse_huge(image.size[::-1])
     image = _upright(image)
@@ -207,8 +203,7 @@ def count_pages(path: str | Path | BinaryIO) -> int:
 def image_bytes(path: str | Path) -> bytes:
     """Read the content of an image file, which may be a member of a shard (tar_members.py).
 
-    Raises:
-        ValueError: the file is missing or cannot be read, or the shard is damaged.
+    Raises ValueError if the file is missing or cannot be read, or the shard is damaged.
     """
     member = parse_member(str(path))
     if member is not None:
