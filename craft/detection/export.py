@@ -74,17 +74,12 @@ def detect_paths(
     or a drawing would overwrite an image.
 
     Args:
-        detector: finds the words.
         paths: images, PDFs, videos, folders (searched recursively), globs ("scans/**/*.png") and "-", standard input.
-        out: folder for the results, created if missing.
         formats: any of `FORMATS`.
         draw: draw the words over copies of the images.
         polygons: find polygons, for the formats that hold them and drawings.
         characters: find characters, for json and drawings.
-        progress: show a progress bar on standard error.
-        crops: folder for upright crops of the words.
-        crop_lines: crop lines instead of words.
-        draw_scores: write the scores beside the words of drawings.
+        crops: folder for upright crops of the words, or of lines with `crop_lines`.
         heat_maps: write the region and affinity maps over copies of the images, `img_1.maps.jpg`; runs the network again.
         dpi: resolution of pages of PDFs.
         frames: step between two frames of animations and videos; 0 searches the first frame of animations alone.
@@ -97,29 +92,18 @@ def detect_paths(
         raise ValueError("--crop-lines has no effect without --crops FOLDER; add it")
     if draw_scores and not draw:
         raise ValueError("--draw-scores has no effect without drawings; add --draw")
-    out = Path(out)
-    for folder in (out, *([Path(crops)] if crops else ())):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"{folder}: cannot be created as a folder ({error.strerror}); name another one") from error
+    out, crops = Path(out), None if crops is None else Path(crops)
+    _make_folders(out, crops)
     images, problems = find_images(paths)
     named = list(zip(images, result_names(images, taken=["coco"] if "coco" in formats else []), strict=True))
     endings = [ending for ending, written in ((DRAWN, draw), (MAPS, heat_maps)) if written]
     refuse_overwriting(images, [out / f"{name}{ending}" for _, name in named for ending in endings])
-    if crops and (again := {path.parent.resolve() for path in images} & {Path(crops).resolve()}):
+    if crops and (again := {path.parent.resolve() for path in images} & {crops.resolve()}):
         raise ValueError(
             f"{again.pop()}: holds images to search, as the crops would be next time; give another --crops"
         )
     problems += replaced_results(out, named)
-    writer = ResultWriter(
-        out,
-        tuple(formats),
-        draw=draw,
-        scores=draw_scores,
-        crops=None if crops is None else Path(crops),
-        lines=crop_lines,
-    )
+    writer = ResultWriter(out, tuple(formats), draw=draw, scores=draw_scores, crops=crops, lines=crop_lines)
     run = _Run(detector, writer, problems)
     parts = {"polygons": polygons, "characters": characters}
     try:
@@ -251,6 +235,14 @@ def clip_to_image(found: Detections, size_hw: tuple[int, int]) -> Detections:
         polygons_xy=[np.clip(polygon, 0, limit) for polygon in found.polygons_xy],
         character_quads_xy=[np.clip(quads, 0, limit) for quads in found.character_quads_xy],
     )
+
+
+def _make_folders(out: Path, crops: Path | None) -> None:
+    for folder in filter(None, (out, crops)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{folder}: cannot be created as a folder ({error.strerror}); name another one") from error
 
 
 def _check_formats(formats: Sequence[str]) -> None:

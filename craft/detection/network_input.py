@@ -1,7 +1,5 @@
 """The network's input: the size at which images are resized and padded."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

@@ -1,7 +1,5 @@
 """Images in the forms in which people hold them, as RGB arrays."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

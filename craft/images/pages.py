@@ -1,7 +1,5 @@
 """Pages of files: all of a TIFF or PDF, frames of animations and videos by choice, standard input."""
 
-from __future__ import annotations
-
 import io
 import math
 import sys

@@ -4,8 +4,6 @@ OpenCV decodes what it decodes correctly and fastest (8-bit JPEG and PNG in grey
 decodes the rest and everything that looks damaged, since OpenCV returns a part of a truncated file without an error.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

@@ -1,7 +1,5 @@
 """What is said about a file that cannot be read as an image: what it is instead, and what to do."""
 
-from __future__ import annotations
-
 from PIL import Image
 
 from craft.errors import Problem
