@@ -102,7 +102,7 @@ SMALL = (
     "data.crop_size=96 model.width=0.125 training.batch_size=2 training.save_every=100 optimizer.warmup_steps=2 "
     "data.train='[{path: inputs/quickstart, format: icdar2017}]' data.validation='[]' "
 )
-FULL = "weights=inputs/int8.safetensors model.width=0.25 data.train='[{path: inputs/full, format: icdar2017}]' "
+FULL = "weights=inputs/int8.safetensors model.width=0.4375 data.train='[{path: inputs/full, format: icdar2017}]' "
 HEAD = "region.hidden=32 region.proposals='{network: 100, components: 50, truth: 40, grid: 100}' "
 EVEN = "data.characters.source=even "
 TEACHER = "data.characters.refresh=4 data.characters.delay=2 training.steps=10 "
