@@ -1,5 +1,6 @@
 """What flows between the parts of craft: words and scenes as labelled, samples as trained on."""
 
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +19,7 @@ class Word:
     confidence: float = 1.0  # how far the characters are trusted, 0 to 1; 1 where a person or the generator gave them
     source: str = ""  # "file:line" of the label, for messages
     untranscribed: bool = False  # True where it is don't care only because nobody wrote down what it says
-    line: int | None = (
-        None  # words of a scene with equal numbers follow each other in one line; None: a line of its own
-    )
+    line: int | None = None  # words with equal numbers follow each other in one line; None: a line of its own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,3 +45,8 @@ class Sample:
     seed: int  # the sample's own number, from (seed, epoch, position); rules that choose at random start from it
     name: str  # the scene's name, for messages and figures
     unreadable: tuple[str, ...] = ()  # what was wrong with images that were passed over to get this crop
+
+
+def is_visible(character: str) -> bool:
+    """Whether a character leaves a mark: not white space, a control character, or a joiner of zero width."""
+    return character.isalnum() or not (character.isspace() or unicodedata.category(character) in ("Cc", "Cf"))

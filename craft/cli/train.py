@@ -190,12 +190,13 @@ def add_compare(verbs: argparse._SubParsersAction) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from craft.studies.compare import compare, report
+    from craft.studies.compare import compare
+    from craft.studies.report import write_report
     from craft.studies.study import load_study
 
     out = options.out or Path("runs") / Path(options.study).stem
     if options.report:
-        comparison = report(out)
+        comparison = write_report(out)
     else:
         study = load_study(options.study, overrides=options.set)
         comparison = compare(study, out, executor=options.executor, jobs=options.jobs)

@@ -1,7 +1,6 @@
 """What the label readers share: a word checked, a label file's text, a dataset as read."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from craft.errors import Problem, refuse_device
 from craft.geometry import are_convex_and_clockwise, clockwise, convex_turn, is_simple
-from craft.scene import Scene, Word
+from craft.scene import Scene, Word, is_visible
 
 DONT_CARE_TEXT = "###"
 LARGEST_COORDINATE = 1e6
@@ -108,8 +107,8 @@ def make_word(
 ) -> Word:
     """Check a label and make it a word, don't care if it has neither a transcription nor characters.
 
-    The texts None and "###", and those without a visible character, mean no transcription; the script "None" counts as none. Problems are those of
-    `check_polygon` and `check_unicode`, without a location.
+    The texts None and "###", and those without a visible character, mean no transcription; the script "None" counts as
+    none. Problems are those of `check_polygon` and `check_unicode`, without a location.
     """
     check_unicode(text or "", "text")
     check_unicode(script, "script")
@@ -130,11 +129,6 @@ def make_word(
         confidence=confidence,
         source=source,
     )
-
-
-def is_visible(character: str) -> bool:
-    """Whether a character leaves a mark: not white space, a control character, or a joiner of zero width."""
-    return character.isalnum() or not (character.isspace() or unicodedata.category(character) in ("Cc", "Cf"))
 
 
 def _check_quads(quads_xy: NDArray[np.float64]) -> NDArray[np.float32] | None:

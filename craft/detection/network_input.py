@@ -12,7 +12,7 @@ STRIDE = 32  # the network halves its input five times
 
 def network_size(size_hw: tuple[int, int], settings: DetectionSettings) -> tuple[int, int]:
     """Height and width at which a source image enters the network, before padding; at least 1 each."""
-    ratio = _ratio(size_hw, settings)
+    ratio = network_scale(size_hw, settings)
     return max(1, int(size_hw[0] * ratio)), max(1, int(size_hw[1] * ratio))
 
 
@@ -24,21 +24,17 @@ def resize_and_pad(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArra
     return padded
 
 
-def network_scale(size_hw: tuple[int, int], settings: DetectionSettings) -> float:
-    """Network input pixels per source pixel."""
-    return _ratio(size_hw, settings)
-
-
 def source_scale(
     size_hw: tuple[int, int], network_hw: tuple[int, int], settings: DetectionSettings
 ) -> NDArray[np.float64]:
     """Source pixels per network input pixel, (x, y); the original does not account for the rounding of the size."""
     if settings.pixel_rule == "corner":
-        return np.full(2, 1 / _ratio(size_hw, settings))
+        return np.full(2, 1 / network_scale(size_hw, settings))
     return np.array([size_hw[1] / network_hw[1], size_hw[0] / network_hw[0]])
 
 
-def _ratio(size_hw: tuple[int, int], settings: DetectionSettings) -> float:
+def network_scale(size_hw: tuple[int, int], settings: DetectionSettings) -> float:
+    """Network input pixels per source pixel, before the size is rounded."""
     longest = max(size_hw)
     if settings.sizing == "scale":
         return settings.magnify

@@ -12,10 +12,10 @@ A file imports only from files above it:
     figures          A study's figures as PNG files.
     tables           A study's tables as CSV and Markdown.
     page_data        The content of the page, as plain values for its scripts.
-    report           Writes a study's report from its folder alone: page, Markdown, CSV and figures.
     kept_pixels      Which pixels a run's OHEM rule keeps, and where they lie, at several steps.
     viewer_data      The viewer's files of scenes and runs: images, targets, predictions, kept pixels and words.
     run              One run of a study, in a process of its own.
     execute          Does runs in this process, in processes of this machine, or on a Ray cluster.
+    report           Writes a study's report from its folder alone: page, Markdown, CSV and figures.
     compare          `craft compare`: prepares a study's folder, does its runs, and writes its report.
 """

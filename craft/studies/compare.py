@@ -2,7 +2,6 @@
 
 import json
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -11,8 +10,8 @@ from craft.atomic_files import write_atomic
 from craft.config_files import read_yaml
 from craft.datasets.reading import read_scenes
 from craft.models.device import choose_device
-from craft.studies.execute import Executor, Failure, Task, default_jobs, execute
-from craft.studies.report import write_report
+from craft.studies.execute import Executor, Task, default_jobs, execute
+from craft.studies.report import Comparison, write_report
 from craft.studies.study import DONE, Run, Study, resolve_datasets, run_config, study_runs, synth_folder
 from craft.studies.viewer_data import write_scene_views
 from craft.synth.presets import preset
@@ -21,16 +20,6 @@ from craft.training.loop import train
 from craft.training.run_log import describe_environment, read_metrics
 
 _TIMED_STEPS = 24
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How a study ended: its page, its conclusions in sentences, the number of finished runs, and the new failures."""
-
-    page: Path
-    conclusions: tuple[str, ...]
-    num_done: int
-    failures: tuple[Failure, ...]
 
 
 def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: int | None = None) -> Comparison:
@@ -58,13 +47,7 @@ def compare(study: Study, out: Path, *, executor: Executor = "processes", jobs: 
     failures = execute(tasks, out, executor=executor, jobs=jobs or default_jobs(study.threads)) if tasks else []
     for failure in failures:
         write_atomic(failure.run.folder(out) / "failure.txt", failure.reason + "\n")
-    return report(out, failures=tuple(failures))
-
-
-def report(out: Path, *, failures: tuple[Failure, ...] = ()) -> Comparison:
-    """Write a study's report from its folder alone; `failures` are passed on to the result."""
-    written = write_report(out)
-    return Comparison(written.page, written.conclusions, written.num_done, failures)
+    return write_report(out, failures=tuple(failures))
 
 
 def _open_folder(study: Study, out: Path) -> None:

@@ -1,7 +1,5 @@
 """The facts that a reader needs to judge a study's tables: scenes, scoring, thresholds, definition, seeds, command."""
 
-from typing import Any
-
 from craft.config_files import by_dotted_name
 from craft.evaluation.protocols import PROTOCOLS
 from craft.studies.collect import POLICIES, Results, differ_in_characters, differ_in_data, fairness
@@ -20,13 +18,17 @@ OHEM_DEFINITION = (
 def facts(results: Results) -> list[tuple[str, str]]:
     """List (name, value) of what was run, in the order in which they are shown."""
     study, config = results.study, results.reference_config()
+    variants = {
+        name: [f"{key}: {value}" for key, value in by_dotted_name(changes).items()]
+        for name, changes in study.variants.items()
+    }
     num_done = len(results.runs)
     per_variant = ", ".join(f"{name} {len(results.of_variant(name))}" for name in study.variants)
     training = ", ".join(_title(results, dataset.title) for dataset in study.train or config.data.train)
     return [
         ("Runs", f"{num_done} of {num_done + len(results.missing)} done; seeds {', '.join(map(str, study.seeds))}"),
         ("Runs per variant", per_variant),
-        *((f"Variant {name}", _changes(study.variants[name]) or "the base") for name in study.variants),
+        *((f"Variant {name}", ", ".join(changes) or "the base") for name, changes in variants.items()),
         (
             "Network",
             f"CRAFT, width {config.model.width:g}, initial weights: {config.weights or config.model.pretrained}",
@@ -77,10 +79,6 @@ def threshold_words(results: Results, split: str) -> str:
     thresholds = next(iter(results.table(split, "shared").thresholds.values()))
     words = f"text {thresholds.text_threshold:g}, low {thresholds.low_text:g}, link {thresholds.link_threshold:g}"
     return words + (f", region head {thresholds.region_threshold:g}" if thresholds.region_threshold else "")
-
-
-def _changes(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in by_dotted_name(values).items())
 
 
 def _provenance(results: Results) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from craft.atomic_files import write_atomic
 from craft.studies.collect import collect
 from craft.studies.conclusions import draw_conclusions
+from craft.studies.execute import Failure
 from craft.studies.figures import write_figures
 from craft.studies.page_data import page_data
 from craft.studies.tables import markdown, runs_csv, table_csv
@@ -18,15 +19,16 @@ _SCRIPTS = ("draw.js", "charts.js", "tables.js", "viewer.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenReport:
-    """The page that was written, its conclusions in sentences, and the number of finished runs."""
+class Comparison:
+    """How a study ended: its page, its conclusions in sentences, the number of finished runs, and the new failures."""
 
     page: Path
     conclusions: tuple[str, ...]
     num_done: int
+    failures: tuple[Failure, ...] = ()
 
 
-def write_report(out: Path) -> WrittenReport:
+def write_report(out: Path, *, failures: tuple[Failure, ...] = ()) -> Comparison:
     """Write report.html, report.md, table.csv, runs.csv and the figures into a study's folder.
 
     Raises ValueError if the folder holds no study, or none of its runs is done.
@@ -39,7 +41,7 @@ def write_report(out: Path) -> WrittenReport:
     write_atomic(out / "report.md", markdown(results, conclusions, figures))
     page = out / "report.html"
     write_atomic(page, render_page(page_data(results, conclusions)))
-    return WrittenReport(page, conclusions, len(results.runs))
+    return Comparison(page, conclusions, len(results.runs), failures)
 
 
 def render_page(data: dict[str, Any]) -> str:

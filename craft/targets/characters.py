@@ -1,6 +1,5 @@
 """Where a word's characters are: as given, or by splitting the word evenly."""
 
-import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import regex
 from numpy.typing import ArrayLike, NDArray
 
 from craft.geometry import polygon_to_strips, quad_sides
-from craft.scene import Scene, Word
+from craft.scene import Scene, Word, is_visible
 
 VERTICAL_RATIO = 1.5  # height over width above which a word of several characters is read downwards
 
@@ -20,7 +19,7 @@ def grapheme_clusters(text: str) -> list[str]:
     """
     if text.isascii() and text.isprintable():  # no sign joins another, and only the space is invisible
         return list(text.replace(" ", ""))
-    return [cluster for cluster in regex.findall(r"\X", text) if not all(_is_invisible(sign) for sign in cluster)]
+    return [cluster for cluster in regex.findall(r"\X", text) if any(map(is_visible, cluster))]
 
 
 def num_missing_characters(word: Word) -> int:
@@ -84,10 +83,6 @@ def _word_with_characters(word: Word) -> Word:
     if len(characters) == 0:
         return replace(word, dont_care=True)
     return replace(word, character_quads_xy=characters)
-
-
-def _is_invisible(sign: str) -> bool:
-    return sign.isspace() or unicodedata.category(sign) in ("Zs", "Zl", "Zp", "Cc", "Cf")
 
 
 def _is_vertical(strips_xy: NDArray[np.float64]) -> bool:

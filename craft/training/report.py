@@ -47,7 +47,7 @@ def report_page(folder: Path, *, reload_seconds: int | None = None) -> str:
         rows = [
             ("", "step", *_SCORES),
             *(
-                (name, line["step"], *(_short(line[key]) for key in _SCORES.values()))
+                (name, line["step"], *(round(line[key], 4) for key in _SCORES.values()))
                 for name, line in (("best", best), ("last", validations[-1]))
             ),
         ]
@@ -75,10 +75,6 @@ def _curve(chart: str, keys: dict[str, str], lines: list[dict[str, Any]]) -> str
         there = [line for line in thinned if isinstance(line.get(key), int | float)]
         drawn.append((name, [line["step"] for line in there], [line[key] for line in there]))
     return curves(chart, drawn)
-
-
-def _short(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
 
 
 _RELOAD_SECONDS = 10

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from craft.datasets.jsonlines import read_json_lines, write_scenes
-from craft.datasets.labels import is_visible
-from craft.scene import Scene, Word
+from craft.scene import Scene, Word, is_visible
 
 QUAD = [[0, 0], [20, 0], [20, 10], [0, 10]]
 POLYGON = [[0, 0], [10, -5], [20, 0], [20, 10], [10, 5], [0, 10]]

@@ -5,7 +5,6 @@ import re
 import pytest
 
 from craft.studies.collect import choose_thresholds, collect, steps_to_reach
-from craft.studies.compare import report
 from craft.studies.report import render_page, write_report
 
 
@@ -37,7 +36,7 @@ def test_the_report_can_be_written_again_from_the_folder_alone(finished_study):
     page.unlink()
     table.unlink()
 
-    comparison = report(finished_study)
+    comparison = write_report(finished_study)
 
     assert (page.read_bytes(), table.read_bytes()) == before
     assert comparison.num_done == 4
