@@ -27,6 +27,10 @@ _TO_YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 _KINDS = ("colour", "grey", "blur", "noise", "jpeg")  # in the order in which a camera would
 _LIBRARY_KINDS = ("grey", "blur", "jpeg")
+POOL_SIZE = 1 << 16  # numbers kept, few enough for the processor's cache
+STRETCH = 4096  # neighbouring values that take their noise from one position
+_UNIT = 28  # standard deviation of the numbers kept: 4.5 deviations fill 8 bits
+_SHIFT = 8
 
 
 def change_colours(image: NDArray[np.uint8], seed: int, settings: AugmentSettings) -> NDArray[np.uint8]:
@@ -97,12 +101,6 @@ def _transforms() -> dict[str, Any]:
         "blur": albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=1),
         "jpeg": albumentations.ImageCompression(quality_range=(30, 90), p=1),
     }
-
-
-POOL_SIZE = 1 << 16  # numbers kept, few enough for the processor's cache
-STRETCH = 4096  # neighbouring values that take their noise from one position
-_UNIT = 28  # standard deviation of the numbers kept: 4.5 deviations fill 8 bits
-_SHIFT = 8
 
 
 def add_noise(image: NDArray[np.uint8], generator: np.random.Generator, *, deviation: float) -> NDArray[np.uint8]:

@@ -22,6 +22,8 @@ from craft.scene import Scene
 
 _LONG_TEXT = 3  # characters; fewer are often taller than wide
 _LEAST_SHARE = 0.1  # of a dataset's long words
+_THREADS = 8
+_IMAGES_AT_ONCE = 4096
 
 
 def remarks_on(scenes: Sequence[Scene], *, where: str) -> list[Problem]:
@@ -48,10 +50,6 @@ def remarks_on(scenes: Sequence[Scene], *, where: str) -> list[Problem]:
         remedy = "let each quad start at the top-left corner of its text and run clockwise"
         remarks.append(Problem(what, remedy, where=first.source or where, fatal=False))
     return remarks
-
-
-_THREADS = 8
-_IMAGES_AT_ONCE = 4096
 
 
 def read_dataset(settings: DatasetSettings, *, check_images: bool = True, decode: bool = False) -> DatasetReading:

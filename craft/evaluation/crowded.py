@@ -41,7 +41,6 @@ def score_in_groups(
     for _, own, part in parts:
         ignored[own[list(part.ignored_detections)]] = True
     counts = sum(part.num_truth for *_, part in parts), sum(part.num_detections for *_, part in parts)
-    counts_words = counts == (int((~dont_care).sum()), int((~ignored).sum()))
     joined = score_matches(
         [
             Match(tuple(group[list(match.truth)].tolist()), tuple(own[list(match.detections)].tolist()), match.iou)
@@ -56,7 +55,7 @@ def score_in_groups(
         repaired_detections=tuple(
             sorted(i for _, own, part in parts for i in own[list(part.repaired_detections)].tolist())
         ),
-        counts=None if counts_words else counts,
+        counts=None if counts == (int((~dont_care).sum()), int((~ignored).sum())) else counts,
     )
     ranked = [(part.ranked_scores, part.ranked_hits) for *_, part in parts if part.ranked_scores is not None]
     if scores is None or len(ranked) < len(parts):

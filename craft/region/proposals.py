@@ -24,6 +24,13 @@ SOURCES = ("network", "components", "truth", "grid")
 RECALL_IOUS = (0.5, 0.7)
 ANCHORS_PER_IMAGE = 256
 _ANCHOR_BETA = 1 / 9  # where smooth L1 turns from a square into a line, for anchors; 1 for RoIs
+LEAST_SIDE = 4.0  # network input pixels
+_MOST_COPIES = 32  # of one word
+_SHIFT = 0.15  # standard deviation of a copy's centre, relative to the word's side
+_SCALE = 0.2  # standard deviation of the logarithm of a copy's side
+_GRID_HEIGHTS = (12, 24, 48, 96, 192)  # network input pixels
+_GRID_WIDTH_TO_HEIGHT = (0.4, 1.0, 2.5, 5.0)
+_GRID_STEP = 0.5  # of the box's sides
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,15 +149,6 @@ def _host_boxes(
         )
         boxes.append([torch.from_numpy(np.ascontiguousarray(source)).to(cared.device) for source in sources])
     return boxes
-
-
-LEAST_SIDE = 4.0  # network input pixels
-_MOST_COPIES = 32  # of one word
-_SHIFT = 0.15  # standard deviation of a copy's centre, relative to the word's side
-_SCALE = 0.2  # standard deviation of the logarithm of a copy's side
-_GRID_HEIGHTS = (12, 24, 48, 96, 192)  # network input pixels
-_GRID_WIDTH_TO_HEIGHT = (0.4, 1.0, 2.5, 5.0)
-_GRID_STEP = 0.5  # of the box's sides
 
 
 def jittered_boxes(boxes_xyxy: ArrayLike, *, count: int, seed: int, size_hw: tuple[int, int]) -> NDArray[np.float32]:

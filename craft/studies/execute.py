@@ -17,6 +17,7 @@ from craft.studies.run import STOPPED, perform
 from craft.studies.study import DONE, Run, read_study
 
 Executor = Literal["processes", "inline", "ray"]
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,6 @@ def last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
     printed = [line.strip() for line in lines if line.strip()]
     return printed[-1] if printed else "it ended without printing anything"
-
-
-_POLL_SECONDS = 0.5
 
 
 def execute(tasks: Sequence[Task], out: Path, *, executor: Executor, jobs: int) -> list[Failure]:

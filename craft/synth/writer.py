@@ -39,6 +39,8 @@ WORD_LISTS = "frequent words from wordfreq 3.1.1 by Robyn Speer, CC BY-SA 4.0"
 _HEIGHT_EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 Tally = Counter[tuple[str, str]]  # by kind of count and what is counted
 _Written = tuple[Scene, Tally]
+WORD, CHARACTER, DONT_CARE = (0, 220, 0), (255, 220, 0), (255, 40, 40)
+_SIDE = 384  # longer side of a scene on the sheet, pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +202,6 @@ def _summary(tally: Tally, count: int) -> DatasetSummary:
         fonts=of("font"),
         heights=dict(sorted(heights.items(), key=lambda item: int(item[0].partition("-")[0]))),
     )
-
-
-WORD, CHARACTER, DONT_CARE = (0, 220, 0), (255, 220, 0), (255, 40, 40)
-_SIDE = 384  # longer side of a scene on the sheet, pixels
 
 
 def write_contact_sheet(

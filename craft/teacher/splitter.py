@@ -20,6 +20,8 @@ from craft.teacher.character_spans import likely_boxes
 _EDGE_SCORE = math.exp(-FALLOFF)  # a target's value at its character's edge: the background lies below
 _CORE_SCORE = 0.5  # markers are the connected pixels above
 _BORDER = 2  # pixels of background around a word: OpenCV's watershed assigns the outermost to no basin
+LEAST_CONFIDENCE = 0.5  # a word below this is split evenly, and gets this confidence
+_WIDEST_CLOSED_GAP = 0.5  # between two characters, as a share of the mean character width; a space is wider
 
 
 def watershed_boxes(levels: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float64]:
@@ -91,10 +93,6 @@ def _basin_boxes(basins, boxes_xyxy):
                 boxes_xyxy[basin, 1] = min(boxes_xyxy[basin, 1], row - 0.5)
                 boxes_xyxy[basin, 2] = max(boxes_xyxy[basin, 2], column + 1.5)
                 boxes_xyxy[basin, 3] = max(boxes_xyxy[basin, 3], row + 1.5)
-
-
-LEAST_CONFIDENCE = 0.5  # a word below this is split evenly, and gets this confidence
-_WIDEST_CLOSED_GAP = 0.5  # between two characters, as a share of the mean character width; a space is wider
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ _CURVES = {  # of each chart: the names of its curves, and their keys in metrics
 }
 _SCORES = {"H-mean": "hmean", "precision": "precision", "recall": "recall"}
 _MOST_POINTS = 400  # of a curve
+_RELOAD_SECONDS = 10
 
 
 def write_report(folder: Path) -> Path:
@@ -75,9 +76,6 @@ def _curve(chart: str, keys: dict[str, str], lines: list[dict[str, Any]]) -> str
         there = [line for line in thinned if isinstance(line.get(key), int | float)]
         drawn.append((name, [line["step"] for line in there], [line[key] for line in there]))
     return curves(chart, drawn)
-
-
-_RELOAD_SECONDS = 10
 
 
 def report_server(folder: Path, *, host: str, port: int) -> ThreadingHTTPServer:
