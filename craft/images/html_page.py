@@ -25,7 +25,8 @@ figcaption{color:#5b6675;font-size:.9em}.bad{color:#b3261e}
 def html_page(title: str, parts: Sequence[str], *, reload_seconds: int | None = None) -> str:
     """Put parts of HTML under a title; the browser loads the page again every `reload_seconds`, unless None."""
     again = f'<meta http-equiv="refresh" content="{reload_seconds}">' if reload_seconds else ""
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">{again}'
+    viewport = '<meta name="viewport" content="width=device-width,initial-scale=1">'
+    head = f'<meta charset="utf-8">{viewport}<link rel="icon" href="data:,">{again}'
     body = "\n".join(parts)
     name = escape(title)
     return (

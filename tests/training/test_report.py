@@ -47,6 +47,7 @@ def test_the_page_is_served_anew_at_each_request(tmp_path):
     assert "1 steps done" in first
     assert "1,234 steps done" in second
     assert 'http-equiv="refresh"' in second
+    assert '<link rel="icon" href="data:,">' in second  # or the browser asks for one and logs an error
 
 
 def test_a_folder_without_a_run_has_no_page(tmp_path):
