@@ -214,6 +214,12 @@ def polygon_to_strips(polygon_xy: ArrayLike) -> NDArray[np.float32]:
     return np.stack([upper[:-1], upper[1:], lower[1:], lower[:-1]], axis=1)
 
 
+def word_size(polygon_xy: ArrayLike) -> tuple[float, float]:
+    """Width of a word along its text, and mean height over the strips that its polygon (P, 2) is cut into, pixels."""
+    widths, heights = quad_sides(polygon_to_strips(polygon_xy))
+    return float(widths.sum()), float(heights.mean())
+
+
 def bounding_boxes(polygons_xy: ArrayLike) -> NDArray[np.float64]:
     """Axis-aligned boxes x1, y1, x2, y2 of (..., P, 2) polygons; (..., 4) float64."""
     points = np.asarray(polygons_xy, dtype=np.float64)

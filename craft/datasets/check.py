@@ -12,8 +12,7 @@ from craft.datasets.formats import format_of
 from craft.datasets.labels import DatasetReading
 from craft.datasets.reading import read_dataset
 from craft.errors import Problem
-from craft.geometry import polygon_to_strips, quad_sides
-from craft.scene import Word
+from craft.geometry import word_size
 
 # Edges of the histogram of word heights, source pixels, and the names of its classes.
 HEIGHT_EDGES = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
@@ -78,7 +77,7 @@ def report_on(reading: DatasetReading, *, title: str, format: str) -> CheckRepor
     """Count what a reading holds; `title` and `format` are for the heading."""
     words = [word for scene in reading.scenes for word in scene.words]
     readable = [word for word in words if not word.dont_care]
-    heights = np.array([_height(word) for word in readable])
+    heights = np.array([word_size(word.polygon_xy)[1] for word in readable])
     counts, _ = np.histogram(heights, bins=[*HEIGHT_EDGES, np.inf])
     return CheckReport(
         title=title,
@@ -129,12 +128,6 @@ def _histogram(counts: tuple[int, ...]) -> list[str]:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _height(word: Word) -> float:
-    """Mean of a quad's left and right sides; for a polygon, mean over the quads that it is cut into."""
-    _, heights = quad_sides(polygon_to_strips(word.polygon_xy))
-    return float(heights.mean())
 
 
 def _num_characters(text: str | None) -> int:

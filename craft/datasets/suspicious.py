@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from craft.geometry import bounding_boxes, polygon_iou, polygon_to_strips, quad_sides
+from craft.geometry import bounding_boxes, polygon_iou, word_size
 from craft.scene import Scene, Word
 
 _TINY = 4.0  # pixels, the shorter side
@@ -34,7 +34,7 @@ def suspicious_words(scenes: Sequence[Scene]) -> list[Suspect]:
 
 def _in_scene(scene: Scene) -> Iterator[Suspect]:
     words = [word for word in scene.words if not word.dont_care]
-    usual = float(np.median([_size(word)[1] for word in words])) if len(words) > 2 else np.inf
+    usual = float(np.median([word_size(word.polygon_xy)[1] for word in words])) if len(words) > 2 else np.inf
     for word in words:
         if kind := _kind(word, usual_height=usual):
             yield _suspect(scene, word, kind)
@@ -46,7 +46,7 @@ def _in_scene(scene: Scene) -> Iterator[Suspect]:
 
 
 def _kind(word: Word, *, usual_height: float) -> str:
-    width, height = _size(word)
+    width, height = word_size(word.polygon_xy)
     length = sum(not character.isspace() for character in word.text or "")
     if min(width, height) < _TINY:
         return f"under {_TINY:g} pixels"
@@ -57,12 +57,6 @@ def _kind(word: Word, *, usual_height: float) -> str:
         if not _ASPECT[0] <= aspect <= _ASPECT[1]:
             return "text too long for its box" if aspect < _ASPECT[0] else "box too long for its text"
     return ""
-
-
-def _size(word: Word) -> tuple[float, float]:
-    """Width along the text, and height."""
-    widths, heights = quad_sides(polygon_to_strips(word.polygon_xy))
-    return float(widths.sum()), float(heights.mean())
 
 
 def _suspect(scene: Scene, word: Word, kind: str) -> Suspect:

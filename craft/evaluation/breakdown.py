@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from craft.evaluation.image_score import ImageScore
-from craft.geometry import polygon_to_strips, quad_sides
+from craft.geometry import polygon_to_strips, word_size
 from craft.scene import Scene, Word
 
 _HEIGHTS = (0, 8, 12, 16, 24, 32, 48, 64, 128)  # source pixels
@@ -43,7 +43,7 @@ def format_breakdown(rows: Sequence[tuple[str, str, int, int]]) -> str:
 def _classes(word: Word) -> list[tuple[str, int, str]]:
     """The group, the number of the class in it, and the class's name, of each group."""
     strips = polygon_to_strips(word.polygon_xy)
-    height = float(quad_sides(strips)[1].mean())
+    height = word_size(word.polygon_xy)[1]
     along = (strips[-1, 1] + strips[-1, 2] - strips[0, 0] - strips[0, 3]).astype(np.float64)
     angle = float(np.degrees(np.arctan2(abs(along[1]), abs(along[0]))))
     classes = [_class("height", height, _HEIGHTS, " px"), _class("angle", angle, _ANGLES, " degrees")]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from craft.evaluation.image_score import ImageScore, Match, dont_care_flags, score_matches
 from craft.evaluation.iou import repaired_geometries
 from craft.evaluation.pseudo_characters import character_centres, cut_out, hold_points, matched_pairs, shared_areas_of
-from craft.geometry import polygon_to_strips, quad_sides
+from craft.geometry import word_size
 
 LEAST_PRECISION = np.float32(0.3)  # share of a detection that its word, or its words together, must cover
 _DOWNWARDS = 0.5  # width over height below which a word is read downwards
@@ -95,8 +95,8 @@ def _match(precision: NDArray[np.float32], found: NDArray[np.int64], compared: N
 
 def _width_to_height(polygon_xy: ArrayLike) -> float:
     """Mean width over mean height, along a word of any number of corners."""
-    widths, heights = quad_sides(polygon_to_strips(polygon_xy))
-    return float((widths.sum() + 1e-5) / (heights.mean() + 1e-5))
+    width, height = word_size(polygon_xy)
+    return (width + 1e-5) / (height + 1e-5)
 
 
 def _length(ratio: float) -> int:
