@@ -36,15 +36,8 @@ def evaluate_image(
     dont_care = dont_care_flags(truth_dont_care, len(truth_polygons))
     truth, repaired_truth = repaired_geometries(truth_polygons, "word")
     detections, repaired_detections = repaired_geometries(detection_polygons, "detection")
-    ratios = [_width_to_height(polygon) for polygon in truth_polygons]
-    counts = [
-        _length(max(ratio, 1 / ratio)) if ignored or count is None else count
-        for count, ratio, ignored in zip(num_characters, ratios, dont_care.tolist(), strict=True)
-    ]
-    centres = [
-        character_centres(polygon, count, downwards=ratio < _DOWNWARDS)
-        for polygon, count, ratio in zip(truth_polygons, counts, ratios, strict=True)
-    ]
+    known = [None if ignored else count for count, ignored in zip(num_characters, dont_care.tolist(), strict=True)]
+    counts, centres = _characters(truth_polygons, known)
     truth[dont_care] = cut_out(truth[dont_care], truth[~dont_care])
     areas = shapely.area(detections)[None, :]
     shared = shared_areas_of(truth, detections)
@@ -57,8 +50,8 @@ def evaluate_image(
     matches = _match(precision, found, ~dont_care[:, None] & ~ignored[None, :])
     matched = matched_pairs(matches, precision.shape)
     hits = sum(int((held[row][matched[row]]).any(axis=0).sum()) for row in np.flatnonzero(matched.any(axis=1)))
-    false = [_length(1 / (1e-5 + _width_to_height(detection_polygons[index])))
-             for index in np.flatnonzero(~ignored & ~matched.any(axis=0)).tolist()]  # fmt: skip
+    alone = np.flatnonzero(~ignored & ~matched.any(axis=0)).tolist()
+    false = [_length(1 / (1e-5 + _width_to_height(detection_polygons[index]))) for index in alone]
     return score_matches(
         matches,
         truth_credit=float(hits - int(np.maximum(matched.sum(axis=1) - 1, 0).sum())),
@@ -72,6 +65,18 @@ def evaluate_image(
             int(found[matched].sum()) + sum(false),
         ),
     )
+
+
+def _characters(
+    polygons: Sequence[ArrayLike] | NDArray[np.floating], known: Sequence[int | None]
+) -> tuple[list[int], list[NDArray[np.float64]]]:
+    """How many characters each word counts as, by its shape where that is not known, and their centres (C, 2)."""
+    ratios = [_width_to_height(polygon) for polygon in polygons]
+    counts = [
+        _length(max(ratio, 1 / ratio)) if count is None else count for count, ratio in zip(known, ratios, strict=True)
+    ]
+    words = zip(polygons, counts, ratios, strict=True)
+    return counts, [character_centres(polygon, count, downwards=ratio < _DOWNWARDS) for polygon, count, ratio in words]
 
 
 def _match(precision: NDArray[np.float32], found: NDArray[np.int64], compared: NDArray[np.bool_]) -> list[Match]:

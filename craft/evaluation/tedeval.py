@@ -53,16 +53,15 @@ def evaluate_image(
 
     matched = matched_pairs(matches, recall.shape)
     held = hold_points(detections, centres)
-    rows, columns = np.flatnonzero(matched.any(axis=1)), np.flatnonzero(matched.any(axis=0))
-    own = {row: held[row] & matched[row][:, None] for row in rows.tolist()}  # (M, C) of each word
-    truth_credit = sum(float((own[row].sum(axis=0) == 1).mean()) for row in rows.tolist())
+    rows = np.flatnonzero(matched.any(axis=1)).tolist()
+    own = {row: held[row] & matched[row][:, None] for row in rows}  # (M, C) of each word
     detection_credit = 0.0
-    for column in columns:
+    for column in np.flatnonzero(matched.any(axis=0)):
         parts = [own[row][column] for row in np.flatnonzero(matched[:, column]).tolist()]
         detection_credit += sum(int(part.sum()) for part in parts) / sum(map(len, parts))
     return score_matches(
         matches,
-        truth_credit=truth_credit,
+        truth_credit=sum(float((own[row].sum(axis=0) == 1).mean()) for row in rows),
         detection_credit=detection_credit,
         dont_care=dont_care,
         ignored=ignored,
