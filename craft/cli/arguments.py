@@ -76,17 +76,12 @@ def _refuse_unwritable(folder: Path) -> None:
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which labels are read, and of which scenes."""
-    parser.add_argument(
-        "--format", choices=READ_FORMATS, help="label format; if left out, it follows from official folder names"
-    )
-    parser.add_argument("--images", help="image folder inside the dataset, if it is not the official one")
-    parser.add_argument("--labels", help="label folder or file inside the dataset, if it is not the official one")
-    parser.add_argument(
-        "--split", choices=get_args(Split), default="train", help="official folders to read (default train)"
-    )
-    parser.add_argument(
-        "--numbers", type=int, nargs=2, metavar=("FIRST", "LAST"), help="scene numbers to use, inclusive"
-    )
+    add = parser.add_argument
+    add("--format", choices=READ_FORMATS, help="label format; if left out, it follows from official folder names")
+    add("--images", help="image folder inside the dataset, if it is not the official one")
+    add("--labels", help="label folder or file inside the dataset, if it is not the official one")
+    add("--split", choices=get_args(Split), default="train", help="official folders to read (default train)")
+    add("--numbers", type=int, nargs=2, metavar=("FIRST", "LAST"), help="scene numbers to use, inclusive")
 
 
 def dataset_settings(options: argparse.Namespace, path: str) -> DatasetSettings:

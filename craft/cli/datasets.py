@@ -56,15 +56,14 @@ def add_check(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "check", help="read the labels and images of a dataset and report everything wrong with them"
     )
-    parser.add_argument("folder", nargs="?", type=named, help="folder of the dataset, or a .jsonl file")
+    add = parser.add_argument
+    add("folder", nargs="?", type=named, help="folder of the dataset, or a .jsonl file")
     add_dataset_arguments(parser)
     _add_preset_arguments(parser)
-    parser.add_argument("--count", type=at_least(1), default=100, help="scenes to render, with --preset (default 100)")
-    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of the scenes, with --preset (default 0)")
-    parser.add_argument(
-        "--decode", action="store_true", help="decode every image completely, not only its header and its end"
-    )
-    parser.add_argument(
+    add("--count", type=at_least(1), default=100, help="scenes to render, with --preset (default 100)")
+    add("--seed", type=at_least(0), default=0, help="seed of the scenes, with --preset (default 0)")
+    add("--decode", action="store_true", help="decode every image completely, not only its header and its end")
+    add(
         "--page", type=output_file, metavar="FILE.html", help="write a page: distributions, and suspicious labels drawn"
     )
     add_weights_option(parser, "with --page: what this network finds beside the labels; ")
@@ -118,20 +117,19 @@ def _write_page(options: argparse.Namespace, report: CheckReport, scenes: Sequen
 def add_show(verbs: argparse._SubParsersAction) -> None:
     """Add `craft show` to the verbs."""
     parser = verbs.add_parser("show", help="draw words, characters, maps and don't-care masks as training sees them")
-    parser.add_argument("folder", nargs="?", type=named, help="folder of the dataset, or a .jsonl file")
-    parser.add_argument("--out", required=True, type=output_folder, help="folder for the drawings")
-    parser.add_argument("--count", type=at_least(1), default=20, help="scenes to draw (default 20)")
-    parser.add_argument("--augmented", action="store_true", help="draw training crops, after augmentation")
-    parser.add_argument("--config", help="configuration that gives augmentation and crop size, with --augmented")
-    parser.add_argument(
+    add = parser.add_argument
+    add("folder", nargs="?", type=named, help="folder of the dataset, or a .jsonl file")
+    add("--out", required=True, type=output_folder, help="folder for the drawings")
+    add("--count", type=at_least(1), default=20, help="scenes to draw (default 20)")
+    add("--augmented", action="store_true", help="draw training crops, after augmentation")
+    add("--config", help="configuration that gives augmentation and crop size, with --augmented")
+    add(
         "--seed",
         type=at_least(0),
         default=0,
         help="seed of the augmentation, and of the scenes with --preset (default 0)",
     )
-    parser.add_argument(
-        "--characters", type=user_path, metavar="FILE", help="label file of craft label whose characters are drawn"
-    )
+    add("--characters", type=user_path, metavar="FILE", help="label file of craft label whose characters are drawn")
     add_dataset_arguments(parser)
     _add_preset_arguments(parser)
     parser.set_defaults(run=_show)
@@ -159,20 +157,15 @@ def _show(options: argparse.Namespace) -> int:
 def add_synth(verbs: argparse._SubParsersAction) -> None:
     """Add `craft synth` to the verbs."""
     parser = verbs.add_parser("synth", help="render synthetic scenes in the ICDAR2017 layout, with exact characters")
-    parser.add_argument("--out", type=output_folder, help="folder of the dataset; if left out, none is written")
-    parser.add_argument("--count", type=at_least(1), default=100, help="scenes (default 100)")
-    parser.add_argument(
-        "--seed", type=at_least(0), default=0, help="a scene depends on seed and number alone (default 0)"
-    )
-    parser.add_argument("--preset", choices=PRESETS, default="full", help="kind of scenes (default full)")
-    parser.add_argument(
-        "--workers", type=at_least(1), default=1, help="processes (default 1); the scenes do not depend on it"
-    )
-    parser.add_argument(
-        "--split", choices=("train", "validation"), default="train", help="official folders to write (default train)"
-    )
+    add = parser.add_argument
+    add("--out", type=output_folder, help="folder of the dataset; if left out, none is written")
+    add("--count", type=at_least(1), default=100, help="scenes (default 100)")
+    add("--seed", type=at_least(0), default=0, help="a scene depends on seed and number alone (default 0)")
+    add("--preset", choices=PRESETS, default="full", help="kind of scenes (default full)")
+    add("--workers", type=at_least(1), default=1, help="processes (default 1); the scenes do not depend on it")
+    add("--split", choices=("train", "validation"), default="train", help="official folders to write (default train)")
     add_set_option(parser, "change a setting of the preset, such as size_hw=[320,320]")
-    parser.add_argument("--sheet", type=output_image, help="file for a contact sheet of the scenes with their labels")
+    add("--sheet", type=output_image, help="file for a contact sheet of the scenes with their labels")
     parser.set_defaults(run=_synth)
 
 

@@ -35,27 +35,22 @@ MAX_IMAGES_LISTED, MAX_FILES_LISTED = 20, 6
 def add_detect(verbs: argparse._SubParsersAction) -> None:
     """Add `craft detect` to the verbs."""
     parser = verbs.add_parser("detect", help="find text in images")
-    parser.add_argument(
-        "paths", nargs="+", type=named, help="images, PDFs, videos, folders and glob patterns; - is standard input"
-    )
+    add = parser.add_argument
+    add("paths", nargs="+", type=named, help="images, PDFs, videos, folders and glob patterns; - is standard input")
     add_weights_option(parser, f"default {DEFAULT_WEIGHTS}: ", default=DEFAULT_WEIGHTS)
     _add_result_options(parser)
-    parser.add_argument(
-        "--dpi", type=at_least(1), default=200, help="resolution at which PDFs are rendered (default 200)"
-    )
-    parser.add_argument(
-        "--frames", type=at_least(0), default=0, metavar="N", help="search every Nth frame of animations and videos"
-    )
-    parser.add_argument(
+    add("--dpi", type=at_least(1), default=200, help="resolution at which PDFs are rendered (default 200)")
+    add("--frames", type=at_least(0), default=0, metavar="N", help="search every Nth frame of animations and videos")
+    add(
         "--batch-size",
         type=at_least(1),
         default=1,
         help="images of one size that go through the network together (default 1)",
     )
-    parser.add_argument("--polygons", action="store_true", help="also find the outlines of curved words")
-    parser.add_argument("--characters", action="store_true", help="also find the characters of each word")
+    add("--polygons", action="store_true", help="also find the outlines of curved words")
+    add("--characters", action="store_true", help="also find the characters of each word")
     add_lines_option(parser)
-    parser.add_argument(
+    add(
         "--backend",
         choices=("auto", *BACKENDS),
         default="auto",
@@ -68,24 +63,23 @@ def add_detect(verbs: argparse._SubParsersAction) -> None:
 
 def _add_result_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is written, and where."""
-    parser.add_argument("--out", type=output_folder, default=Path("found"), help="folder for results (default found)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--out", type=output_folder, default=Path("found"), help="folder for results (default found)")
+    add(
         "--format",
         choices=("json", "icdar", "csv", "icdar2013", "icdar2019", "labelme", "coco", "hocr", "alto", "page"),
         action="append",
         help="format of the result files; may be given several times (default json, with drawings)",
     )
-    parser.add_argument("--crops", type=output_folder, metavar="FOLDER", help="folder for upright crops of the words")
-    parser.add_argument("--crop-lines", action="store_true", help="with --crops: crop lines instead of words")
-    parser.add_argument(
+    add("--crops", type=output_folder, metavar="FOLDER", help="folder for upright crops of the words")
+    add("--crop-lines", action="store_true", help="with --crops: crop lines instead of words")
+    add(
         "--draw",
         action=argparse.BooleanOptionalAction,
         help="draw the words on copies of the images (default only if no --format is given)",
     )
-    parser.add_argument("--draw-scores", action="store_true", help="write the scores beside the words of drawings")
-    parser.add_argument(
-        "--heat-maps", action="store_true", help="draw the region and affinity maps; runs twice as long"
-    )
+    add("--draw-scores", action="store_true", help="write the scores beside the words of drawings")
+    add("--heat-maps", action="store_true", help="draw the region and affinity maps; runs twice as long")
 
 
 def _detect(options: argparse.Namespace) -> int:
@@ -143,12 +137,11 @@ def add_export(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "export", help="write a network for ONNX Runtime, OpenVINO or torch.export, checked against torch"
     )
-    parser.add_argument("weights", metavar="NAME|FILE", help=WEIGHTS_HELP)
-    parser.add_argument("out", type=output_file, help="file to write: .onnx, .xml (OpenVINO) or .pt2 (torch.export)")
-    parser.add_argument(
-        "--images", nargs="+", default=[], metavar="FILE", help="images to check on (default four rendered scenes)"
-    )
-    parser.add_argument("--int8", action="store_true", help="convolutions in 8 bits, for .onnx: faster, less exact")
+    add = parser.add_argument
+    add("weights", metavar="NAME|FILE", help=WEIGHTS_HELP)
+    add("out", type=output_file, help="file to write: .onnx, .xml (OpenVINO) or .pt2 (torch.export)")
+    add("--images", nargs="+", default=[], metavar="FILE", help="images to check on (default four rendered scenes)")
+    add("--int8", action="store_true", help="convolutions in 8 bits, for .onnx: faster, less exact")
     parser.set_defaults(run=_export)
 
 

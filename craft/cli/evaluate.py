@@ -36,28 +36,25 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "evaluate", help="score result files by an official protocol, or search for the best thresholds"
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--detections",
         type=named,
         help="folder or .zip of result files res_img_N.txt or of craft detect's JSON, or a .json file of COCO results",
     )
-    parser.add_argument("--truth", required=True, type=named, help="folder of the dataset, or of its label files alone")
-    parser.add_argument("--protocol", choices=get_args(Protocol), required=True, help="official scoring protocol")
-    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
-    parser.add_argument("--against", metavar="FOLDER", help="other result files, to compare with on the same images")
-    parser.add_argument(
-        "--breakdown", action="store_true", help="also print recall by height, angle, length and script"
-    )
-    parser.add_argument("--per-image", type=output_file, metavar="FILE", help="file for every image's score as JSON")
-    parser.add_argument(
+    add("--truth", required=True, type=named, help="folder of the dataset, or of its label files alone")
+    add("--protocol", choices=get_args(Protocol), required=True, help="official scoring protocol")
+    add("--json", action="store_true", help="print the scores as JSON")
+    add("--against", metavar="FOLDER", help="other result files, to compare with on the same images")
+    add("--breakdown", action="store_true", help="also print recall by height, angle, length and script")
+    add("--per-image", type=output_file, metavar="FILE", help="file for every image's score as JSON")
+    add(
         "--failures",
         type=output_image,
         metavar="FILE",
         help="file for a drawing of the worst scenes, missed words in red",
     )
-    parser.add_argument(
-        "--worst", type=at_least(1), default=12, help="number of scenes that --failures draws (default 12)"
-    )
+    add("--worst", type=at_least(1), default=12, help="number of scenes that --failures draws (default 12)")
     _add_search_options(parser)
     add_dataset_arguments(parser)
     parser.set_defaults(run=_evaluate)
@@ -65,29 +62,24 @@ def add_evaluate(verbs: argparse._SubParsersAction) -> None:
 
 def _add_search_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of --sweep and --calibrate."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--sweep",
         action="store_true",
         help="search for the best thresholds of --weights, or of the scores in --detections",
     )
-    parser.add_argument(
+    add(
         "--calibrate",
         action="store_true",
         help="fit the scores of --weights to the share of words that are right, on scenes not trained on",
     )
-    parser.add_argument(
-        "--save", type=output_file, metavar="FILE", help="with --calibrate: write the weights with their calibration"
-    )
+    add("--save", type=output_file, metavar="FILE", help="with --calibrate: write the weights with their calibration")
     add_weights_option(parser, "with --sweep or --calibrate: ")
     add_device_option(parser)
     add_set_option(parser, "with --sweep: change a detection setting")
-    parser.add_argument(
-        "--grid", action="append", default=[], metavar="NAME=V,V", help="with --sweep: values of a threshold to try"
-    )
-    parser.add_argument(
-        "--workers", type=at_least(1), default=2, help="with --sweep: processes that decode (default 2)"
-    )
-    parser.add_argument(
+    add("--grid", action="append", default=[], metavar="NAME=V,V", help="with --sweep: values of a threshold to try")
+    add("--workers", type=at_least(1), default=2, help="with --sweep: processes that decode (default 2)")
+    add(
         "--maps",
         type=output_folder,
         metavar="FOLDER",

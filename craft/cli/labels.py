@@ -47,26 +47,25 @@ def _convert_labels(options: argparse.Namespace) -> int:
 def add_label(verbs: argparse._SubParsersAction) -> None:
     """Add `craft label` to the verbs."""
     parser = verbs.add_parser("label", help="find the characters of a dataset's words with a network, to train on them")
-    parser.add_argument("folder", type=named, help="folder of the dataset, or a .jsonl file")
+    add = parser.add_argument
+    add("folder", type=named, help="folder of the dataset, or a .jsonl file")
     add_weights_option(parser, "the teacher: ", required=True)
-    parser.add_argument("--out", required=True, type=output_file, help="label file to write, .jsonl")
-    parser.add_argument(
+    add("--out", required=True, type=output_file, help="label file to write, .jsonl")
+    add(
         "--splitter",
         choices=get_args(Splitter),
         default="cuts",
         help="how words are split: between the most likely characters for the text's length, each as tall as the word "
         "(cuts) or as it looks (length), or by watershed (default cuts)",
     )
-    parser.add_argument(
+    add(
         "--boxes-only",
         action="store_true",
         help="label words without a transcription too, which are don't care otherwise: their characters are counted",
     )
-    parser.add_argument("--height", type=int, default=64, help="height of the word crops, pixels (default 64)")
+    add("--height", type=int, default=64, help="height of the word crops, pixels (default 64)")
     add_device_option(parser)
-    parser.add_argument(
-        "--workers", type=at_least(0), default=2, help="threads that split words while the network runs (default 2)"
-    )
+    add("--workers", type=at_least(0), default=2, help="threads that split words while the network runs (default 2)")
     add_dataset_arguments(parser)
     parser.set_defaults(run=_label)
 

@@ -87,14 +87,15 @@ def add_refine(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "refine", help="train a LinkRefiner, which joins the words of a line, on a network that does not change"
     )
-    parser.add_argument("datasets", nargs="*", help="datasets with labelled lines (default lines rendered on the fly)")
+    add = parser.add_argument
+    add("datasets", nargs="*", help="datasets with labelled lines (default lines rendered on the fly)")
     add_weights_option(parser, "the network: ", required=True)
-    parser.add_argument("--out", type=output_file, required=True, help=".safetensors file to write")
-    parser.add_argument("--steps", type=at_least(1), default=1000, help="optimizer steps (default 1000)")
-    parser.add_argument("--batch-size", type=int, default=4, help="crops per step (default 4)")
-    parser.add_argument("--crop-size", type=int, default=384, help="side of the crops in pixels (default 384)")
-    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of all random choices (default 0)")
-    parser.add_argument("--workers", type=at_least(0), default=1, help="processes that prepare crops (default 1)")
+    add("--out", type=output_file, required=True, help=".safetensors file to write")
+    add("--steps", type=at_least(1), default=1000, help="optimizer steps (default 1000)")
+    add("--batch-size", type=int, default=4, help="crops per step (default 4)")
+    add("--crop-size", type=int, default=384, help="side of the crops in pixels (default 384)")
+    add("--seed", type=at_least(0), default=0, help="seed of all random choices (default 0)")
+    add("--workers", type=at_least(0), default=1, help="processes that prepare crops (default 1)")
     add_dataset_arguments(parser)
     add_device_option(parser)
     parser.set_defaults(run=_refine)
@@ -169,23 +170,22 @@ def add_compare(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "compare", help="train variants of a configuration with several seeds; write tables and one HTML page"
     )
-    parser.add_argument("study", type=named, help="study file, such as configs/compare_quick.yaml")
-    parser.add_argument(
+    add = parser.add_argument
+    add("study", type=named, help="study file, such as configs/compare_quick.yaml")
+    add(
         "--out",
         type=output_folder,
         help="folder of the study (default runs/ and the name of the file); finished runs in it are kept",
     )
     add_set_option(parser, "change the study: seeds=[0,1] budget.steps=50")
-    parser.add_argument(
-        "--jobs", type=at_least(1), help="runs at the same time (default one per GPU, or as many as the cores allow)"
-    )
-    parser.add_argument(
+    add("--jobs", type=at_least(1), help="runs at the same time (default one per GPU, or as many as the cores allow)")
+    add(
         "--executor",
         choices=("processes", "inline", "ray"),
         default="processes",
         help="where runs are executed: processes of this machine, one after another in this process, or a Ray cluster",
     )
-    parser.add_argument("--report", action="store_true", help="write the report from the finished runs and start none")
+    add("--report", action="store_true", help="write the report from the finished runs and start none")
     parser.set_defaults(run=_compare)
 
 
@@ -212,15 +212,16 @@ def add_convert(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "convert", help="write weights as safetensors, also in 8 bits, or as a .pth file for the original code"
     )
-    parser.add_argument("weights", help="weights file, or a name: small, mlt")
-    parser.add_argument("out", type=output_file, help="file to write: .safetensors, or .pth in the original's format")
-    parser.add_argument(
+    add = parser.add_argument
+    add("weights", help="weights file, or a name: small, mlt")
+    add("out", type=output_file, help="file to write: .safetensors, or .pth in the original's format")
+    add(
         "--to",
         choices=("float", "int8", "original"),
         help="float (default) or int8 (a quarter of the size) for .safetensors; original (default) for .pth",
     )
     add_set_option(parser, "detection setting to store with the weights")
-    parser.add_argument("--note", help="a sentence about the training data to store with the weights")
+    add("--note", help="a sentence about the training data to store with the weights")
     parser.set_defaults(run=_convert)
 
 
