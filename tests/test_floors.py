@@ -308,3 +308,12 @@ def test_detect_runs_an_exported_network_without_torch_and_numba(tmp_path):
     assert "strip.png: 1 words" in found.stdout
     assert weights.returncode == 2
     assert "install torch, or give a network exported to .onnx" in weights.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["export", "small", "a.onnx"], ["convert", "small", "a.pth"], ["watch", "a"]])
+def test_a_verb_that_needs_torch_says_so_in_one_line(tmp_path, arguments):
+    result = run_craft(arguments, tmp_path)
+
+    said = f"craft {arguments[0]}: needs torch, which is not installed; pip install torch"
+    assert (result.returncode, result.stderr.splitlines()) == (2, [said])

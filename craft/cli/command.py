@@ -49,6 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = str(error) if type(error) is MemoryError and str(error) else OUT_OF_MEMORY
         print(f"craft {options.verb}: {advice}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "craft").split(".")[0] == "craft":
+            raise
+        print(
+            f"craft {options.verb}: needs {error.name}, which is not installed; pip install {error.name}",
+            file=sys.stderr,
+        )
+        return 2
     except (ValueError, FloatingPointError) as error:
         print(f"craft {options.verb}: {error}", file=sys.stderr)
         return 2

@@ -4,12 +4,14 @@ import io
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 from craft.config import DetectionSettings
 from craft.decode.words import words_from_maps
@@ -18,7 +20,7 @@ from craft.images.drawing import encode_image
 from craft.images.reader import decode_image
 
 MAX_BYTES = 32_000_000
-MAX_PIXELS = 25_000_000
+MAX_PIXELS, MAX_SIDE = 25_000_000, 20_000  # strips are padded to 32 pixels
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 THRESHOLDS = ("text_threshold", "low_text", "link_threshold", "least_score", "least_side")
 """Settings that the page moves."""
@@ -47,8 +49,8 @@ class ScoredImages:
     def add(self, content: bytes) -> tuple[str, tuple[int, int]]:
         """Score the image in the content of a file; return its key, and its height and width.
 
-        Raises ValueError if it is no image of `FORMATS`, is damaged, or has more than `MAX_PIXELS`; Busy if other
-        images take the network too long.
+        Raises ValueError if it is no image of `FORMATS`, is damaged, or has more than `MAX_PIXELS` or `MAX_SIDE`; Busy
+        if other images take the network too long.
         """
         _refuse_large(content)
         if not self._network.acquire(timeout=_LONGEST_WAIT):
@@ -71,9 +73,16 @@ class ScoredImages:
         """
         if unknown := [name for name in thresholds if name not in THRESHOLDS]:
             raise ValueError(f"{unknown[0]!r} is no threshold; use {', '.join(THRESHOLDS)}")
-        settings = DetectionSettings.model_validate({**self._detector.settings.model_dump(), **thresholds})
-        found = words_from_maps(*self._image(key)[:3], settings=settings, polygons=polygons)
-        return found.to_dict()
+        try:
+            settings = DetectionSettings.model_validate({**self._detector.settings.model_dump(), **thresholds})
+        except ValidationError as error:
+            mistake = error.errors()[0]
+            raise ValueError(
+                f"{mistake['loc'][0]} is {str(mistake['input'])[:20]!r}: {mistake['msg'].lower()}"
+            ) from None
+        scored = self._image(key)
+        found = words_from_maps(*scored[:3], settings=settings, polygons=polygons)
+        return replace(found, size_hw=scored.size_hw).to_dict()
 
     def maps(self, key: str) -> bytes:
         """Both maps as a PNG: region in red, affinity in green, 0 to 255 for 0 to 1; KeyError if there is no such image."""
@@ -97,5 +106,6 @@ def _refuse_large(content: bytes) -> None:
         raise ValueError(f"has far more than {MAX_PIXELS:,} pixels; make it smaller") from None
     except Exception as error:  # Pillow raises many kinds on hostile files
         raise ValueError(f"not an image, or a damaged one; give {', '.join(FORMATS)}") from error
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"has {width:,} x {height:,} pixels, more than {MAX_PIXELS:,}; make it smaller")
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        limits = f"{MAX_PIXELS:,} or {MAX_SIDE:,} on a side"
+        raise ValueError(f"has {width:,} x {height:,} pixels, more than {limits}; make it smaller")

@@ -6,6 +6,7 @@ name resolves to (DNS rebinding), and uploads only from the page itself.
 
 import ipaddress
 import json
+import traceback
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from craft.demo.scored_images import MAX_BYTES, Busy, ScoredImages
+from craft.errors import OUT_OF_MEMORY, is_out_of_memory
 
 _FILES = {
     "/": ("page.html", "text/html"),
@@ -110,6 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
             status, (kind, body) = HTTPStatus.BAD_REQUEST, _json({"error": str(error)})
         except Busy as error:
             status, (kind, body) = HTTPStatus.SERVICE_UNAVAILABLE, _json({"error": str(error)})
+        except (TimeoutError, ConnectionError):
+            raise  # nobody listens
+        except Exception as error:  # so that the page does not wait; the terminal has the rest
+            traceback.print_exc()
+            said = OUT_OF_MEMORY if is_out_of_memory(error) else f"the search failed: {error}"
+            status, (kind, body) = HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": said})
         if status != HTTPStatus.OK:
             self.close_connection = True  # the rest of a refused upload is not read
         self.send_response(status)

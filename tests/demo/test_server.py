@@ -70,6 +70,7 @@ def test_an_image_is_scored_once_and_decoded_at_any_threshold(server):
     assert (found["height"], found["width"]) == (96, 192)
     assert found["thresholds"]["text_threshold"] == 0.7
     assert len(words) == 2
+    assert json.loads(request(server, "GET", address)[2])["width"] == 192
     assert np.abs(np.array(words[0]["quad"]).mean(axis=0) - [50, 30]).max() < 2
     assert none == []
     assert len(server.images._detector.model.shapes) == 1
@@ -125,6 +126,7 @@ def test_uploads_come_from_the_page_alone(server, origin):
         (encoded(words_image())[:200], "the upload: "),
         (png_header(6_000, 5_000), "has 6,000 x 5,000 pixels, more than 25,000,000"),
         (png_header(60_000, 60_000), "has far more than 25,000,000 pixels"),
+        (png_header(25_000_000, 1), "has 25,000,000 x 1 pixels, more than 25,000,000 or 20,000 on a side"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
         (b"%PDF-1.7", "not an image"),
     ],
@@ -195,7 +197,7 @@ def test_unknown_images_and_thresholds_are_refused_as_json(server, query, status
 
     assert answered == status
     assert headers["Content-Type"] == "application/json"
-    assert "error" in json.loads(content)
+    assert "\n" not in json.loads(content)["error"]
 
 
 def test_only_the_last_images_are_kept(server):
@@ -203,6 +205,23 @@ def test_only_the_last_images_are_kept(server):
 
     assert request(server, "GET", f"/maps?image={keys[0]}")[0] == 404
     assert request(server, "GET", f"/maps?image={keys[4]}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(RuntimeError("boom"), "the search failed: boom"), (MemoryError(), "there is not enough memory")],
+)
+def test_a_search_that_fails_is_answered_and_the_next_one_works(server, monkeypatch, capsys, error, said):
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr(server.images._detector, "score", fail)
+        status, answer = upload(server, encoded(words_image()))
+
+    assert (status, answer["error"].startswith(said)) == (500, True)
+    assert type(error).__name__ in capsys.readouterr().err
+    assert upload(server, encoded(words_image()))[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/../server.py", "/page.html", "/words/", "/%2e%2e/server.py"])
