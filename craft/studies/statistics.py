@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit  # of Student's t: its distribution, and its quantiles
 
 CONFIDENCE = 0.95  # of every interval
 POWER = 0.8  # probability with which a detectable difference is detected
@@ -42,7 +43,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     if len(numbers) < _LEAST_SEEDS:
         return Estimate(mean, math.nan, math.nan, math.nan, len(numbers))
     spread = float(numbers.std(ddof=1))
-    reach = student_quantile(1 - (1 - CONFIDENCE) / 2, len(numbers) - 1) * spread / math.sqrt(len(numbers))
+    reach = float(stdtrit(len(numbers) - 1, 1 - (1 - CONFIDENCE) / 2)) * spread / math.sqrt(len(numbers))
     return Estimate(mean, spread, mean - reach, mean + reach, len(numbers))
 
 
@@ -58,7 +59,7 @@ def p_value(difference: Estimate) -> float:
     if difference.spread == 0:
         return float(difference.mean == 0)
     degrees = difference.num_seeds - 1
-    return 2 * (1 - _student_below(abs(difference.mean) / difference.spread * math.sqrt(degrees + 1), degrees))
+    return 2 * (1 - float(stdtr(degrees, abs(difference.mean) / difference.spread * math.sqrt(degrees + 1))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -109,40 +110,4 @@ def detectable_difference(difference: Estimate) -> float:
     if math.isnan(difference.spread):
         return math.nan
     error = difference.spread / math.sqrt(difference.num_seeds)
-    return (difference.high - difference.low) / 2 + student_quantile(POWER, difference.num_seeds - 1) * error
-
-
-def student_quantile(probability: float, degrees: int) -> float:
-    """Compute a quantile of the t distribution, to about ten digits; the probability is at least 0.5."""
-    if not 0.5 <= probability < 1 or degrees < 1:
-        raise ValueError(f"probability {probability} with {degrees} degrees of freedom; wanted 0.5 to 1, and 1 or more")
-    low, high = 0.0, 1.0
-    while _student_below(high, degrees) < probability:
-        high *= 2
-    for _ in range(100):
-        middle = 0.5 * (low + high)
-        if _student_below(middle, degrees) < probability:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def _student_below(value: float, degrees: int) -> float:
-    """Probability that t with whole degrees of freedom is below a value >= 0; Abramowitz and Stegun 26.7.3, 26.7.4."""
-    angle = math.atan(value / math.sqrt(degrees))
-    cosine, term, total = math.cos(angle), 1.0, 0.0
-    if degrees % 2:
-        if degrees > 1:
-            term = total = cosine
-            for index in range(2, degrees - 1, 2):
-                term *= cosine * cosine * index / (index + 1)
-                total += term
-        between = 2 / math.pi * (angle + math.sin(angle) * total)
-    else:
-        total = term
-        for index in range(1, degrees - 1, 2):
-            term *= cosine * cosine * index / (index + 1)
-            total += term
-        between = math.sin(angle) * total
-    return 0.5 * (1 + between)
+    return (difference.high - difference.low) / 2 + float(stdtrit(difference.num_seeds - 1, POWER)) * error
