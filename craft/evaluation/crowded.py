@@ -71,6 +71,9 @@ def _groups(
     reach: float,
 ) -> Iterator[tuple[Index, Index]]:
     """Words and detections whose bounding boxes hang together, many such heaps at a time."""
+    from scipy.sparse import coo_array  # imported here: few images are so crowded
+    from scipy.sparse.csgraph import connected_components
+
     num_words = len(truth)
     corners = np.array([bounding_boxes(polygon) for polygon in (*truth, *detections)], dtype=np.float64)
     corners[:, 2:] += reach
@@ -79,7 +82,8 @@ def _groups(
     if reach:
         shared = np.minimum(*corners[ends, 2:]) - np.maximum(*corners[ends, :2])
         ends = ends[:, (shared > 0).all(axis=1)]
-    heap = _components(len(boxes), np.concatenate([ends, ends[::-1]], axis=1))
+    edges = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(len(boxes), len(boxes)))
+    heap = connected_components(edges, directed=False)[1]
     order = np.argsort(heap, kind="stable")
     starts = np.flatnonzero(np.concatenate([[True], np.diff(heap[order]) > 0]))
     is_word = (order < num_words).astype(np.int64)
@@ -98,15 +102,3 @@ def _groups(
             begin, sums = index, np.zeros(2, dtype=np.int64)
         if counts is not None:
             sums = sums + counts
-
-
-def _components(count: int, ends: Index) -> Index:
-    """The smallest index that each of `count` nodes is connected with, by edges (2, E)."""
-    label = np.arange(count)
-    while True:
-        lowest = label.copy()
-        np.minimum.at(lowest, ends[0], label[ends[1]])
-        lowest = lowest[lowest]
-        if np.array_equal(lowest, label):
-            return label
-        label = lowest
