@@ -8,8 +8,11 @@ import sys
 import numpy as np
 import pytest
 
+from craft import memory
 from craft.detection.detector import Detector
 from craft.memory import peak_memory_bytes
+
+UNLIMITED = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
 
 PROGRAM = """
 import resource, sys
@@ -34,6 +37,47 @@ def test_freed_pages_are_not_faulted_in_again():
         return int(subprocess.run([sys.executable, "-c", PROGRAM, how], check=True, capture_output=True).stdout)
 
     assert faults("keep") < 0.2 * faults("as it is")
+
+
+DETECTION = """
+import resource, sys
+import numpy as np
+from craft import memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
+
+if sys.argv[1] == "reuse":
+    memory.reuse_memory_of_images()
+memory._DETECTION_BYTES = 200 << 20
+for _ in range(3):  # features of an image, freed in the order in which layers free them
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    features = [np.ones(60 << 20, np.uint8), np.ones(40 << 20, np.uint8)]
+    del features[0]
+    del features
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+kept = resident()
+memory.release_freed_memory()
+less = resident()
+larger, later = np.ones(300 << 20, np.uint8), np.ones(1 << 20, np.uint8)  # frees a hole below `later`
+del larger
+memory.release_freed_memory()
+print(faults, kept - less, resident())
+"""
+
+
+@pytest.mark.skipif(memory._free_bytes() is None, reason="only glibc from 2.33 says what it holds")
+def test_features_of_the_next_image_reuse_memory_until_too_much_is_free():
+    def measure(how: str) -> list[int]:
+        run = subprocess.run([sys.executable, "-c", DETECTION, how], check=True, capture_output=True, env=UNLIMITED)
+        return [int(value) for value in run.stdout.split()]
+
+    faults, released, at_the_end = measure("reuse")
+    faults_before, _, at_the_end_before = measure("as it is")
+
+    assert faults < 0.2 * faults_before
+    assert released < 10  # 100 MiB are free, less than the limit
+    assert at_the_end < at_the_end_before + 50  # of the 400 MiB that were free
 
 
 def test_peak_memory_grows_by_the_bytes_of_an_array():

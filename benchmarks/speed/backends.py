@@ -1,22 +1,29 @@
-"""One forward pass by each backend, in turn, at one thread: milliseconds, times as fast as eager torch, and the same words.
+"""One forward pass by each backend, in turn: milliseconds, times as fast, memory, and the same words.
 
-    OMP_NUM_THREADS=1 python benchmarks/speed/backends.py --weights small --exports FOLDER --images SCENES --numbers 1 100
+    python benchmarks/speed/backends.py --weights mlt --exports FOLDER --images SCENES --numbers 1 100 \\
+        --original PATH_OF_A_CHECKOUT_OF_CLOVAAI_CRAFT_PYTORCH --foreign RapidOCR=DETECTOR.onnx
 
 FOLDER holds what `craft export` wrote from the weights: any of network.onnx, network.xml, network-int8.onnx and
-network.pt2. Words are compared first: the F of each backend's quads against eager torch's, at IoU 0.7.
+network.pt2. Words are compared first: the F of each backend's quads against the first's, at IoU 0.7, each scene at the
+settings that travel with the weights, in one pass. The first is the authors' network where --original is given (full
+width only), else ours run as theirs is: eager torch in float32. A foreign detector's network takes (1, 3, H, W) float32;
+its words are not compared. Memory is the peak of a process of its own that runs one pass.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.agreement.original import load_original
 from benchmarks.speed.timing import describe, quartiles, ratios, time_in_turn
 from craft.config import DetectionSettings
 from craft.decode.words import words_from_maps
@@ -24,54 +31,134 @@ from craft.detection.detector import Detector
 from craft.detection.network_input import network_size, resize_and_pad, source_scale
 from craft.evaluation.iou import evaluate_image
 from craft.images.reader import read_image
+from craft.memory import peak_memory_bytes
 from craft.models.device import choose_precision
 from craft.models.exported import ExportedNetwork
-from craft.models.freezing import freeze_batch_norm
 from craft.models.fusing import fuse_layers
-from craft.models.inference import normalise_images
+from craft.models.inference import normalise_images, run_network
 from craft.models.weights import build_model, read_weights
 
 Forward = Callable[[np.ndarray], np.ndarray]
 
 
-def eager(model: torch.nn.Module, pixels: np.ndarray, *, channels_last: bool = False, bf16: bool = False) -> np.ndarray:
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        return model(normalise_images(images).contiguous(memory_format=layout))[0].float().numpy()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="small")
+    parser.add_argument("--exports", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="folder of img_N.jpg")
+    parser.add_argument("--numbers", type=int, nargs=2, default=(1, 100))
+    parser.add_argument("--original", type=Path, help="checkout of clovaai/CRAFT-pytorch, for full width")
+    parser.add_argument("--foreign", metavar="NAME=FILE.onnx", help="another detector's network")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--size", type=int, nargs=2, default=(960, 1280), help="height and width of the timed pass")
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds; 0 compares words only")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu where other programs run beside")
+    options = parser.parse_args()
+    use_threads(options.threads)
+    builders = backends(options)
+    foreign_name, _, foreign_path = (options.foreign or "").partition("=")
+    works = {name: build() for name, build in builders.items()}
+    paths = [options.images / f"img_{number}.jpg" for number in range(options.numbers[0], options.numbers[1] + 1)]
+    settings = Detector.from_weights(options.weights, device="cpu").settings
+    scores = {name: f"{score:.4f}" for name, score in compare_words(works, settings, paths).items()}
+    print(
+        f"{options.weights}, {options.size[1]} x {options.size[0]}, threads: {options.threads}; words of {len(paths)} scenes"
+    )
+    if options.rounds == 0:
+        print("\n".join(f"{name}: F {score}" for name, score in scores.items()))
+        return
+    if foreign_name:
+        builders[foreign_name] = partial(foreign, foreign_path, options.threads)
+        works[foreign_name] = builders[foreign_name]()
+    pixels = resize_and_pad(read_image(paths[0]), (options.size[0], options.size[1]))[None]
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    passes = {name: partial(work, pixels) for name, work in works.items()}
+    seconds = time_in_turn(passes, rounds=options.rounds, clock=clock)
+    reference = next(iter(seconds.values()))
+    print("| backend | forward | times as fast (quartiles) | peak memory of a process | F of its words at IoU 0.7 |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, values in seconds.items():
+        faster = ratios(reference, values)
+        print(
+            f"| {name} | {describe(values, digits=0)} | {np.median(faster):.2f} ({quartiles(faster)}) "
+            f"| {peak_of_one_pass(builders[name], pixels, options.threads) >> 20} MiB | {scores.get(name, '-')} |",
+            flush=True,
+        )
 
 
-def backends(weights: str, exports: Path) -> dict[str, Forward]:
-    """The forward passes to compare; the first is the reference."""
-    model = build_model(read_weights(weights)).eval()
-    folded = build_model(read_weights(weights)).eval()
-    freeze_batch_norm(folded)
-    fused = build_model(read_weights(weights)).eval()
-    fuse_layers(fused)
-    for network in (folded, fused):
-        network.to(memory_format=torch.channels_last)
-    found: dict[str, Forward] = {
-        "torch, eager fp32": partial(eager, model),
-        "torch, folded fp32": partial(eager, folded, channels_last=True),
-        "torch, as detection runs it, fp32": partial(eager, fused, channels_last=True),
-    }
+def backends(options: argparse.Namespace) -> dict[str, Callable[[], Forward]]:
+    """What builds the forward passes to compare; the first is the reference."""
+    weights, exports = options.weights, options.exports
+    found: dict[str, Callable[[], Forward]] = {}
+    if options.original is not None:
+        found["the authors' code"] = partial(original, weights, options.original)
+    found["torch, eager fp32"] = partial(eager, weights)
+    found["torch, as detection runs it, fp32"] = partial(as_detection_does, weights, torch.float32)
     if choose_precision("auto", torch.device("cpu")) == torch.bfloat16:
-        found["torch, folded bf16"] = partial(eager, folded, channels_last=True, bf16=True)
-        found["torch, as detection runs it, bf16"] = partial(eager, fused, channels_last=True, bf16=True)
-    for name, file, backend in (
-        ("torch.export fp32", "network.pt2", "torch"),
-        ("ONNX Runtime fp32", "network.onnx", "onnx"),
-        ("ONNX Runtime int8", "network-int8.onnx", "onnx"),
-        ("OpenVINO fp32", "network.xml", "openvino"),
+        found["torch, as detection runs it, bf16"] = partial(as_detection_does, weights, torch.bfloat16)
+    for name, file, precision in (
+        ("torch.export, fp32", "network.pt2", "fp32"),
+        ("ONNX Runtime, fp32", "network.onnx", "fp32"),
+        ("ONNX Runtime, int8", "network-int8.onnx", "fp32"),
+        ("OpenVINO, fp32", "network.xml", "fp32"),
+        ("OpenVINO, its own choice", "network.xml", "auto"),
     ):
         if (exports / file).is_file():
-            found[name] = ExportedNetwork(exports / file, backend=backend, precision="fp32")
-    if (exports / "network.xml").is_file():
-        found["OpenVINO, its choice"] = ExportedNetwork(exports / "network.xml", precision="auto")
+            found[name] = partial(ExportedNetwork, exports / file, precision=precision)
     return found
 
 
-def compare_words(works: dict[str, Forward], settings: DetectionSettings, images: list[Path]) -> dict[str, float]:
+def original(weights: str, checkout: Path) -> Forward:
+    """The authors' network, run as their test.py does."""
+    network = load_original(checkout)().eval()
+    network.load_state_dict(read_weights(weights).state, strict=True)
+
+    def work(pixels: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            maps, _ = network(normalise_images(torch.from_numpy(pixels).permute(0, 3, 1, 2)).contiguous())
+        return maps.permute(0, 3, 1, 2).numpy()
+
+    return work
+
+
+def eager(weights: str) -> Forward:
+    """Our network, run as the authors run theirs."""
+    network = build_model(read_weights(weights)).eval()
+
+    def work(pixels: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            maps, _ = network(normalise_images(torch.from_numpy(pixels).permute(0, 3, 1, 2)).contiguous())
+        return maps.numpy()
+
+    return work
+
+
+def as_detection_does(weights: str, precision: torch.dtype) -> Forward:
+    """Our network with its layers fused, channels last."""
+    network = build_model(read_weights(weights)).eval()
+    fuse_layers(network)
+    network.to(memory_format=torch.channels_last)
+
+    def work(pixels: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            maps, _ = run_network(network, torch.from_numpy(pixels).permute(0, 3, 1, 2), precision=precision)
+        return maps.float().numpy()
+
+    return work
+
+
+def foreign(path: str, threads: int) -> Forward:
+    """Another detector's network by ONNX Runtime; what it gives is not used."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda pixels: session.run(None, {name: pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1})[0]
+
+
+def compare_words(works: Mapping[str, Forward], settings: DetectionSettings, images: list[Path]) -> dict[str, float]:
     """F of every backend's words against the first's."""
     counts = {name: np.zeros(2) for name in works}
     for path in images:
@@ -91,34 +178,22 @@ def compare_words(works: dict[str, Forward], settings: DetectionSettings, images
     return {name: float(2 * matched / max(total, 1)) for name, (matched, total) in counts.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="small")
-    parser.add_argument("--exports", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True, help="folder of img_N.jpg")
-    parser.add_argument("--numbers", type=int, nargs=2, default=(1, 100))
-    parser.add_argument("--size", type=int, nargs=2, default=(960, 1280), help="height and width of the timed pass")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu where other programs run beside")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    works = backends(options.weights, options.exports)
-    settings = Detector.from_weights(options.weights, device="cpu").settings
-    paths = [options.images / f"img_{number}.jpg" for number in range(options.numbers[0], options.numbers[1] + 1)]
-    scores = compare_words(works, settings, paths)
-    pixels = resize_and_pad(read_image(paths[0]), (options.size[0], options.size[1]))[None]
-    clock = time.process_time if options.clock == "cpu" else time.perf_counter
-    passes = {name: partial(work, pixels) for name, work in works.items()}
-    seconds = time_in_turn(passes, rounds=options.rounds, clock=clock)
-    reference = next(iter(seconds.values()))
-    print(f"{options.weights}, {options.size[1]} x {options.size[0]}, one thread; words of {len(paths)} scenes")
-    print("| backend | forward | times as fast (quartiles) | F of its words at IoU 0.7 |")
-    print("| --- | --- | --- | --- |")
-    for name, values in seconds.items():
-        faster = ratios(reference, values)
-        print(
-            f"| {name} | {describe(values, digits=0)} | {np.median(faster):.2f} ({quartiles(faster)}) | {scores[name]:.4f} |"
-        )
+def peak_of_one_pass(build: Callable[[], Forward], pixels: np.ndarray, threads: int) -> int:
+    """The most bytes that a process holds which builds a forward pass and runs it once."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak, (build, pixels, threads))
+
+
+def use_threads(threads: int) -> None:
+    """Let torch, and the exported networks that are opened afterwards, compute with as many threads."""
+    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def _peak(build: Callable[[], Forward], pixels: np.ndarray, threads: int) -> int:
+    use_threads(threads)
+    build()(pixels)
+    return peak_memory_bytes()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from craft.detection.scored_image import ScoredImage, score_images
 from craft.detection.tiling import MARGIN
 from craft.evaluation.calibration import calibrate
 from craft.images.image_like import ImageLike, load_image
-from craft.memory import bound_memory_of_sizes
+from craft.memory import release_freed_memory, reuse_memory_of_images
 from craft.models.exported import ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 
@@ -84,9 +84,8 @@ class Detector:
     ) -> Self:
         """Read weights or an exported network, and the settings that travel with them.
 
-        `device` and `precision` are as in `Detector`. The process is kept from growing with every new image size, see
-        `craft.memory.bound_memory_of_sizes`. Raises ValueError if the file cannot be read, or a setting is unknown or out
-        of range.
+from craft.images.image_like import ImageLike, load_image
+from craft.memory import release_freed_memory, reuse_memory_of_images
 
         Args:
             path: weights in any readable format, or a name: "small", "mlt". Files in the original format carry no settings:
@@ -95,7 +94,7 @@ class Detector:
             refiner: a LinkRefiner in a file, whose links join the words of a line: the detector then finds lines.
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.
         """
-        bound_memory_of_sizes()
+        reuse_memory_of_images()
         model: nn.Module | ExportedNetwork
         if is_exported(path):
             if refiner is not None:
@@ -222,6 +221,7 @@ class Detector:
                 found[-1] = sizing.merge_passes(first, second)
             ((_, coarse),) = search([image], _at_scale(self.settings, sizing.COARSE * first.scales[0]))
             found[-1] = sizing.add_large_words(coarse, found[-1])
+        release_freed_memory()
         return found
 
     def _hides_text(self, image: NDArray[np.uint8], region: NDArray[np.float32], first: Detections) -> bool:

@@ -19,8 +19,9 @@ from craft.atomic_files import write_atomic
 from craft.config import DetectionSettings
 from craft.detection.network_input import network_size, resize_and_pad
 from craft.images.image_like import load_image
+from craft.models.craft import CRAFT
 from craft.models.exported import EXPORT_ENDINGS, METADATA_KEY, ExportedNetwork, is_exported
-from craft.models.freezing import freeze_batch_norm
+from craft.models.fusing import fuse_layers
 from craft.models.inference import normalise_images, score_pixels
 from craft.models.weights import build_model, read_weights
 
@@ -113,17 +114,17 @@ def export_network(
     return NetworkExport(out, num_bytes, difference, len(inputs), had_region_head)
 
 
-def _write(network: nn.Module, out: Path, note: str, *, int8: bool) -> None:
+def _write(network: CRAFT, out: Path, note: str, *, int8: bool) -> None:
     """Write a network in evaluation mode; `note` goes into the file's metadata."""
-    folded = copy.deepcopy(network)
-    freeze_batch_norm(folded)
+    fused = copy.deepcopy(network)
+    fuse_layers(fused)
     example = torch.zeros(2, 2 * _STRIDE, 3 * _STRIDE, 3, dtype=torch.uint8)
     normalise_images(example.permute(0, 3, 1, 2))  # caches its constants, which tracing could not keep
     batch = torch.export.Dim("batch")
     height, width = (_STRIDE * torch.export.Dim(name, min=1, max=2048) for name in ("rows", "columns"))
     with torch.no_grad():
         program = torch.export.export(
-            _ImageNetwork(folded).eval(), (example,), dynamic_shapes=({0: batch, 1: height, 2: width},), strict=False
+            _ImageNetwork(fused).eval(), (example,), dynamic_shapes=({0: batch, 1: height, 2: width},), strict=False
         )
     if out.suffix == ".pt2":
         torch.export.save(program, out, extra_files={METADATA_KEY: note})
@@ -151,8 +152,10 @@ def _quantize(path: Path) -> None:
     The first and those of the score head stay in float32: they are narrow, and would do most of the harm.
     """
     import onnx
-    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quant_pre_process, quantize_static
 
+    # Folds the halves of the decoder's 1 x 1 convolutions into constants, without which they would stay in float32.
+    quant_pre_process(path, path, skip_symbolic_shape=True)
     layers = [node.name for node in onnx.load(path).graph.node if node.op_type == "Conv"]
 
     class Scenes:

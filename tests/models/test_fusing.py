@@ -9,7 +9,7 @@ from torch import nn
 from craft.models import fusing
 from craft.models.craft import CRAFT
 from craft.models.fusing import fuse_layers
-from craft.models.inference import run_network
+from craft.models.inference import normalise_images, run_network
 
 FUSES = fusing._fused_operation() is not None
 
@@ -103,3 +103,16 @@ def test_gradients_and_names_are_left_and_copies_are_independent():
     assert list(model.state_dict()) == names
     run_network(model, images, precision=torch.float32)[0].sum().backward()
     assert model.basenet.slice1[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.skipif(not FUSES, reason="this torch has no fused convolution")
+@pytest.mark.parametrize("height", [2, 63, 64, 65, 66, 127, 130, 193])
+def test_layers_in_strips_compute_what_whole_images_do(height):
+    model = trained_looking()
+    fuse_layers(model)
+    first = model.basenet.slice1
+    images = normalise_images(random_images(height, 70)).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        whole = nn.Sequential.forward(first, images.clone())
+
+        torch.testing.assert_close(first(images), whole, atol=1e-5, rtol=1e-5)
