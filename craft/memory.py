@@ -8,7 +8,10 @@ from pathlib import Path
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # glibc, malloc.h
 _KEPT_BYTES = 256 << 20  # free at the end of the heap before any goes back to the system
 _OWN_MAPPING_BYTES = 32 << 20  # size from which an array gets pages of its own; the most that glibc accepts
-_DETECTION_BYTES = 1 << 30  # free memory that a process keeps between images: more than most images' features
+_LARGE_BYTES = 1 << 20  # size from which an activation of the network goes back to the system when it is freed
+_ALL_MAPPINGS = 65536  # glibc's own number of blocks with pages of their own
+_REUSED_PIXELS = 1 << 21  # of a pass whose features, up to 400 bytes a pixel with "small", are kept for the next
+_MOST_FREE_BYTES = 1 << 30  # that a process keeps between images
 
 
 def keep_freed_memory() -> bool:
@@ -21,27 +24,38 @@ def keep_freed_memory() -> bool:
     return _set_allocator(_TRIM_THRESHOLD, _KEPT_BYTES) and _set_allocator(_MMAP_THRESHOLD, _OWN_MAPPING_BYTES)
 
 
-def reuse_memory_of_images() -> None:
-    """Keep the memory of one image's features for the next image: for the process that runs the network over images.
+def bound_memory_of_sizes() -> None:
+    """Keep this process from growing with every new image size: for the process that runs the network over images.
 
-    Their pages, faulted in anew for every layer, take a fifth to a third of the network's time. And oneDNN keeps compiled
-    kernels of up to 1024 shapes, PyTorch as many of its own; both read their limits at the first convolution. Limits that
-    the user has set in the environment stay. See `release_freed_memory`.
+    oneDNN keeps compiled kernels of up to 1024 shapes, and PyTorch as many of its own; both read their limits at the
+    first convolution. glibc leaves holes between blocks of changing sizes unless large ones get pages of their own, or
+    it is told to give them back. Limits that the user has set in the environment stay.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
-    if not any(name.startswith("MALLOC_") for name in os.environ) and _free_bytes() is not None:
-        _set_allocator(_MMAP_MAX, 0)
-        _set_allocator(_TRIM_THRESHOLD, 2 * _DETECTION_BYTES - 1)
+    if not _has_users_limits():
+        _set_allocator(_MMAP_THRESHOLD, _LARGE_BYTES)
+        _set_allocator(_TRIM_THRESHOLD, _MOST_FREE_BYTES)
+
+
+def reuse_features(num_pixels: int) -> None:
+    """Before a pass of the network: let it find the memory that the last one freed, unless it needs too much.
+
+    Faulting in the pages of every layer's features anew takes a fifth to a third of the time of a pass. Features of more
+    than 2 megapixels get pages of their own all the same, which go back to the system when the layer is done.
+    """
+    if not _has_users_limits() and _free_bytes() is not None:
+        _set_allocator(_MMAP_MAX, 0 if num_pixels <= _REUSED_PIXELS else _ALL_MAPPINGS)
 
 
 def release_freed_memory() -> None:
-    """Give free memory back to the system where this process holds more than 1 GiB of it (glibc only).
-
-    Blocks of changing sizes leave holes between them, with which a process would grow with every new image size.
-    """
-    if (_free_bytes() or 0) > _DETECTION_BYTES:
+    """Give free memory back to the system where this process holds more than 1 GiB of it (glibc only)."""
+    if (_free_bytes() or 0) > _MOST_FREE_BYTES:
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _has_users_limits() -> bool:
+    return any(name.startswith("MALLOC_") for name in os.environ)
 
 
 class _MallocInfo(ctypes.Structure):  # struct mallinfo2

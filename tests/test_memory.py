@@ -48,8 +48,9 @@ def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
 
 if sys.argv[1] == "reuse":
-    memory.reuse_memory_of_images()
-memory._DETECTION_BYTES = 200 << 20
+    memory.bound_memory_of_sizes()
+    memory.reuse_features(1 << 20)
+memory._MOST_FREE_BYTES = 200 << 20
 for _ in range(3):  # features of an image, freed in the order in which layers free them
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     features = [np.ones(60 << 20, np.uint8), np.ones(40 << 20, np.uint8)]

@@ -24,7 +24,7 @@ from craft.detection.scored_image import ScoredImage, score_images
 from craft.detection.tiling import MARGIN
 from craft.evaluation.calibration import calibrate
 from craft.images.image_like import ImageLike, load_image
-from craft.memory import release_freed_memory, reuse_memory_of_images
+from craft.memory import bound_memory_of_sizes, release_freed_memory, reuse_features
 from craft.models.exported import ExportedNetwork, is_exported
 from craft.models.shipped import DEFAULT_WEIGHTS
 
@@ -84,8 +84,9 @@ class Detector:
     ) -> Self:
         """Read weights or an exported network, and the settings that travel with them.
 
-from craft.images.image_like import ImageLike, load_image
-from craft.memory import release_freed_memory, reuse_memory_of_images
+        `device` and `precision` are as in `Detector`. The process is kept from growing with every new image size, see
+        `craft.memory.bound_memory_of_sizes`. Raises ValueError if the file cannot be read, or a setting is unknown or out
+        of range.
 
         Args:
             path: weights in any readable format, or a name: "small", "mlt". Files in the original format carry no settings:
@@ -94,7 +95,7 @@ from craft.memory import release_freed_memory, reuse_memory_of_images
             refiner: a LinkRefiner in a file, whose links join the words of a line: the detector then finds lines.
             **overrides: fields of `DetectionSettings` that replace those in the file: text_threshold=0.6.
         """
-        reuse_memory_of_images()
+        bound_memory_of_sizes()
         model: nn.Module | ExportedNetwork
         if is_exported(path):
             if refiner is not None:
@@ -264,6 +265,7 @@ from craft.memory import release_freed_memory, reuse_memory_of_images
         """Both maps (B, 2, H/2, W/2) of images (B, H, W, 3) uint8, and the features that a region head reads."""
         if isinstance(self.model, ExportedNetwork):
             return self.model(pixels), {}
+        reuse_features(pixels.size // 3)
         from craft.models.inference import score_pixels
 
         path = self._region_path()

@@ -50,7 +50,7 @@ def _in_strips(part: nn.Sequential, images: Tensor) -> Tensor:
     layers = list(part)
     end = next((place + 1 for place, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)), 0)
     height = images.shape[2]
-    if end == 0 or height <= _STRIP or not _is_fusible(images):
+    if end == 0 or not _is_fusible(images) or height <= _STRIP:  # in this order: an export must not fix the height
         return nn.Sequential.forward(part, images)
     reach = sum(isinstance(layer, nn.Conv2d) for layer in layers[:end])  # of 3 x 3
     reach += reach % 2
