@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from craft.decode.reading_order import ReadingOrder, reading_order
+from craft.geometry import quad_sides
 from craft.images.drawing import (
     CHARACTER_COLOUR,
     POLYGON_COLOUR,
@@ -26,6 +27,7 @@ from craft.images.reader import read_image
 
 SCHEMA = {"schema": "craft-detections", "version": 2}
 """What `Detections.to_dict` and the json format are; docs/formats.md describes it. Version 1 had no such keys."""
+_SMALL = 20  # pixels of a word's shorter side, below which its outline is a single thin line
 _SHOWN_SIDE = 1024  # pixels of a drawing in a notebook
 
 
@@ -107,9 +109,7 @@ class Detections:
 
     def filter(self, *, least_score: float = 0.0, least_side: float = 0.0) -> Detections:
         """The words with at least this score, and this shorter side in source image pixels."""
-        edges = np.linalg.norm(np.roll(self.quads_xy, -1, axis=1) - self.quads_xy, axis=2)  # (N, 4)
-        sides = np.minimum(edges[:, 0] + edges[:, 2], edges[:, 1] + edges[:, 3]) / 2
-        return self[(self.scores >= least_score) & (sides >= least_side)]
+        return self[(self.scores >= least_score) & (np.minimum(*quad_sides(self.quads_xy)) >= least_side)]
 
     def reading_order(self) -> ReadingOrder:
         """Group the words into lines and blocks, and put them into the order in which one reads them."""
@@ -175,10 +175,13 @@ class Detections:
         thin = max(1, line_thickness(pixels) // 2)
         characters = [quad for quads in self.character_quads_xy for quad in quads]
         drawn = draw_polygons(pixels, characters, colour=CHARACTER_COLOUR, thickness=thin)
-        if self.polygons_xy:
-            drawn = draw_polygons(drawn, self.polygons_xy, colour=POLYGON_COLOUR, thickness=thin, edged=True)
-        else:
-            drawn = draw_polygons(drawn, self.quads_xy, colour=WORD_COLOUR, thickness=thin, edged=True)
+        outlines, colour = (self.polygons_xy, POLYGON_COLOUR) if self.polygons_xy else (self.quads_xy, WORD_COLOUR)
+        small = (
+            np.minimum(*quad_sides(self.quads_xy)) < _SMALL + 4 * thin
+        )  # a dark edge would hide them and their neighbours
+        for chosen, thickness, edged in ((small, max(1, round(0.6 * thin)), False), (~small, thin, True)):
+            group = [outlines[index] for index in np.flatnonzero(chosen)]
+            drawn = draw_polygons(drawn, group, colour=colour, thickness=thickness, edged=edged)
         return draw_scores(drawn, self.quads_xy, self.scores) if scores else drawn
 
     def _repr_png_(self) -> bytes:

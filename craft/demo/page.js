@@ -88,17 +88,24 @@ function paint() {
   if (byId("maps").checked) paintMaps(context, view);
   if (!byId("words").checked) return;
   const thick = Math.max(1.5, Math.max(view.width, view.height) / 700);
-  for (const [colour, width] of [["#000", 2 * thick], ["#5dff5d", thick]]) {
+  const small = picture.words.filter((word) => shortSide(word.quad) < 20 + 4 * thick); // an edge would hide them
+  const drawnThin = new Set(small);
+  const large = picture.words.filter((word) => !drawnThin.has(word));
+  for (const [colour, width, words] of [["#000", 2 * thick, large], ["#5dff5d", thick, large], ["#00dc46", 0.6 * thick, small]]) {
     context.strokeStyle = colour;
     context.lineWidth = width;
     context.beginPath();
-    for (const word of picture.words) {
+    for (const word of words) {
       const points = word.polygon || word.quad;
       points.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
       context.closePath();
     }
     context.stroke();
   }
+}
+
+function shortSide([first, second, third]) {
+  return Math.min(Math.hypot(second[0] - first[0], second[1] - first[1]), Math.hypot(third[0] - second[0], third[1] - second[1]));
 }
 
 function paintMaps(context, view) {

@@ -21,7 +21,7 @@ from craft.images.reader import decode_image
 
 MAX_BYTES = 32_000_000
 MAX_PIXELS, MAX_SIDE = 25_000_000, 20_000  # strips are padded to 32 pixels
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # which browsers show
 THRESHOLDS = ("text_threshold", "low_text", "link_threshold", "least_score", "least_side")
 """Settings that the page moves."""
 

@@ -96,6 +96,18 @@ def test_words_are_drawn_over_an_image_in_any_form(tmp_path):
         two_words().draw(np.zeros((40, 120, 3)))
 
 
+def test_the_outline_of_a_small_word_leaves_the_word_and_its_neighbours_to_be_seen():
+    def drawn(height: float) -> np.ndarray:
+        quad = np.array([[[10, 10], [70, 10], [70, 10 + height], [10, 10 + height]]], np.float32)
+        return Detections(quad, np.ones(1, np.float32)).draw(np.full((100, 100, 3), 255, np.uint8))
+
+    small, large = (drawn(height)[:, 40] for height in (13, 60))  # a column through the middle
+
+    assert (small.max(axis=1) > 200).all()  # no dark edge
+    assert (small == 255).all(axis=1).sum() >= 100 - 2 * 3  # two lines, at most three pixels each, smoothed
+    assert (large.max(axis=1) < 100).any()  # on any ground
+
+
 def test_a_table_without_pandas_is_refused_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
 
