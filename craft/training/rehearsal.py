@@ -73,7 +73,7 @@ def dry_run(config: Config, folder: Path) -> DryRun:
         means = run.meter.read()
         each = sum(times) / len(times)
         crops = config.training.batch_size * config.optimizer.accumulate * run.processes.world_size
-        seconds = {"the start": started, f"{config.training.steps:,} steps": each * config.training.steps}
+        seconds = {"start": started, f"steps ({config.training.steps:,})": each * config.training.steps}
         written, folder_bytes = _writing(run, scratch, last)
         return DryRun(
             device=str(run.processes.device),
@@ -207,7 +207,7 @@ def _validation_seconds(run: Run) -> dict[str, float]:
     validate(run.state.validated_model, scenes, run.config.detection, processes=run.processes)
     each = (time.perf_counter() - start) / len(scenes)
     times = len(_due(run, run.config.training.validate_every))
-    return {f"{times} validations of {count:,} scenes": times * each * (count + min(count, SCENES_SHOWN))}
+    return {f"validations ({times}, of {count:,} scenes)": times * each * (count + min(count, SCENES_SHOWN))}
 
 
 def _labelling_seconds(run: Run) -> dict[str, float]:
@@ -215,7 +215,7 @@ def _labelling_seconds(run: Run) -> dict[str, float]:
     if run.relabeller is None:
         return {}
     times, seconds = run.relabeller.rehearse(run.state.validated_model)
-    return {f"{times} labellings": times * seconds} if times else {}
+    return {f"labellings ({times})": times * seconds} if times else {}
 
 
 def _left_out(run: Run) -> tuple[str, ...]:
@@ -250,7 +250,7 @@ def _writing(run: Run, scratch: Path, last: tuple[Batch, Targets, PixelLoss]) ->
     saves = _due(run, training.save_every)
     if len(run.validation):
         saves |= _due(run, training.validate_every)
-    name = f"{len(saves)} checkpoints" + (f" and {images} images of maps" if images else "")
+    name = f"checkpoints ({len(saves)})" + (f" and images of maps ({images})" if images else "")
     seconds = {name: len(saves) * saving + images * drawing}
     return seconds, (scratch / CHECKPOINT).stat().st_size + (2 + len(training.snapshots)) * weights + images * image
 

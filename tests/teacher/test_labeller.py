@@ -237,3 +237,9 @@ def test_a_word_without_a_text_in_which_nothing_is_seen_is_split_by_its_shape(tm
 
     assert (len(word.character_quads_xy), word.confidence) == (5, 0.5)
     assert counts.under_half == 1
+
+
+def test_no_bar_is_shown_where_there_is_nothing_to_label(capsys):
+    label_scenes(torch.nn.Identity().eval(), [], device=torch.device("cpu"), progress=True)
+
+    assert "label" not in capsys.readouterr().err

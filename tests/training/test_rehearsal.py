@@ -48,11 +48,11 @@ def test_a_dry_run_counts_all_that_takes_time(tiny_values, tmp_path, monkeypatch
     # Saved after steps 2, 4 and 6, and before the validations after steps 3 and 6; labelled after steps 2 and 4.
     assert (done["validation"], done["labels"], len([*(tmp_path / "run/maps").iterdir()])) == (2, 2, 1)
     assert list(found.seconds) == [
-        "the start",
-        "6 steps",
-        "2 labellings",
-        "2 validations of 2 scenes",
-        "4 checkpoints and 1 images of maps",
+        "start",
+        "steps (6)",
+        "labellings (2)",
+        "validations (2, of 2 scenes)",
+        "checkpoints (4) and images of maps (1)",
     ]
     assert min(found.seconds.values()) > 0
     assert found.left_out == ("an early end (training.patience)",)
@@ -64,7 +64,7 @@ def test_a_dry_run_says_what_it_cannot_count(tiny_values, tmp_path, monkeypatch)
 
     found = dry_run(validate_config(tiny_values, where="test"), tmp_path / "run")
 
-    assert list(found.seconds) == ["the start", "6 steps", "3 checkpoints"]
+    assert list(found.seconds) == ["start", "steps (6)", "checkpoints (3)"]
     said = format_dry_run(found)
     assert "not counted    validation: data.validation names no dataset" in said
     assert "not counted    labelling beside training" in said
