@@ -9,5 +9,6 @@ A file imports only from files above it:
     detect     Verbs that run networks: detect and export.
     evaluate   The verb evaluate: scores, the search for thresholds, calibration.
     settings   Verbs that say what is set and what is installed: config and doctor.
+    log_lines  Progress bars in a file: a line each time, without the moves of a cursor.
     command    The parser that gathers the verbs, and the exit status.
 """

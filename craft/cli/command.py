@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from craft.cli import datasets, detect, evaluate, labels, settings, train
+from craft.cli.log_lines import bars_as_lines
 from craft.config import DatasetSettings
 from craft.config_files import explain_error
 from craft.errors import OUT_OF_MEMORY, is_out_of_memory
@@ -37,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     _complete(parser)
     options = parser.parse_args(arguments)
+    with bars_as_lines():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a verb; an error that a user can cause is one line."""
     try:
         return options.run(options)
     except ValidationError as error:
