@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
 from craft.config import LEAST_TILE, DetectionSettings
+from craft.detection import tiling
 from craft.detection.detector import Detector
 from craft.detection.scored_image import score_images
 from craft.detection.tiling import MARGIN, score_tiles, tile_spans
@@ -133,7 +135,9 @@ def test_images_of_one_size_in_a_batch_are_tiled_one_by_one():
     assert np.abs(both[0] - both[1]).max() > 1e-4
 
 
-def test_progress_says_how_many_tiles_there_are(capsys):
+def test_progress_says_how_many_tiles_there_are(capsys, monkeypatch):
+    # At once, not only after two seconds.
+    monkeypatch.setattr(tiling, "tqdm", lambda *spans, **options: tqdm(*spans, **options | {"delay": 0}))
     detector = Detector(
         CRAFT(width=0.0625), DetectionSettings(sizing="scale", magnify=1.0, tile=LEAST_TILE), device="cpu"
     )
