@@ -35,10 +35,14 @@ def csv_rows(path: str, found: Detections) -> list[list[Any]]:
 
 
 def labelme_dict(path: str, found: Detections) -> dict[str, Any]:
-    """The content of a LabelMe file; `path` leads to the image from the folder of the file."""
-    scored = zip(outlines(found), found.scores, strict=True)
-    words = [(_rounded(outline), f"score {score:.4f}") for outline, score in scored]
-    return labelme_content(path, found.size_hw or (0, 0), words)
+    """The content of a LabelMe file; `path` leads to the image from the folder of the file.
+
+    Descriptions are empty, as they are read as transcriptions; LabelMe keeps the `score` of a shape though it does not show it.
+    """
+    content = labelme_content(path, found.size_hw or (0, 0), [(_rounded(outline), "") for outline in outlines(found)])
+    for shape, score in zip(content["shapes"], found.scores, strict=True):
+        shape["score"] = round(float(score), 4)
+    return content
 
 
 def coco_dict(images: Sequence[tuple[str, Detections]]) -> dict[str, Any]:

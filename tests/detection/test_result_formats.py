@@ -7,7 +7,10 @@ from xml.etree import ElementTree as xml
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from craft.config import DatasetSettings
+from craft.datasets.reading import read_dataset
 from craft.decode.detections import Detections
 from craft.detection.layout_formats import ALTO, LAYOUTS, PAGE, alto_text, hocr_text, page_text
 from craft.detection.result_formats import coco_dict, icdar_text, labelme_dict
@@ -66,6 +69,22 @@ def test_labelme_files_hold_polygons_and_the_size():
     assert (values["imageHeight"], values["imageWidth"], values["imagePath"]) == (500, 200, "in/a.png")
     assert {shape["shape_type"] for shape in values["shapes"]} == {"polygon"}
     np.testing.assert_allclose([shape["points"] for shape in values["shapes"]], QUADS)
+
+
+@pytest.mark.parametrize("kind", ["labelme", "coco", "page-xml"])
+def test_found_words_are_read_as_labels_without_a_transcription(tmp_path, kind):
+    Image.new("RGB", (200, 500)).save(tmp_path / "a.png")
+    files = {
+        "labelme": ("a.labelme.json", json.dumps(labelme_dict("a.png", FOUND))),
+        "coco": ("coco.json", json.dumps(coco_dict([("a.png", FOUND)]))),
+        "page-xml": ("a.page.xml", page_text("a.png", FOUND)),
+    }
+    name, content = files[kind]
+    (tmp_path / name).write_text(content)
+
+    (scene,) = read_dataset(DatasetSettings(path=str(tmp_path), format=kind)).scenes
+
+    assert [(word.text, word.untranscribed) for word in scene.words] == [(None, True)] * 4
 
 
 def test_hocr_has_areas_lines_and_words_inside_each_other():
