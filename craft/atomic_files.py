@@ -33,12 +33,12 @@ def open_atomic(path: str | Path, *, shared: bool = False, durable: bool = True)
         partial.unlink(missing_ok=True)
 
 
-def write_atomic(path: str | Path, content: bytes | str, *, durable: bool = True) -> Path:
+def write_atomic(path: str | Path, content: bytes | str, *, shared: bool = False, durable: bool = True) -> Path:
     """Write bytes, or text as UTF-8, as `open_atomic` does, and return the path.
 
     Bytes of file names that are not UTF-8, which Python keeps as half surrogates, become escapes that JSON reads back.
     """
-    with open_atomic(path, durable=durable) as file:
+    with open_atomic(path, shared=shared, durable=durable) as file:
         file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
     return Path(path)
 

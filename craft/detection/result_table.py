@@ -21,7 +21,7 @@ class ResultTable:
         self._new: dict[str, list[list[Any]]] = {}
         content = _encoded([_HEADER, *self._read()])
         if not path.exists() or path.read_bytes() != content:  # new, of an older version, or cut in a row
-            write_atomic(path, content, durable=False)
+            write_atomic(path, content, shared=True, durable=False)
 
     def add(self, image: str, rows: list[list[Any]]) -> None:
         """Add the rows of a finished image, or of one of its pages, to the file."""
@@ -34,7 +34,7 @@ class ResultTable:
         new = [row for rows in self._new.values() for row in rows]
         content = _encoded([_HEADER, *(row for row in self._read() if row[0] not in self._new), *new])
         if not self.path.exists() or self.path.read_bytes() != content:
-            write_atomic(self.path, content, durable=False)
+            write_atomic(self.path, content, shared=True, durable=False)
 
     def _read(self) -> list[list[str]]:
         """The whole rows of the file."""

@@ -54,7 +54,9 @@ class ResultWriter:
         for layout in LAYOUTS.keys() & set(self._formats):
             ending, text_of = LAYOUTS[layout]
             texts[f"{name}{ending}"] = text_of(found.image_path, found)
-        written = [write_atomic(self._out / file, _utf8(text), durable=False) for file, text in texts.items()]
+        written = [
+            write_atomic(self._out / file, _utf8(text), shared=True, durable=False) for file, text in texts.items()
+        ]
         if self._draw:
             drawn = found.draw(image, scores=self._scores)
             if max(drawn.shape[:2]) > _MOST_JPEG_SIDE:  # more than JPEG holds
@@ -81,7 +83,7 @@ class ResultWriter:
             self.shared.append(self._table.path)
         if "coco" in self._formats:
             text = json.dumps(coco_dict(self._coco), ensure_ascii=False) + "\n"
-            self.shared.append(write_atomic(self._out / "coco.json", _utf8(text), durable=False))
+            self.shared.append(write_atomic(self._out / "coco.json", _utf8(text), shared=True, durable=False))
 
 
 def _draw_maps(image: NDArray[np.uint8], maps: tuple[NDArray[np.float32], ...]) -> NDArray[np.uint8]:

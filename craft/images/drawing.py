@@ -156,7 +156,7 @@ def write_image(path: str | Path, image: NDArray[np.uint8], *, quality: int = 90
         content = encode_image(image, ending=Path(path).suffix, quality=quality)
     except cv2.error:
         raise ValueError(f"{path}: has no ending of an image; name a .png or .jpg file") from None
-    return write_atomic(path, content, durable=False)
+    return write_atomic(path, content, shared=True, durable=False)
 
 
 def line_thickness(image: NDArray[np.uint8]) -> int:

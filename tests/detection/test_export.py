@@ -280,7 +280,7 @@ def test_a_second_run_keeps_the_rows_of_other_images_and_says_what_it_replaces(t
 def test_a_disk_that_is_full_ends_a_run_at_its_first_drawing(tmp_path, monkeypatch):
     images = [save(tmp_path / f"{number}.png") for number in range(8)]
 
-    def full(path, content, durable):
+    def full(path, content, **_):
         if path.name.endswith(".drawn.jpg"):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
@@ -316,6 +316,27 @@ def test_runs_beside_each_other_leave_one_row_for_each_word(tmp_path, name):
         again = ResultTable(tmp_path / "detections.csv")
         again.add(name, [[name, *row[1:]]])
         again.close()
+
+
+def test_files_that_another_run_is_writing_are_left_to_it(tmp_path):
+    names = ("a.json", "a.drawn.jpg", "a.maps.jpg", "detections.csv", "coco.json")
+    half_written = [tmp_path / "out" / f"{name}.partial" for name in names]
+    half_written[0].parent.mkdir()
+    for path in half_written:
+        path.write_bytes(b"of another run")
+
+    run = detect_paths(
+        detector(),
+        [save(tmp_path / "a.png")],
+        tmp_path / "out",
+        formats=("json", "csv", "coco"),
+        draw=True,
+        heat_maps=True,
+        progress=False,
+    )
+
+    assert (len(run.written), run.failures) == (5, ())
+    assert [path.read_bytes() for path in half_written] == [b"of another run"] * 5
 
 
 def test_results_of_another_image_of_that_name_are_not_replaced(tmp_path):
