@@ -226,13 +226,13 @@ def open_image(file: str | Path | BinaryIO) -> Image.Image:
     Image.init()
     for name in Image.ID:
         factory, accepts = Image.OPEN[name]
-        accepted = not accepts or accepts(prefix)
-        if accepted and not isinstance(accepted, str):
-            opened.seek(0)
-            try:
+        try:
+            accepted = not accepts or accepts(prefix)
+            if accepted and not isinstance(accepted, str):
+                opened.seek(0)
                 return factory(opened, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):  # as Pillow: not of this format
-                continue
+        except (SyntaxError, IndexError, TypeError, struct.error):  # not of this format, or too short for it
+            continue
     raise Image.UnidentifiedImageError("cannot identify image file")
 
 

@@ -213,6 +213,14 @@ def test_what_is_not_an_image_is_refused_by_name(tmp_path, content):
             read(path)
 
 
+@pytest.mark.parametrize("length", range(1, 20))
+def test_the_shortest_files_are_no_images(tmp_path, length):
+    (tmp_path / "note.txt").write_bytes(b"hi, this is a readme"[:length])
+
+    with pytest.raises(ValueError, match=r"note.txt: is not an image, or a damaged one"):
+        read_image(tmp_path / "note.txt")
+
+
 def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
     for read in (read_image, image_size):
         with pytest.raises(ValueError, match="there is no such file; correct the path"):
