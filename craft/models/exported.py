@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -69,6 +70,10 @@ class ExportedNetwork:
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Maps (B, 2, H/2, W/2) of RGB images (B, H, W, 3) uint8, sides multiples of 32."""
         return np.asarray(self._run(np.ascontiguousarray(pixels)), np.float32)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies, and those of other processes, open the file again."""
+        return partial(ExportedNetwork, self.source, backend=self.backend, precision=self.precision), ()
 
     def __repr__(self) -> str:
         return f"ExportedNetwork({str(self.source)!r}, backend={self.backend!r}, precision={self.precision!r})"
