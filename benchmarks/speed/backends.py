@@ -7,7 +7,7 @@ FOLDER holds what `craft export` wrote from the weights: any of network.onnx, ne
 network.pt2. Words are compared first: the F of each backend's quads against the first's, at IoU 0.7, each scene at the
 settings that travel with the weights, in one pass. The first is the authors' network where --original is given (full
 width only), else ours run as theirs is: eager torch in float32. A foreign detector's network takes (1, 3, H, W) float32;
-its words are not compared. Memory is the peak of a process of its own that runs one pass.
+its words are not compared. Every backend has a process of its own, whose peak memory is given.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ import numpy as np
 import torch
 
 from benchmarks.agreement.original import load_original
-from benchmarks.speed.timing import describe, quartiles, ratios, time_in_turn
-from craft.config import DetectionSettings
+from benchmarks.speed.timing import describe, quartiles, ratios
 from craft.decode.words import words_from_maps
 from craft.detection.detector import Detector
 from craft.detection.network_input import network_size, resize_and_pad, source_scale
 from craft.evaluation.iou import evaluate_image
 from craft.images.reader import read_image
-from craft.memory import peak_memory_bytes
+from craft.memory import bound_memory_of_sizes, peak_memory_bytes, reuse_features
 from craft.models.device import choose_precision
 from craft.models.exported import ExportedNetwork
 from craft.models.fusing import fuse_layers
@@ -54,36 +53,32 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds; 0 compares words only")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu where other programs run beside")
     options = parser.parse_args()
-    use_threads(options.threads)
     builders = backends(options)
     foreign_name, _, foreign_path = (options.foreign or "").partition("=")
-    works = {name: build() for name, build in builders.items()}
-    paths = [options.images / f"img_{number}.jpg" for number in range(options.numbers[0], options.numbers[1] + 1)]
-    settings = Detector.from_weights(options.weights, device="cpu").settings
-    scores = {name: f"{score:.4f}" for name, score in compare_words(works, settings, paths).items()}
-    print(
-        f"{options.weights}, {options.size[1]} x {options.size[0]}, threads: {options.threads}; words of {len(paths)} scenes"
-    )
-    if options.rounds == 0:
-        print("\n".join(f"{name}: F {score}" for name, score in scores.items()))
-        return
     if foreign_name:
-        builders[foreign_name] = partial(foreign, foreign_path, options.threads)
-        works[foreign_name] = builders[foreign_name]()
+        builders[foreign_name] = partial(foreign, foreign_path)
+    spawning = multiprocessing.get_context("spawn")
+    pools = {name: spawning.Pool(1, start, (build, options.threads)) for name, build in builders.items()}
+    paths = [options.images / f"img_{number}.jpg" for number in range(options.numbers[0], options.numbers[1] + 1)]
+    works = {name: partial(pool.apply, run) for name, pool in pools.items() if name != foreign_name}
+    scores = {name: f"{score:.4f}" for name, score in compare_words(works, options.weights, paths).items()}
+    print(f"{options.weights}, {options.size[1]} x {options.size[0]}, threads: {options.threads}; {len(paths)} scenes")
     pixels = resize_and_pad(read_image(paths[0]), (options.size[0], options.size[1]))[None]
-    clock = time.process_time if options.clock == "cpu" else time.perf_counter
-    passes = {name: partial(work, pixels) for name, work in works.items()}
-    seconds = time_in_turn(passes, rounds=options.rounds, clock=clock)
-    reference = next(iter(seconds.values()))
-    print("| backend | forward | times as fast (quartiles) | peak memory of a process | F of its words at IoU 0.7 |")
+    seconds: dict[str, list[float]] = {name: [] for name in pools}
+    for number in range(options.rounds + 1):  # the first does not count
+        for name, pool in pools.items():
+            passed = pool.apply(timed, (pixels, options.clock))
+            if number > 0:
+                seconds[name].append(passed)
+    print("| backend | forward | times as fast (quartiles) | peak memory of its process | F of its words at IoU 0.7 |")
     print("| --- | --- | --- | --- | --- |")
     for name, values in seconds.items():
-        faster = ratios(reference, values)
-        print(
-            f"| {name} | {describe(values, digits=0)} | {np.median(faster):.2f} ({quartiles(faster)}) "
-            f"| {peak_of_one_pass(builders[name], pixels, options.threads) >> 20} MiB | {scores.get(name, '-')} |",
-            flush=True,
-        )
+        took = "- | -"
+        if values:
+            faster = ratios(next(iter(seconds.values())), values)
+            took = f"{describe(values, digits=0)} | {np.median(faster):.2f} ({quartiles(faster)})"
+        peak = pools[name].apply(peak_memory_bytes)
+        print(f"| {name} | {took} | {peak >> 20} MiB | {scores.get(name, '-')} |")
 
 
 def backends(options: argparse.Namespace) -> dict[str, Callable[[], Forward]]:
@@ -92,7 +87,8 @@ def backends(options: argparse.Namespace) -> dict[str, Callable[[], Forward]]:
     found: dict[str, Callable[[], Forward]] = {}
     if options.original is not None:
         found["the authors' code"] = partial(original, weights, options.original)
-    found["torch, eager fp32"] = partial(eager, weights)
+    else:
+        found["torch, eager fp32"] = partial(eager, weights)
     found["torch, as detection runs it, fp32"] = partial(as_detection_does, weights, torch.float32)
     if choose_precision("auto", torch.device("cpu")) == torch.bfloat16:
         found["torch, as detection runs it, bf16"] = partial(as_detection_does, weights, torch.bfloat16)
@@ -139,7 +135,10 @@ def as_detection_does(weights: str, precision: torch.dtype) -> Forward:
     fuse_layers(network)
     network.to(memory_format=torch.channels_last)
 
+    bound_memory_of_sizes()
+
     def work(pixels: np.ndarray) -> np.ndarray:
+        reuse_features(pixels.size // 3)
         with torch.inference_mode():
             maps, _ = run_network(network, torch.from_numpy(pixels).permute(0, 3, 1, 2), precision=precision)
         return maps.float().numpy()
@@ -147,19 +146,20 @@ def as_detection_does(weights: str, precision: torch.dtype) -> Forward:
     return work
 
 
-def foreign(path: str, threads: int) -> Forward:
+def foreign(path: str) -> Forward:
     """Another detector's network by ONNX Runtime; what it gives is not used."""
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
+    settings.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda pixels: session.run(None, {name: pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1})[0]
 
 
-def compare_words(works: Mapping[str, Forward], settings: DetectionSettings, images: list[Path]) -> dict[str, float]:
+def compare_words(works: Mapping[str, Callable[..., np.ndarray]], weights: str, images: list[Path]) -> dict[str, float]:
     """F of every backend's words against the first's."""
+    settings = Detector.from_weights(weights, device="cpu").settings
     counts = {name: np.zeros(2) for name in works}
     for path in images:
         image = read_image(path)
@@ -168,7 +168,7 @@ def compare_words(works: Mapping[str, Forward], settings: DetectionSettings, ima
         pixels = resize_and_pad(image, size_hw)[None]
         scale_xy = source_scale(source_hw, size_hw, settings)
         quads = {
-            name: words_from_maps(*work(pixels)[0], scale_xy, settings=settings).quads_xy
+            name: words_from_maps(*work((pixels,))[0], scale_xy, settings=settings).quads_xy
             for name, work in works.items()
         }
         expected = next(iter(quads.values()))
@@ -178,22 +178,24 @@ def compare_words(works: Mapping[str, Forward], settings: DetectionSettings, ima
     return {name: float(2 * matched / max(total, 1)) for name, (matched, total) in counts.items()}
 
 
-def peak_of_one_pass(build: Callable[[], Forward], pixels: np.ndarray, threads: int) -> int:
-    """The most bytes that a process holds which builds a forward pass and runs it once."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak, (build, pixels, threads))
-
-
-def use_threads(threads: int) -> None:
-    """Let torch, and the exported networks that are opened afterwards, compute with as many threads."""
+def start(build: Callable[[], Forward], threads: int) -> None:
+    """Make this process the one of a backend."""
     torch.set_num_threads(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # which exported networks read
+    run.work = build()  # type: ignore[attr-defined]
 
 
-def _peak(build: Callable[[], Forward], pixels: np.ndarray, threads: int) -> int:
-    use_threads(threads)
-    build()(pixels)
-    return peak_memory_bytes()
+def run(pixels: np.ndarray) -> np.ndarray:
+    """The maps by this process's backend."""
+    return run.work(pixels)  # type: ignore[attr-defined]
+
+
+def timed(pixels: np.ndarray, clock: str) -> float:
+    """Seconds of one pass."""
+    now = time.process_time if clock == "cpu" else time.perf_counter
+    begin = now()
+    run(pixels)
+    return now() - begin
 
 
 if __name__ == "__main__":
