@@ -4,7 +4,7 @@
 #   bash tools/gpu_drill.sh PARTS OUT measure           tests, agreement, speed, profile
 #   bash tools/gpu_drill.sh PARTS OUT train SECONDS     the authors' network fine-tuned, then `small` taught by it
 #
-# Settings by environment: DRILL (work folder), BATCH, CROP, SMALL_BATCH, SMALL_CROP, WORKERS,
+# Settings by environment: DRILL (work folder), TEACHER_SHARE (percent of the time; 0 leaves the teacher as packed), BATCH, CROP, SMALL_BATCH, SMALL_CROP, WORKERS,
 # DEVICE, SET (--set arguments for both trainings), MINUTES (for the measurements). Each stage has a time limit and
 # writes what it found as it goes, so a call that is cut off loses only the rest.
 set -u
@@ -86,7 +86,7 @@ case $mode in
     cat "$out/summary.md" ;;
   train)
     # A start takes 15 s beside the training, the way back 25 s.
-    train_teacher $((($(left) - 55) * ${TEACHER_SHARE:-53} / 100))
+    [ "${TEACHER_SHARE:-53}" -eq 0 ] || train_teacher $((($(left) - 55) * ${TEACHER_SHARE:-53} / 100))
     train_small $(($(left) - 45)) ;;
 esac
 collect
