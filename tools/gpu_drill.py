@@ -180,13 +180,12 @@ def split(options: argparse.Namespace) -> None:
     from safetensors.torch import save
     from torch import float16
 
+    from craft.models.weight_files import METADATA_KEY
     from craft.models.weights import read_weights
 
     weights = read_weights(options.file)
     state = {name: (value.to(float16) if value.is_floating_point() else value) for name, value in weights.state.items()}
-    metadata = {
-        name: value if isinstance(value, str) else json.dumps(value) for name, value in weights.metadata.items()
-    }
+    metadata = {"format": "pt", METADATA_KEY: json.dumps(dict(weights.metadata))}
     data = save({name: value.contiguous() for name, value in state.items()}, metadata)
     options.folder.mkdir(parents=True, exist_ok=True)
     for index, start in enumerate(range(0, len(data), PART_BYTES)):
