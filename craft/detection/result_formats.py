@@ -26,10 +26,10 @@ def icdar_text(found: Detections, *, boxes: bool = False, scores: bool = False) 
 
 
 def csv_rows(path: str, found: Detections) -> list[list[Any]]:
-    """The rows of an image in `detections.csv`: image, word (from 1), score, eight coordinates, page ("" if there is one)."""
+    """The rows of an image in `detections.csv`: image, word (from 1), score, page ("" if there is one), coordinates."""
     page = "" if found.page is None else found.page
     return [
-        [path, index, f"{score:.4f}", *(f"{value:.2f}" for value in quad.ravel()), page]
+        [path, index, f"{score:.4f}", page, *(f"{value:.2f}" for value in quad.ravel())]
         for index, (quad, score) in enumerate(zip(found.quads_xy, found.scores, strict=True), 1)
     ]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from craft.atomic_files import write_atomic
 
-_HEADER = ("image", "word", "score", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "page")
-_OLD_HEADER = _HEADER[:-1]  # before tables had pages
+# Pages, which tables once lacked, are between what readers find by its place from the left or from the right.
+_HEADER = ("image", "word", "score", "page", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+_OLD_HEADER = (*_HEADER[:3], *_HEADER[4:])
 
 
 class ResultTable:
@@ -42,7 +43,8 @@ class ResultTable:
         rows = list(csv.reader(io.StringIO(text, newline="")))
         if rows and tuple(rows[0]) not in (_HEADER, _OLD_HEADER):
             raise ValueError(f"{self.path}: is not a table that craft wrote; give another folder")
-        return [[*row, ""][: len(_HEADER)] for row in rows[1:] if len(row) == len(rows[0])]
+        added = [""] if rows and tuple(rows[0]) == _OLD_HEADER else []
+        return [[*row[:3], *added, *row[3:]] for row in rows[1:] if len(row) == len(rows[0])]
 
 
 def _encoded(rows: Iterable[Sequence[Any]]) -> bytes:

@@ -185,10 +185,17 @@ def test_a_table_from_before_there_were_pages_is_continued(tmp_path):
     detect_paths(detector(), [save(tmp_path / "a.png")], tmp_path / "out", formats=("csv",), progress=False)
 
     rows = list(csv.DictReader((tmp_path / "out" / "detections.csv").open()))
-    assert [(Path(row["image"]).name, row["y4"] != "", row["page"]) for row in rows] == [
-        ("old.png", True, ""),
-        ("a.png", True, ""),
-    ]
+    assert [(Path(row["image"]).name, row["page"]) for row in rows] == [("old.png", ""), ("a.png", "")]
+    assert [row[name] for row in rows[:1] for name in ("word", "score", "x1", "y4")] == ["1", "0.9", "1", "8"]
+
+
+def test_corners_are_the_last_columns_of_the_table(tmp_path):
+    detect_paths(detector(), [save(tmp_path / "a.png")], tmp_path / "out", formats=("csv",), progress=False)
+
+    header, row = list(csv.reader((tmp_path / "out" / "detections.csv").open()))
+    assert header[:3] == ["image", "word", "score"]
+    assert header[-8:] == [f"{axis}{corner}" for corner in range(1, 5) for axis in "xy"]
+    assert all(float(value) >= 0 for value in row[-8:])
 
 
 def test_icdar_lines_are_whole_numbers_clockwise():

@@ -397,7 +397,8 @@ def test_dice_and_cross_entropy_and_their_gradient_equal_the_definition(seed, te
     torch.testing.assert_close(
         torch.stack([found.region, found.affinity]).double(), torch.stack(parts), rtol=1e-4, atol=1e-6
     )
-    torch.testing.assert_close(scores.grad.double(), exact.grad, rtol=1e-3, atol=1e-6)
+    # Both terms can nearly cancel in a pixel, whose gradient is then far below those that make it.
+    torch.testing.assert_close(scores.grad.double(), exact.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_dice_and_cross_entropy_are_least_where_scores_give_the_targets():
