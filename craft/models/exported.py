@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -97,9 +98,7 @@ def _open_onnx(path: str, precision: str) -> tuple[_Run, str | None]:
 
 
 def _open_openvino(path: str, precision: str) -> tuple[_Run, str | None]:
-    import openvino
-
-    core = openvino.Core()
+    core = _openvino_core()
     model = core.read_model(path)
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if _threads():
@@ -111,6 +110,14 @@ def _open_openvino(path: str, precision: str) -> tuple[_Run, str | None]:
     note = model.get_rt_info(keys).astype(str) if model.has_rt_info(keys) else None
     # A request of its own for every call, so that threads may share the network.
     return lambda pixels: compiled.create_infer_request().infer([pixels])[0], note
+
+
+@lru_cache
+def _openvino_core() -> Any:
+    # One for all networks: after a second one is gone, the next process that is forked ends this one.
+    import openvino
+
+    return openvino.Core()
 
 
 def _open_torch(path: str, precision: str) -> tuple[_Run, str | None]:
