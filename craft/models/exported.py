@@ -3,8 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from functools import lru_cache
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
